@@ -1,0 +1,91 @@
+"""calcium-sim: calcium waves in cells by finite volumes, every membrane flux a pluggable channel.
+
+>>> import calcium_sim as cs
+>>> cs.Species("ca", diffusion={"cytosol": "220 um^2/s"}, initial={"cytosol": "0.05 uM"}).diffusion
+{'cytosol': 0.22}
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import errors as errors
+    from . import presets as presets
+    from . import units as units
+    from .checking import check_channel as check_channel
+    from .diagnostics import arrival_times as arrival_times
+    from .diagnostics import total_calcium as total_calcium
+    from .diagnostics import wave_speed as wave_speed
+    from .errors import CalciumSimError as CalciumSimError
+    from .errors import InputError as InputError
+    from .errors import RunStopped as RunStopped
+    from .errors import StorageError as StorageError
+    from .mesh import Mesh as Mesh
+    from .mesh import within as within
+    from .model import Buffer as Buffer
+    from .model import Influx as Influx
+    from .model import Model as Model
+    from .model import Set as Set
+    from .model import Species as Species
+    from .plot import kymograph as kymograph
+    from .plugin import BALANCE as BALANCE
+    from .plugin import Channel as Channel
+    from .plugin import channel as channel
+    from .registry import get_channel as get_channel
+    from .registry import list_channels as list_channels
+    from .results import open as open
+    from .results import save as save
+    from .simulate import Simulation as Simulation
+    from .simulate import simulate as simulate
+
+    __version__: str
+
+_MODULES = ("errors", "presets", "units")
+_NAMES = {
+    "checking": ("check_channel",),
+    "diagnostics": ("arrival_times", "total_calcium", "wave_speed"),
+    "errors": ("CalciumSimError", "InputError", "RunStopped", "StorageError"),
+    "mesh": ("Mesh", "within"),
+    "model": ("Buffer", "Influx", "Model", "Set", "Species"),
+    "plot": ("kymograph",),
+    "plugin": ("BALANCE", "Channel", "channel"),
+    "registry": ("get_channel", "list_channels"),
+    "results": ("open", "save"),
+    "simulate": ("Simulation", "simulate"),
+}
+_HOME = {name: module for module, names in _NAMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the module that defines a public name when the name is first used."""
+    if name in _HOME:
+        found = getattr(import_module(f".{_HOME[name]}", __name__), name)
+    elif name in _MODULES:
+        found = import_module(f".{name}", __name__)
+    elif name == "__version__":
+        from importlib.metadata import version
+
+        found = version("calcium-sim")
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*_HOME, *_MODULES, "__version__"})
+
+
+class _Package(ModuleType):
+    """The package itself: importing the submodule ``simulate`` must not hide the function of that name."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _HOME and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -1,0 +1,81 @@
+"""The stepper of cables, trees and single points: packs a plan for the generated kernels of `codegen_columns`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from . import generated
+from .codegen import ChannelSpec, LocalKinetics, PortRef
+from .codegen_columns import ColumnSpec, Tracked, source
+from .kernels import tree
+from .lowering import Plan
+from .mesh import Columns
+from .state import Clock, State, pack_sources
+
+PARALLEL_FROM = 6000
+
+
+class ColumnStepper:
+    """Advances a state of a cable, tree or point: Strang splitting of diffusion and local kinetics."""
+
+    scheme = "Strang: diffusion SDIRK2 | gates ROS2, reactions and fluxes ROS2, gates ROS2"
+
+    def __init__(self, plan: Plan, *, parallel: bool | None = None) -> None:
+        mesh = plan.model.mesh
+        assert isinstance(mesh.structure, Columns)
+        self.plan = plan
+        self.n = n = len(mesh.structure.parent)
+        self.parent = mesh.structure.parent
+        self.sources = pack_sources(plan, n)
+        spec = self._spec(plan, n > PARALLEL_FROM if parallel is None else parallel)
+        self.module = generated.load(source(spec))
+        region = [mesh.regions.index(f.region) for f in plan.fields]
+        self.conductance = np.array([mesh.structure.conductance[r] for r in region])
+        self.volume = np.array([f.volume for f in plan.fields])
+        self.diffusion = np.array([f.diffusion for f in plan.fields])
+        self.ratio = np.array([mesh.membranes[m].area / mesh.volume[mesh.span(r)] for m, r in plan.ratios]).reshape(-1, n)
+        weights = [g.weight for g in plan.gauges if g.weight is not None]
+        self.weights = np.array(weights).reshape(-1, n)
+        self.runs = tree.runs(self.parent)
+        self.rows = tree.mobile(self.diffusion)
+        self.work = tree.workspace(n)
+        self.factors: dict[float, Any] = {}
+        rows = len(plan.y0) // n
+        self.shapes = (len(plan.fields), n), (rows, n), (plan.moved_size // n, n)
+
+    def _spec(self, plan: Plan, parallel: bool) -> ColumnSpec:
+        n = self.n
+        channels = tuple(_rows(g.spec, n) for g in plan.gauges)
+        weighted = [m for m, g in enumerate(plan.gauges) if g.weight is not None]
+        channels = tuple(replace(c, weight=weighted.index(m) if m in weighted else -1) for m, c in enumerate(channels))
+        kinetics = LocalKinetics(tuple(range(len(plan.fields))), channels, plan.bindings, plan.decays, self.sources.fields)
+        tracked = tuple(Tracked(f, last.start // n, rate.start // n) for f, last, rate in plan.tracked)
+        return ColumnSpec(kinetics, len(plan.y0) // n, len(plan.ratios), tracked, tuple((m, k) for k, m in enumerate(weighted)), parallel)
+
+    def _factor(self, h: float) -> Any:
+        if h not in self.factors:
+            if len(self.factors) > 64:
+                self.factors.clear()
+            self.factors[h] = tree.factor(self.parent, self.conductance, self.volume, self.diffusion, h)
+        return self.factors[h]
+
+    def advance(self, state: State, h: float, steps: int, clock: Clock) -> None:
+        """Take `steps` steps of length h [ms], in place."""
+        s = self.sources
+        self.module.advance(
+            *(a.reshape(shape) for a, shape in zip((state.u, state.y, state.moved), self.shapes, strict=True)),
+            self.ratio, self.weights, s.buffer, self.plan.parameters, s.course, s.target, s.start, s.node, s.rate,
+            clock.times, clock.potential, self.rows, self.runs, self._factor(0.5 * h), self._factor(h), self.work,
+            state.t, h, state.before, steps,
+        )  # fmt: skip
+        state.t += steps * h
+        state.before = h
+
+
+def _rows(c: ChannelSpec, n: int) -> ChannelSpec:
+    """Offsets into the flat state array become rows of its (rows, n) view."""
+    ports = tuple(PortRef(p.kind, p.index // n) if p.kind == "rate" else p for p in c.ports)
+    return replace(c, state=c.state // n, ports=ports)

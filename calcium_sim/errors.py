@@ -1,0 +1,53 @@
+"""The errors of calcium-sim: one line each, that names the place, what was found, and the fix."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class CalciumSimError(Exception):
+    """Base of every error that the package raises on purpose; `exit_code` is what the command line returns."""
+
+    exit_code = 1
+
+
+class InputError(CalciumSimError, ValueError):
+    """Bad input, refused before anything is computed or written.
+
+    Parameters
+    ----------
+    where : str
+        The place: a parameter, a key of a file, a line.
+    message : str
+        What was found and what is expected, ending with the fix.
+    """
+
+    exit_code = 2
+
+    def __init__(self, where: str, message: str) -> None:
+        self.where = where
+        self.message = message
+        super().__init__(f"{where}: {message}" if where else message)
+
+
+class RunStopped(CalciumSimError, RuntimeError):
+    """A run stopped itself: a state that is not finite, or a step that cannot be made accurate."""
+
+    exit_code = 3
+
+
+class StorageError(CalciumSimError, OSError):
+    """A result could not be written: no space, no permission, directory gone."""
+
+    exit_code = 5
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return `` (did you mean 'x'?)`` for the known word closest to `word`, or an empty string.
+
+    >>> nearest("spacng", ["spacing", "length"])
+    " (did you mean 'spacing'?)"
+    """
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f" (did you mean '{close[0]}'?)" if close else ""

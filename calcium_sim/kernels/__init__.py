@@ -1,0 +1,1 @@
+"""Compiled numerics: functions of arrays and floats only (numpy, numba and each other)."""

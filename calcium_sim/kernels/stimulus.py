@@ -1,0 +1,71 @@
+"""Stimulus courses and the potential as functions of time, integrated exactly over a step."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+SQUARE, RAMP_DOWN, TRIANGLE = 0, 1, 2
+
+
+@njit(cache=True, error_model="numpy")
+def pulse_integral(shape, duration, t):
+    """Integral from 0 to t [ms] of a pulse of unit peak that starts at 0."""
+    t = min(max(t, 0.0), duration)
+    if shape == SQUARE:
+        return t
+    if shape == RAMP_DOWN:
+        return t - t * t / (2.0 * duration)
+    if t < 0.5 * duration:
+        return t * t / duration
+    return 0.5 * duration - (duration - t) ** 2 / duration
+
+
+@njit(cache=True, error_model="numpy")
+def train_integral(shape, start, duration, period, count, t):
+    """Integral up to t of `count` unit pulses, one every `period` ms from `start` on."""
+    if t <= start:
+        return 0.0
+    done = min(math.floor((t - start) / period), count - 1.0)
+    return done * pulse_integral(shape, duration, duration) + pulse_integral(shape, duration, t - start - done * period)
+
+
+@njit(cache=True, error_model="numpy")
+def mean_course(shape, start, duration, period, count, t, h):
+    """Mean of a pulse train over [t, t + h]; the amount injected over a run is exact for any steps."""
+    if t + h <= start or t >= start + (count - 1.0) * period + duration:
+        return 0.0
+    late = train_integral(shape, start, duration, period, count, t + h)
+    return (late - train_integral(shape, start, duration, period, count, t)) / h
+
+
+@njit(cache=True, error_model="numpy")
+def table_value(times, values, t):
+    """Piecewise-linear table, constant outside."""
+    if t <= times[0]:
+        return values[0]
+    last = times.size - 1
+    if t >= times[last]:
+        return values[last]
+    k = np.searchsorted(times, t, side="right") - 1
+    return values[k] + (values[k + 1] - values[k]) * (t - times[k]) / (times[k + 1] - times[k])
+
+
+@njit(cache=True, error_model="numpy")
+def fill_sources(source, course, target, start, node, rate, t, h):
+    """Mean stimulus rates over [t, t + h] into `source[row, node]` [uM/ms].
+
+    Stimulus k has the course ``course[k] = (shape, start, duration, period, count)`` and adds ``rate[start[k]:start[k + 1]]`` at
+    ``node[...]`` of row ``target[k]``.
+    """
+    if source.size == 0:
+        return
+    source[:] = 0.0
+    for k in range(target.size):
+        c = course[k]
+        mean = mean_course(c[0], c[1], c[2], c[3], c[4], t, h)
+        if mean != 0.0:
+            for j in range(start[k], start[k + 1]):
+                source[target[k], node[j]] += mean * rate[j]

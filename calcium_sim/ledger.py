@@ -1,0 +1,93 @@
+"""The ledger: where every mole is, and through what it moved."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .lowering import Plan
+from .mesh import OUTSIDE
+from .state import State
+
+
+@dataclass
+class Ledger:
+    """Running totals per species [uM um^3]; `account` closes the books at an observation and clears ``state.moved``."""
+
+    plan: Plan
+    channels: dict[str, dict[str, float]] = field(default_factory=dict)
+    stimuli: dict[str, dict[str, float]] = field(default_factory=dict)
+    decayed: dict[str, dict[str, float]] = field(default_factory=dict)
+    gained: dict[str, float] = field(default_factory=dict)
+    turnover: dict[str, float] = field(default_factory=dict)
+    start: dict[str, float] = field(default_factory=dict)
+
+    def inject(self, name: str, species: str, amount: float) -> None:
+        """Book an amount brought in by a stimulus."""
+        book = self.stimuli.setdefault(species, {})
+        book[name] = book.get(name, 0.0) + amount
+        self._gain(species, amount)
+
+    def _gain(self, species: str, amount: float) -> None:
+        self.gained[species] = self.gained.get(species, 0.0) + amount
+        self.turnover[species] = self.turnover.get(species, 0.0) + abs(amount)
+
+    def contents(self, state: State) -> dict[str, dict[str, float]]:
+        """Amounts per species: free in each region, and bound to each buffer."""
+        out: dict[str, dict[str, float]] = {}
+        for f in self.plan.fields:
+            if not f.buffer:
+                out.setdefault(f.name, {})[f"region:{f.region}"] = _total(f.volume * state.u[f.span])
+        for buffer in self.plan.model.buffers:
+            f = self.plan.fields[self.plan.index(buffer.name, buffer.region)]
+            bound = out[buffer.binds]
+            key = f"bound:{buffer.name}" + (f"@{buffer.region}" if f"bound:{buffer.name}" in bound else "")
+            bound[key] = _total(f.volume * (buffer.total - state.u[f.span]))
+        return out
+
+    def open(self, state: State) -> None:
+        """Note what is there at the start."""
+        self.start = {s: math.fsum(parts.values()) for s, parts in self.contents(state).items()}
+
+    def account(self, state: State, clear: bool = True) -> None:
+        """Book what the channels and decays moved since the last time."""
+        for g in self.plan.gauges:
+            amount = _total(g.area * state.moved[g.moved])
+            for species, count in g.channel.moves.items():
+                book = self.channels.setdefault(species, {})
+                key = f"channel:{g.membrane}:{g.label}"
+                book[key] = book.get(key, 0.0) + count * amount
+                if OUTSIDE in g.way:
+                    self._gain(species, count * amount * (1.0 if g.way[0] == OUTSIDE else -1.0))
+                self.turnover[species] = self.turnover.get(species, 0.0) + abs(count * amount)
+        for decay, part in zip(self.plan.decays, self.plan.decay_moved, strict=True):
+            f = self.plan.fields[decay.field]
+            amount = _total(f.volume * state.moved[part])
+            book = self.decayed.setdefault(f.name, {})
+            book[f"decay:{f.region}"] = book.get(f"decay:{f.region}", 0.0) + amount
+            self._gain(f.name, -amount)
+        if clear:
+            state.moved[:] = 0.0
+
+    def drift(self, state: State) -> float:
+        """Largest relative error of the books: (what is there) - (start + what came in), relative to start and turnover."""
+        worst = 0.0
+        for species, parts in self.contents(state).items():
+            error = math.fsum(parts.values()) - self.start[species] - self.gained.get(species, 0.0)
+            worst = max(worst, abs(error) / max(self.start[species] + self.turnover.get(species, 0.0), 1e-300))
+        return worst
+
+    def accounts(self, state: State) -> dict[str, dict[str, float]]:
+        """All accounts of each species, for the result."""
+        out = self.contents(state)
+        for species, rows in out.items():
+            for books in (self.channels, self.stimuli, self.decayed):
+                rows.update(books.get(species, {}))
+        return out
+
+
+def _total(values: np.ndarray) -> float:
+    """Sum in a fixed order and to full precision."""
+    return math.fsum(values)

@@ -1,0 +1,293 @@
+"""Model -> Plan: packed arrays and index tables. Chooses nothing numerical; the steppers build their step from a plan."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .codegen import Binding, ChannelSpec, Decay, PortRef
+from .errors import InputError
+from .mesh import OUTSIDE, Floats, Membrane
+from .model import Influx, Model, Set, direction, resolve_side, stimulus_target
+from .plugin import BALANCE, Channel, parse_port
+from .rest import balance, resting_ports, steady_states, voltage_at
+
+COURSES = {"square": 0, "ramp-down": 1, "triangle": 2}
+
+
+@dataclass(frozen=True)
+class Field:
+    """One unknown concentration: a species or free buffer in a region; `span` is its part of the state vector u."""
+
+    name: str
+    region: str
+    diffusion: float
+    span: slice
+    nodes: slice
+    volume: Floats
+    rest: float
+    buffer: bool = False
+
+
+@dataclass(frozen=True)
+class Gauge:
+    """One channel on one membrane as it runs: `states` and `moved` are its parts of the state arrays y and moved."""
+
+    label: str
+    membrane: str
+    channel: Channel
+    way: tuple[str, str]
+    spec: ChannelSpec
+    states: tuple[slice, ...]
+    moved: slice
+    weight: Floats | None
+    area: Floats
+
+
+@dataclass(frozen=True)
+class Source:
+    """One influx: entries of u it feeds, the rates [uM/ms] there at unit course, the amount per ms, and its course."""
+
+    field: int
+    index: np.ndarray
+    rate: Floats
+    amount: float
+    course: tuple[float, float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A lowered model. `parameters` is the flat array that kernels read; offsets are in the specs."""
+
+    model: Model
+    fields: tuple[Field, ...]
+    gauges: tuple[Gauge, ...]
+    bindings: tuple[Binding, ...]
+    decays: tuple[Decay, ...]
+    decay_moved: tuple[slice, ...]
+    sources: tuple[Source, ...]
+    parameters: Floats
+    u0: Floats
+    y0: Floats
+    moved_size: int
+    ratios: tuple[tuple[str, str], ...]
+    tracked: tuple[tuple[int, slice, slice], ...]
+    edges: tuple[float, ...] = ()
+
+    def index(self, name: str, region: str) -> int:
+        """Number of the field of a species or buffer in a region."""
+        return next(i for i, f in enumerate(self.fields) if (f.name, f.region) == (name, region))
+
+
+@dataclass
+class _Builder:
+    model: Model
+    parameters: list[float] = field(default_factory=list)
+    fields: list[Field] = field(default_factory=list)
+    gauges: list[Gauge] = field(default_factory=list)
+    ratios: list[tuple[str, str]] = field(default_factory=list)
+    y0: list[Floats] = field(default_factory=list)
+    y_size: int = 0
+    moved_size: int = 0
+    tracked: dict[int, tuple[int, slice, slice]] = field(default_factory=dict)
+
+    def number(self, *values: float) -> int:
+        self.parameters += values
+        return len(self.parameters) - len(values)
+
+    def states(self, values: Floats) -> slice:
+        self.y0.append(values)
+        self.y_size += len(values)
+        return slice(self.y_size - len(values), self.y_size)
+
+    def amounts(self, size: int) -> slice:
+        self.moved_size += size
+        return slice(self.moved_size - size, self.moved_size)
+
+    def ratio(self, membrane: str, region: str) -> int:
+        if (membrane, region) not in self.ratios:
+            self.ratios.append((membrane, region))
+        return self.ratios.index((membrane, region))
+
+    def find(self, name: str, region: str) -> int | None:
+        return next((i for i, f in enumerate(self.fields) if (f.name, f.region) == (name, region)), None)
+
+
+def lower(model: Model) -> Plan:
+    """Turn a model into a plan: fields, parameters, channels as indices, the resting state, stimuli.
+
+    Raises
+    ------
+    InputError
+        If a balance is impossible.
+    """
+    b = _Builder(model)
+    _add_fields(b)
+    for name, channels in model.membranes.items():
+        _add_membrane(b, name, channels)
+    bindings = tuple(_binding(b, buffer) for buffer in model.buffers)
+    decays, decay_moved = _decays(b)
+    return Plan(
+        model=model,
+        fields=tuple(b.fields),
+        gauges=tuple(b.gauges),
+        bindings=bindings,
+        decays=decays,
+        decay_moved=decay_moved,
+        sources=tuple(_source(b, s) for s in model.stimuli if isinstance(s, Influx)),
+        parameters=np.array(b.parameters, float),
+        u0=np.concatenate([np.full(f.volume.shape, f.rest) for f in b.fields]),
+        y0=np.concatenate([*b.y0, np.zeros(0)]),
+        moved_size=b.moved_size,
+        ratios=tuple(b.ratios),
+        tracked=tuple(b.tracked.values()),
+        edges=_edges(b),
+    )
+
+
+def _add_fields(b: _Builder) -> None:
+    mesh, offset = b.model.mesh, 0
+    rows: list[tuple[str, str, float, float, bool]] = []
+    for s in b.model.species:
+        rows += [(s.name, r, s.diffusion[r], s.initial[r], False) for r in mesh.regions if r in s.diffusion]
+    species = {s.name: s for s in b.model.species}
+    for buffer in b.model.buffers:
+        c0 = species[buffer.binds].initial[buffer.region]
+        rows.append((buffer.name, buffer.region, buffer.diffusion, buffer.total * buffer.koff / (buffer.koff + buffer.kon * c0), True))
+    for name, region, diffusion, rest, is_buffer in rows:
+        nodes = mesh.span(region)
+        size = nodes.stop - nodes.start
+        b.fields.append(Field(name, region, diffusion, slice(offset, offset + size), nodes, mesh.volume[nodes], rest, is_buffer))
+        offset += size
+
+
+def weight(model: Model, membrane: Membrane, channel: Channel) -> Floats | None:
+    """Factor of the flux density per pair from a channel's `at` and `scale`, or None where it is 1 everywhere."""
+    if channel.at is None and channel.scale is None:
+        return None
+    where = f"membranes.{membrane.name}.{channel.label()}"
+    out = model.mesh.select(channel.at, membrane.inside, f"{where}.at").astype(float)
+    if channel.scale is not None:
+        out = out * np.asarray(channel.scale(*model.mesh.position[membrane.inside].T), float)
+        if not (np.isfinite(out).all() and (out >= 0).all()):
+            raise InputError(f"{where}.scale", "the function must return finite numbers >= 0")
+    return out
+
+
+def _add_membrane(b: _Builder, name: str, channels: tuple[Channel, ...]) -> None:
+    model, membrane = b.model, b.model.mesh.membranes[name]
+    pairs = len(membrane.area)
+    weights = [weight(model, membrane, c) for c in channels]
+    table = {id(c): w if w is not None else np.ones(1) for c, w in zip(channels, weights, strict=True)}
+    balanced = balance(model, name, channels, lambda c: table[id(c)])
+    labels = [c.label() for c in channels]
+    for k, c in enumerate(channels):
+        values, w = dict(c.values), weights[k]
+        if k in balanced:
+            parameter = next(n for n, v in values.items() if v is BALANCE)
+            values[parameter] = float(balanced[k].max())
+            if len(balanced[k]) > 1 and values[parameter] > 0:
+                w = np.broadcast_to(balanced[k] / values[parameter], (pairs,)).copy()
+        label = c.label() if labels.count(c.label()) == 1 else f"{c.label()}#{labels[: k + 1].count(c.label())}"
+        _add_channel(b, name, label, c, values, w)
+
+
+def _add_channel(b: _Builder, name: str, label: str, c: Channel, values: dict[str, Any], w: Floats | None) -> None:
+    model, membrane = b.model, b.model.mesh.membranes[name]
+    pairs = len(membrane.area)
+    way = direction(model.mesh, name, c)
+    running = type(c).__new__(type(c))
+    running.__dict__.update(c.__dict__, values=values)
+    parameter = b.number(*(float(values[n]) for n in c.params))
+    ports = tuple(_port(b, text, way, pairs) for text in c.reads.values())
+    row = b.y_size
+    start = _initial_states(model, name, running)
+    states = tuple(b.states(np.full(pairs, s)) for s in start)
+    gains = []
+    for species, count in c.moves.items():
+        for region, sign in ((way[1], 1), (way[0], -1)):
+            target = b.find(species, region)
+            if target is not None:
+                gains.append((target, sign * count, b.ratio(name, region)))
+    spec = ChannelSpec(type(c), list(model.membranes).index(name), parameter, row, ports, tuple(gains))
+    b.gauges.append(Gauge(label, name, running, way, spec, states, b.amounts(pairs), w, membrane.area))
+
+
+def _initial_states(model: Model, membrane: str, c: Channel) -> tuple[float, ...]:
+    if set(c.initial) == set(c.states):
+        return tuple(float(c.initial[n]) for n in c.states)
+    y = steady_states(c, resting_ports(model, membrane, c), _namespace(c.values))
+    return tuple(float(c.initial.get(n, v)) for n, v in zip(c.states, y, strict=True))
+
+
+def _namespace(values: dict[str, Any]) -> Any:
+    from types import SimpleNamespace
+
+    return SimpleNamespace(**values)
+
+
+def _port(b: _Builder, text: str, way: tuple[str, str], pairs: int) -> PortRef:
+    port = parse_port(text)
+    if port.kind in ("v", "t"):
+        return PortRef(port.kind)
+    side = resolve_side(port.side, way)
+    index = b.find(port.species, side)
+    if index is None:
+        species = next(s for s in b.model.species if s.name == port.species)
+        return PortRef("value", b.number(species.initial[OUTSIDE]) if port.kind == "concentration" else b.number(0.0))
+    if port.kind == "concentration":
+        return PortRef("field", index)
+    if index not in b.tracked:
+        last = b.states(np.full(pairs, b.fields[index].rest))
+        b.tracked[index] = (index, last, b.states(np.zeros(pairs)))
+    return PortRef("rate", b.tracked[index][2].start)
+
+
+def _binding(b: _Builder, buffer: Any) -> Binding:
+    free, ligand = b.find(buffer.name, buffer.region), b.find(buffer.binds, buffer.region)
+    assert free is not None and ligand is not None
+    return Binding(free, ligand, b.number(buffer.kon, buffer.koff, buffer.total))
+
+
+def _decays(b: _Builder) -> tuple[tuple[Decay, ...], tuple[slice, ...]]:
+    decays, slices = [], []
+    for s in b.model.species:
+        for i, f in enumerate(b.fields):
+            if s.decay > 0 and f.name == s.name:
+                rest = (s.rest or {}).get(f.region, s.initial[f.region])
+                decays.append(Decay(i, b.number(s.decay, rest)))
+                slices.append(b.amounts(len(f.volume)))
+    return tuple(decays), tuple(slices)
+
+
+def _source(b: _Builder, s: Influx) -> Source:
+    nodes, area = stimulus_target(b.model.mesh, s)
+    index = b.find(s.species, s.region)
+    assert index is not None
+    f = b.fields[index]
+    local = nodes.astype(np.int64) - f.nodes.start
+    course = (float(COURSES[s.shape]), s.start, s.duration, s.period or max(s.duration, 1e-300), float(s.count))
+    return Source(index, local, s.flux * area / f.volume[local], float(s.flux * area.sum()), course)
+
+
+def _edges(b: _Builder) -> tuple[float, ...]:
+    """Times at which a step has to end: kinks of stimuli, jumps of fluxes, knots of the potential."""
+    times: set[float] = set()
+    for s in b.model.stimuli:
+        if isinstance(s, Set):
+            times.add(s.time)
+            continue
+        for k in range(s.count):
+            t = s.start + k * (s.period or 0.0)
+            times |= {t, t + s.duration} | ({t + 0.5 * s.duration} if s.shape == "triangle" else set())
+    for g in b.gauges:
+        if g.channel.edges is not None:
+            times |= {float(t) for t in g.channel.edges(_namespace(g.channel.values))}
+    if isinstance(b.model.voltage, tuple):
+        times |= {t for t, _ in b.model.voltage}
+    return tuple(sorted(t for t in times if t > 0))
+
+
+__all__ = ["Field", "Gauge", "Plan", "Source", "lower", "voltage_at", "weight"]

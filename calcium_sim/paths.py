@@ -1,0 +1,123 @@
+"""Paths through a result: which nodes a wave passes from its start to a tip, and how far each lies along the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import InputError, nearest
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Path:
+    """Nodes in order of travel and their position [um].
+
+    `position` is the coordinate ``distance`` where that only grows or only falls along the path (a cable, root to tip), and the
+    path length from the first node elsewhere (tip to tip through the soma).
+    """
+
+    nodes: Ints
+    position: Floats
+
+
+def region_nodes(ds: xr.Dataset, region: str) -> Ints:
+    """Indices along ``node`` of a region, or an InputError with the nearest name."""
+    names = np.asarray(ds["region"].values)
+    found = np.flatnonzero(names == region)
+    if not len(found):
+        known = list(dict.fromkeys(names.tolist()))
+        raise InputError("region", f"unknown region '{region}'{nearest(region, known)}; the result has {', '.join(known)}")
+    return found
+
+
+def graph(ds: xr.Dataset, nodes: Ints) -> tuple[Any, bool]:
+    """Sparse graph of the path lengths [um] between the given nodes, and whether it is one tree.
+
+    On a tree an edge is as long as its ends differ in ``distance`` (the way along the branch, bends included); elsewhere straight.
+    """
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import connected_components
+
+    if "edge_nodes" not in ds:
+        raise InputError("edge_nodes", "the result has no mesh topology, so no path can be found in it (was it cut down before saving?)")
+    local = np.full(ds.sizes["node"], -1, np.int64)
+    local[nodes] = np.arange(len(nodes))
+    pairs = local[np.asarray(ds["edge_nodes"].values, np.int64)]
+    a, b = pairs[(pairs >= 0).all(axis=1)].T
+    shape = (len(nodes), len(nodes))
+    parts = connected_components(csr_array((np.ones(len(a)), (a, b)), shape=shape), directed=False, return_labels=False)
+    tree = parts == 1 and len(a) == len(nodes) - 1
+    at = np.stack([ds[k].values[nodes] for k in ("x", "y", "z")], axis=1)
+    distance = ds["distance"].values[nodes]
+    length = np.abs(distance[a] - distance[b]) if tree else np.linalg.norm(at[a] - at[b], axis=1)
+    return csr_array((np.maximum(length, 1e-12), (a, b)), shape=shape), tree
+
+
+def travel(ds: xr.Dataset, start: int, end: int | None = None, region: str = "cytosol") -> Path:
+    """The shortest path from one node to another, by default to the farthest node that can be reached.
+
+    Raises
+    ------
+    InputError
+        If a node is not in the region or the end cannot be reached.
+    """
+    from scipy.sparse.csgraph import dijkstra
+
+    nodes = region_nodes(ds, region)
+    first = _local(nodes, start, region, "path[0]")
+    edges, _ = graph(ds, nodes)
+    far, before = dijkstra(edges, directed=False, indices=first, return_predecessors=True)
+    last = int(np.argmax(np.where(np.isfinite(far), far, -1.0))) if end is None else _local(nodes, end, region, "path[1]")
+    if not np.isfinite(far[last]):
+        raise InputError("path", f"node {end} cannot be reached from node {start} inside '{region}'")
+    way = [last]
+    while way[-1] != first:
+        way.append(int(before[way[-1]]))
+    order = np.array(way[::-1])
+    return Path(nodes[order], _position(ds["distance"].values[nodes[order]], far[order]))
+
+
+def _position(distance: Floats, travelled: Floats) -> Floats:
+    step = np.diff(distance)
+    return distance if len(step) and ((step > 0).all() or (step < 0).all()) else travelled
+
+
+def _local(nodes: Ints, node: int, region: str, where: str) -> int:
+    k = int(np.searchsorted(nodes, node))
+    if k >= len(nodes) or nodes[k] != node:
+        raise InputError(where, f"node {node} is not in region '{region}' (its nodes are {nodes[0]} to {nodes[-1]})")
+    return k
+
+
+def choose(ds: xr.Dataset, path: Any, region: str) -> Path:
+    """The path that a caller means.
+
+    Parameters
+    ----------
+    path : None (from the root to the farthest tip), (start node, end node), or the nodes in order (three or more).
+    """
+    if path is None:
+        nodes = region_nodes(ds, region)
+        return travel(ds, int(nodes[np.argmin(ds["distance"].values[nodes])]), None, region)
+    if isinstance(path, Path):
+        return path
+    given = np.asarray(path, np.int64)
+    if given.ndim != 1 or len(given) < 2:
+        raise InputError("path", f"{path!r} is no path, expected (start node, end node) or a list of nodes")
+    if len(given) == 2:
+        return travel(ds, int(given[0]), int(given[1]), region)
+    nodes = region_nodes(ds, region)
+    for k, node in enumerate(given):
+        _local(nodes, int(node), region, f"path[{k}]")
+    at = np.stack([ds[k].values[given] for k in ("x", "y", "z")], axis=1)
+    travelled = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(at, axis=0), axis=1))])
+    return Path(given, _position(ds["distance"].values[given], travelled))

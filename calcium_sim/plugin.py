@@ -1,0 +1,217 @@
+"""The channel contract: all that the author of a channel imports.
+
+A channel is a table (what it reads, its states, its parameters with units) and pure functions of scalars. The host owns the memory:
+`rates` and `flux` get `y` (own states), `x` (ports) and `p` (parameters) with one attribute per name, and return floats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, NamedTuple, TypeVar
+
+from . import units
+from .errors import InputError, nearest
+from .mesh import Place
+
+
+class _Balance:
+    """Marks the parameter that is chosen so that the membrane carries no net flux at rest."""
+
+    def __repr__(self) -> str:
+        return "BALANCE"
+
+
+BALANCE = _Balance()
+
+
+class Parameter(NamedTuple):
+    """One row of a channel's parameter table; `default` None means that the user has to give it."""
+
+    default: float | None
+    unit: str
+    low: float
+    high: float
+
+
+class State(NamedTuple):
+    """One state column: the declared start value and its bounds."""
+
+    start: float
+    low: float
+    high: float
+
+
+class Channel:
+    """Base of every channel, pump, exchanger and leak.
+
+    Class attributes
+    ----------------
+    across : (from, to)
+        Regions; positive flux moves from the first to the second. ``("from", "to")`` fits any membrane (ports ``ca@from``).
+    reads : {name: port}
+        Ports: ``"ca@cytosol"`` [uM], ``"v"`` [mV], ``"t"`` [ms], ``"d(ca@cytosol)"`` [uM/ms].
+    states : {name: start} or {name: (start, low, high)}
+        Bounds default to 0 and 1. A run starts at the equilibrium at rest unless ``initial=`` says otherwise.
+    params : {name: (default, unit)} or {name: (default, unit, (low, high))}
+    moves : {species: count}
+        What one unit of flux carries from `across[0]` to `across[1]`; negative counts go the other way (an exchanger).
+    source : paper and doi.
+
+    Functions (static, scalar, plain arithmetic and ``math``)
+    ---------------------------------------------------------
+    rates(y, x, p) -> tuple : time derivative of each state [1/ms].
+    flux(y, x, p) -> float : flux density [uM um/ms] from `across[0]` to `across[1]`.
+    steady(x, p) -> tuple : optional closed form of the equilibrium.
+    open_probability(y, x, p) -> float : optional, recorded as ``po_<name>``.
+    edges(p) -> tuple : optional times [ms] at which the flux jumps; steps end there.
+    """
+
+    name: ClassVar[str] = ""
+    across: ClassVar[tuple[str, str]] = ("from", "to")
+    reads: ClassVar[Mapping[str, str]] = {}
+    states: ClassVar[Mapping[str, Any]] = {}
+    params: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
+    moves: ClassVar[Mapping[str, int]] = {"ca": 1}
+    source: ClassVar[str] = ""
+
+    rates: ClassVar[Callable[..., tuple[float, ...]] | None] = None
+    flux: ClassVar[Callable[..., float]]
+    steady: ClassVar[Callable[..., tuple[float, ...]] | None] = None
+    open_probability: ClassVar[Callable[..., float] | None] = None
+    edges: ClassVar[Callable[..., tuple[float, ...]] | None] = None
+
+    def __init__(
+        self,
+        *,
+        at: Place = None,
+        scale: Callable[..., Any] | None = None,
+        initial: Mapping[str, float] | None = None,
+        **values: Any,
+    ) -> None:
+        """Set parameters (quantities, strings such as ``"3 /um^2"``, or BALANCE).
+
+        Parameters
+        ----------
+        at : where on the membrane the channel sits (a label or a function of coordinates); everywhere by default.
+        scale : function of (x, y, z) [um] that multiplies the flux density.
+        initial : start values of states, instead of the equilibrium at rest.
+        """
+        self.at, self.scale = at, scale
+        self.initial = dict(initial or {})
+        self.values = _values(type(self), values)
+        for state in self.initial:
+            if state not in self.states:
+                raise InputError(f"{self.label()}.initial", f"unknown state '{state}'{nearest(state, self.states)}")
+
+    @classmethod
+    def label(cls) -> str:
+        """Registry name, or the class name of a channel that is not registered."""
+        return cls.name or cls.__name__
+
+    @classmethod
+    def parameter_table(cls) -> dict[str, Parameter]:
+        """The parameters with default, unit and range."""
+        return {name: _parameter(row) for name, row in cls.params.items()}
+
+    @classmethod
+    def state_table(cls) -> dict[str, State]:
+        """The states with start value and bounds."""
+        return {n: State(*map(float, s)) if isinstance(s, tuple) else State(float(s), 0.0, 1.0) for n, s in cls.states.items()}
+
+    def __repr__(self) -> str:
+        rows = self.parameter_table()
+        told = ", ".join(f"{k}={'BALANCE' if v is BALANCE else units.text(v, rows[k].unit)!r}" for k, v in self.values.items())
+        return f"{self.label()}({told})"
+
+
+def _parameter(row: tuple[Any, ...]) -> Parameter:
+    default, unit = row[0], row[1]
+    low, high = row[2] if len(row) > 2 else (-float("inf"), float("inf"))
+    return Parameter(None if default is None else float(default), unit, low, high)
+
+
+def _values(cls: type[Channel], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Defaults overridden by what was given, in canonical units, each within its range."""
+    table = cls.parameter_table()
+    label = cls.label()
+    for name in given:
+        if name not in table:
+            raise InputError(label, f"unknown parameter '{name}'{nearest(name, table)}; it has {', '.join(table)}")
+    out: dict[str, Any] = {}
+    for name, row in table.items():
+        where = f"{label}.{name}"
+        if name not in given:
+            if row.default is None:
+                raise InputError(where, f"has no default, give it (e.g. {name}='1 {row.unit}')")
+            out[name] = row.default
+        elif given[name] is BALANCE or given[name] == "balance":
+            out[name] = BALANCE
+        else:
+            out[name] = units.value(given[name], row.unit, where)
+            if not row.low <= out[name] <= row.high:
+                raise InputError(where, f"{out[name]:g} {row.unit} is outside [{row.low:g}, {row.high:g}] {row.unit}")
+    return out
+
+
+C = TypeVar("C", bound=type[Channel])
+
+
+def channel(name: str) -> Callable[[C], C]:
+    """Register a channel class under ``family/model`` (returns the class unchanged).
+
+    Raises
+    ------
+    InputError
+        If the tables or functions break the contract.
+    """
+
+    def register(cls: C) -> C:
+        cls.name = name
+        check_class(cls)
+        LOCAL[name] = cls
+        return cls
+
+    return register
+
+
+LOCAL: dict[str, type[Channel]] = {}
+"""Channels registered by the decorator in this process; entry points are looked up by `registry`."""
+
+
+def check_class(cls: type[Channel]) -> None:
+    """Raise InputError where a channel class breaks the contract (tables, ports, functions)."""
+    label = cls.label()
+    if not callable(getattr(cls, "flux", None)):
+        raise InputError(label, "has no flux(y, x, p)")
+    if cls.states and cls.rates is None and not hasattr(cls, "gate"):
+        raise InputError(label, "has states but no rates(y, x, p)")
+    if len(cls.across) != 2:
+        raise InputError(label, f"across is {cls.across!r}, expected (from, to)")
+    for name, port in cls.reads.items():
+        parse_port(port, f"{label}.reads.{name}")
+    for name, row in cls.parameter_table().items():
+        if row.default is not None and not row.low <= row.default <= row.high:
+            raise InputError(f"{label}.{name}", f"default {row.default:g} is outside its range [{row.low:g}, {row.high:g}]")
+
+
+class Port(NamedTuple):
+    """A parsed port: kind is "concentration", "rate" (of change), "v" or "t"."""
+
+    kind: str
+    species: str
+    side: str
+
+
+def parse_port(port: str, where: str = "port") -> Port:
+    """Parse ``"ca@cytosol"``, ``"d(ca@cytosol)"``, ``"v"``, ``"t"``.
+
+    >>> parse_port("d(ca@er)")
+    Port(kind='rate', species='ca', side='er')
+    """
+    if port in ("v", "t"):
+        return Port(port, "", "")
+    kind, inner = ("rate", port[2:-1]) if port.startswith("d(") and port.endswith(")") else ("concentration", port)
+    species, at, side = inner.partition("@")
+    if not (species and at and side):
+        raise InputError(where, f"'{port}' is not a port, expected 'ca@cytosol', 'd(ca@cytosol)', 'v' or 't'")
+    return Port(kind, species, side)

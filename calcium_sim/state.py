@@ -1,0 +1,71 @@
+"""What a run carries from step to step, and the arrays that describe its stimuli and potential."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .lowering import Plan
+from .mesh import Floats
+
+
+@dataclass
+class State:
+    """Concentrations u, gate states y, amounts moved since the last observation [uM um per pair], time, previous step [ms]."""
+
+    u: Floats
+    y: Floats
+    moved: Floats
+    t: float = 0.0
+    before: float = 1.0
+
+    @classmethod
+    def start(cls, plan: Plan) -> State:
+        """The resting state of a plan."""
+        return cls(plan.u0.copy(), plan.y0.copy(), np.zeros(plan.moved_size))
+
+    def copy(self) -> State:
+        """An independent copy."""
+        return State(self.u.copy(), self.y.copy(), self.moved.copy(), self.t, self.before)
+
+    def assign(self, other: State) -> None:
+        """Overwrite with another state, keeping the arrays."""
+        self.u[:], self.y[:], self.moved[:] = other.u, other.y, other.moved
+        self.t, self.before = other.t, other.before
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The membrane potential as a table of straight lines over the run (constant outside)."""
+
+    times: Floats
+    potential: Floats
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Influxes packed for `kernels.stimulus.fill_sources`; `fields` are the fields with a row in `buffer`."""
+
+    fields: tuple[int, ...]
+    buffer: Floats
+    course: Floats
+    target: np.ndarray
+    start: np.ndarray
+    node: np.ndarray
+    rate: Floats
+
+
+def pack_sources(plan: Plan, width: int) -> Sources:
+    """Pack the influxes of a plan; `width` is the length of one row of the source buffer."""
+    fields = tuple(sorted({s.field for s in plan.sources}))
+    counts = [len(s.index) for s in plan.sources]
+    return Sources(
+        fields,
+        np.zeros((len(fields), width)),
+        np.array([s.course for s in plan.sources], float).reshape(-1, 5),
+        np.array([fields.index(s.field) for s in plan.sources], np.int64),
+        np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        np.concatenate([np.zeros(0, np.int64), *(s.index for s in plan.sources)]).astype(np.int64),
+        np.concatenate([np.zeros(0), *(s.rate for s in plan.sources)]),
+    )

@@ -1,0 +1,171 @@
+"""The loop: advance a state to the next stop with steps chosen by error control, or of fixed length.
+
+Adaptive steps lie on a power-of-two ladder of the stretch between two stops (an observation, an edge of a stimulus), so that few step
+lengths occur and every stop is hit exactly. A window of steps ends with a pair that is compared with one step of twice the length;
+where the error is too large the whole window is repeated with half the step. No clock is read: the same model gives the same steps.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from .errors import InputError, RunStopped
+from .kernels.control import pair_error
+from .lowering import Plan
+from .mesh import Floats
+from .state import Clock, State
+
+RUNGS = 40
+"""Depth of the ladder: steps from half the stretch down to 2^-40 of it."""
+
+
+class Stepper(Protocol):
+    """What the loop asks of a scheme."""
+
+    scheme: str
+    plan: Plan
+
+    def advance(self, state: State, h: float, steps: int, clock: Clock) -> None:
+        """Take `steps` steps of length h [ms], in place."""
+
+
+@dataclass
+class Control:
+    """Step-size control and its memory.
+
+    Parameters
+    ----------
+    tolerance : largest relative error of the change of any field over a pair of steps (about the relative error of a wave's speed).
+    dt : fixed step [ms]; None for adaptive steps.
+    first, smallest, largest : step after an event and bounds [ms].
+    window : most steps between two error checks.
+    """
+
+    tolerance: float = 2e-3
+    dt: float | None = None
+    first: float = 0.005
+    smallest: float = 1e-7
+    largest: float = 1.0
+    window: int = 16
+    step: float = 0.005
+    run: int = 2
+    steps: int = 0
+    rejected: int = 0
+
+    def restart(self) -> None:
+        """Forget the step length: something has just happened."""
+        self.step = min(self.step, self.first)
+        self.run = 2
+
+
+class Loop:
+    """Advances one state with one stepper."""
+
+    def __init__(self, stepper: Stepper, control: Control) -> None:
+        self.stepper, self.control = stepper, control
+        fields = stepper.plan.fields
+        self.start = np.array([f.span.start for f in fields] + [fields[-1].span.stop], np.int64)
+        self.floor = np.array([0.02 * f.rest + 0.02 for f in fields])
+        self.scratch: list[State] = []
+
+    def advance(self, state: State, stop: float, clock: Clock) -> None:
+        """Advance to `stop` exactly.
+
+        Raises
+        ------
+        RunStopped
+            If a value is not finite, or no step is small enough.
+        """
+        if stop <= state.t:
+            return
+        if self.control.dt is not None:
+            self._fixed(state, stop, clock, self.control.dt)
+        else:
+            self._adaptive(state, stop, clock)
+        state.t = stop
+
+    def _fixed(self, state: State, stop: float, clock: Clock, dt: float) -> None:
+        begin, stretch = state.t, stop - state.t
+        steps = max(1, math.ceil(stretch / dt - 1e-9))
+        h, done = stretch / steps, 0
+        saved = self._saved(state)[0]
+        while done < steps:
+            count = min(256, steps - done)
+            saved.assign(state)
+            self.stepper.advance(state, h, count, clock)
+            if not np.isfinite(state.u).all() or not np.isfinite(state.y).all():
+                self._diagnose(saved, h, count, clock)
+            done += count
+            state.t = begin + stretch * (done / steps)
+            self.control.steps += count
+
+    def _adaptive(self, state: State, stop: float, clock: Clock) -> None:
+        control, begin, stretch = self.control, state.t, stop - state.t
+        saved, pair, coarse = self._saved(state)
+        rung = max(1, math.ceil(math.log2(stretch / min(control.step, control.largest)) - 1e-9))
+        done, total, strikes = 0, 1 << RUNGS, 0
+        while done < total:
+            unit = 1 << (RUNGS - rung)
+            h = stretch / (1 << rung)
+            count = min(control.run, (total - done) // unit)
+            saved.assign(state)
+            if count > 2:
+                self.stepper.advance(state, h, count - 2, clock)
+            pair.assign(state)
+            coarse.assign(state)
+            self.stepper.advance(state, h, 2, clock)
+            self.stepper.advance(coarse, 2 * h, 1, clock)
+            error = pair_error(state.u, coarse.u, pair.u, self.start, self.floor, control.tolerance)
+            if not error <= 1.0:
+                strikes = strikes + 1 if math.isnan(error) else 0
+                if strikes > 4 or 0.5 * h < control.smallest or rung >= RUNGS - 2:
+                    self._refuse(saved, h, count, clock, error)
+                state.assign(saved)
+                control.rejected += count
+                control.run, rung = 2, rung + 1
+                control.step = stretch / (1 << rung)
+                continue
+            done += count * unit
+            control.steps += count
+            control.run = min(2 * control.run, control.window)
+            state.t = begin + stretch * (done / total)
+            if error < 0.16 and 2 * h <= control.largest:
+                control.step = max(control.step, 2 * h)
+                if rung > 1 and done % (4 * unit) == 0:
+                    rung -= 1
+
+    def _saved(self, state: State) -> list[State]:
+        if not self.scratch:
+            self.scratch = [state.copy() for _ in range(3)]
+        return self.scratch
+
+    def _refuse(self, saved: State, h: float, count: int, clock: Clock, error: float) -> None:
+        if not math.isfinite(error):
+            self._diagnose(saved, h, count, clock)
+        raise RunStopped(f"run stopped at t={saved.t:.6g} ms: no step above {h:.2g} ms meets tolerance {self.control.tolerance:g} (raise tolerance=)")
+
+    def _diagnose(self, saved: State, h: float, count: int, clock: Clock) -> None:
+        """Repeat the failed steps one by one and name the first value that is not finite."""
+        from .postmortem import describe
+
+        state = saved.copy()
+        for _ in range(count + 2):
+            previous = state.copy()
+            self.stepper.advance(state, h, 1, clock)
+            if not np.isfinite(state.u).all() or not np.isfinite(state.y).all():
+                raise RunStopped(describe(self.stepper.plan, previous, state, self.control.steps))
+        raise RunStopped(f"run stopped at t={saved.t:.6g} ms: a value is not finite (step {h:.3g} ms)")
+
+
+def check_step(value: float, what: str) -> float:
+    """Refuse a step, tolerance or time that is not a positive finite number."""
+    if not (math.isfinite(value) and value > 0):
+        raise InputError(what, f"{value} must be a positive finite number")
+    return value
+
+
+__all__ = ["Control", "Floats", "Loop", "Stepper", "check_step"]

@@ -1,0 +1,197 @@
+"""Units: the only module that converts. Canonical are um, ms, uM, mV (and pA, nS, K).
+
+People write ``50 * u.um`` or ``"50 um"``; everything inside the package is a float in canonical units. pint is imported when
+the first unit is used, so that importing the package stays quick. pint's own reader evaluates what it is given, so a string never
+reaches it: the grammar below takes a number and a product of unit names, and pint only looks up single names.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from functools import cache, lru_cache
+from typing import Any
+
+from .errors import InputError
+
+NAMES = {
+    "nm": "nm", "um": "um", "mm": "mm", "cm": "cm", "m": "m", "um2": "um^2", "um3": "um^3", "cm2": "cm^2", "m2": "m^2", "m3": "m^3",
+    "us": "us", "ms": "ms", "s": "s", "min": "min", "nM": "nM", "uM": "uM", "mM": "mM", "M": "M", "fmol": "fmol", "mol": "mol",
+    "mV": "mV", "V": "V", "pA": "pA", "nA": "nA", "uA": "uA", "pS": "pS", "nS": "nS", "mS": "mS", "S": "S", "K": "K", "Hz": "Hz",
+}  # fmt: skip
+
+_LONGEST = 80
+_ASCII = str.maketrans(
+    {"\u00b5": "u", "\u03bc": "u", "\u00b2": "^2", "\u00b3": "^3", "\u00b7": "*", "\u22c5": "*", "\u207b": "^-", "\u00b9": "^1"}
+)
+_NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+_QUANTITY = re.compile(rf"\s*({_NUMBER})\s*(.*?)\s*", re.ASCII)
+_FACTOR = re.compile(r"(1)(?![0-9])|([A-Za-z]{1,20}|%)(?:\s*(?:\^|\*\*)?\s*(\(?)([+-]?[1-9])(?![0-9])(\)?))?", re.ASCII)
+
+
+@cache
+def registry() -> Any:
+    """Return the one pint registry (made on first use)."""
+    import pint
+
+    return pint.UnitRegistry(cache_folder=None)
+
+
+def __getattr__(name: str) -> Any:
+    if name in NAMES:
+        return 1.0 * _unit(NAMES[name])
+    raise AttributeError(f"module 'calcium_sim.units' has no unit '{name}' (there are: {', '.join(NAMES)})")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *NAMES])
+
+
+@lru_cache(maxsize=512)
+def _unit(text: str) -> Any:
+    """Read a product of unit names (``um^2/s``, ``1/uM/s``, ``/um^2``, ``1/(uM s)``); ValueError where it is none."""
+    unit = registry().Unit("")
+    for name, exponent in _factors(text):
+        unit = unit * registry().Unit(_lookup(name)) ** exponent
+    return unit
+
+
+@lru_cache(maxsize=512)
+def _lookup(name: str) -> str:
+    """The full pint name of one unit that only scales (no offset such as degrees Celsius)."""
+    full = "percent" if name == "%" else registry().get_name(name)
+    if not full or not registry().Quantity(1.0, full)._is_multiplicative:
+        raise ValueError(f"unknown unit {name}")
+    return str(full)
+
+
+def _factors(text: str) -> list[tuple[str, int]]:
+    """Cut a unit into (name, exponent); ``/`` counts for the next factor, or for all in a pair of parentheses (not nested)."""
+    out: list[tuple[str, int]] = []
+    at, sign, open_end = 0, 1, False
+    while at < len(text):
+        c = text[at]
+        if c == " ":
+            at += 1
+        elif c in "*/" and not open_end and (out or at == 0 or c == "/"):
+            sign, open_end, at = (-1 if c == "/" else 1), True, at + 1
+        elif c == "(" and ")" in text[at:]:
+            end = text.index(")", at)
+            out += [(name, sign * e) for name, e in _factors(text[at + 1 : end])]
+            sign, open_end, at = 1, False, end + 1
+        elif (match := _FACTOR.match(text, at)) and len(match[3] or "") == len(match[5] or ""):
+            out += [] if match[1] else [(match[2], sign * int(match[4] or 1))]
+            sign, open_end, at = 1, False, match.end()
+        else:
+            raise ValueError(f"unexpected {c!r}")
+    if open_end:
+        raise ValueError("ends with an operator")
+    return out
+
+
+def parse(text: str, where: str = "quantity", example: str = "50 um") -> Any:
+    """Read ``"220 um^2/s"`` as a pint quantity, without ever evaluating the string.
+
+    Raises
+    ------
+    InputError
+        If it is not a number followed by a unit.
+    """
+    match = _QUANTITY.fullmatch(text.translate(_ASCII).replace("^-^", "^-")) if len(text) <= _LONGEST else None
+    if match is None:
+        raise InputError(where, f"{_quote(text)} is not a quantity, expected a number and a unit (e.g. '{example}')")
+    try:
+        unit = _unit(match[2])
+    except Exception:
+        raise InputError(where, f"{_quote(text)} has no known unit, expected a number and a unit (e.g. '{example}')") from None
+    return float(match[1]) * unit
+
+
+def _quote(text: str) -> str:
+    return repr(text) if len(text) <= 40 else f"{text[:40]!r}..."
+
+
+_DIMENSION = {
+    "um": "length", "ms": "time", "uM": "concentration", "mV": "voltage", "um^2/ms": "diffusion", "um/ms": "permeability",
+    "1/um^2": "density", "uM*um/ms": "flux", "1/ms": "rate", "1/uM/ms": "binding rate", "um^3": "volume", "um^2": "area",
+    "um^3/ms": "channel permeability", "uM*um^3/ms": "channel flux", "K": "temperature", "1": "pure number",
+}  # fmt: skip
+_EXAMPLE = {
+    "um": "60 um", "ms": "10 ms", "uM": "0.05 uM", "mV": "-70 mV", "um^2/ms": "220 um^2/s", "um/ms": "0.038 um/s", "1/um^2": "3 /um^2",
+    "uM*um/ms": "2500 uM*um/s", "1/ms": "19 /s", "1/uM/ms": "27 /uM/s", "K": "310 K", "1": "2",
+}  # fmt: skip
+
+
+def value(quantity: Any, unit: str, where: str) -> float:
+    """Convert a quantity (pint, string, or a bare number where `unit` is "1") to a float in `unit`.
+
+    Raises
+    ------
+    InputError
+        If the dimension is wrong, the unit is missing, or the number is not finite.
+
+    >>> value("220 um^2/s", "um^2/ms", "diffusion")
+    0.22
+    """
+    expected = f"expected [{_DIMENSION[unit]}]" if unit in _DIMENSION else f"expected a quantity in {unit}"
+    example = _EXAMPLE.get(unit, f"1 {unit}")
+    expected += f" (e.g. {example})" if unit == "1" else f" (e.g. '{example}')"
+    shown = _quote(quantity) if isinstance(quantity, str) else ""
+    if isinstance(quantity, str):
+        quantity = parse(quantity, where, example)
+    if hasattr(quantity, "units"):
+        number = _convert(quantity, unit, where, expected, shown or f"'{quantity:~C}'".translate(_ASCII))
+    elif not _is_number(quantity):
+        raise InputError(where, f"{_quote(str(quantity))} is not a quantity, {expected}")
+    elif unit != "1":
+        raise InputError(where, f"{quantity!r} has no unit, {expected}")
+    else:
+        number = float(quantity)
+    if not math.isfinite(number):
+        raise InputError(where, f"{number} is not finite, {expected}")
+    return number
+
+
+def _is_number(quantity: Any) -> bool:
+    if isinstance(quantity, (bool, str)):
+        return False
+    import numpy as np
+
+    return isinstance(quantity, (int, float, np.floating, np.integer))
+
+
+def _convert(quantity: Any, unit: str, where: str, expected: str, shown: str) -> float:
+    """Convert a pint quantity; one of another pint registry is looked up here by its names."""
+    target = _unit("" if unit == "1" else unit)
+    if not _is_number(quantity.magnitude):
+        raise InputError(where, f"{shown} is not one number, {expected}")
+    found = registry().Unit("")
+    try:
+        for name, exponent in quantity.unit_items():
+            found = found * registry().Unit(_lookup(name) if name.isidentifier() else "") ** exponent
+        factor = _factor(found, target)
+    except Exception:
+        hint = (
+            "; 'um' is a length, 'uM' a concentration" if {_dimension(found), _DIMENSION.get(unit)} == {"length", "concentration"} else ""
+        )
+        what = f"dimension [{_dimension(found)}]" if found.dimensionality else "no unit"
+        raise InputError(where, f"{shown} has {what}, {expected}{hint}") from None
+    return float(quantity.magnitude) * factor if factor >= 1 else float(quantity.magnitude) / _factor(target, found)
+
+
+def _dimension(unit: Any) -> str:
+    """The everyday name of a dimension, or pint's formula without its brackets."""
+    for known, name in _DIMENSION.items():
+        if _unit("" if known == "1" else known).dimensionality == unit.dimensionality:
+            return name
+    return str(unit.dimensionality).replace("[", "").replace("]", "").replace(" ** ", "^").replace(" ", "")
+
+
+def _factor(unit: Any, target: Any) -> float:
+    """Conversion factor, rounded to 15 digits so that powers of ten are exact."""
+    return float(f"{(1.0 * unit).to(target).magnitude:.15g}")
+
+
+def text(number: float, unit: str) -> str:
+    """Write a canonical value so that `value` reads back the same float."""
+    return repr(number) if unit == "1" else f"{number!r} {unit}"
