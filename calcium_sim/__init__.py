@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from . import units as units
     from .checking import check_channel as check_channel
     from .diagnostics import arrival_times as arrival_times
+    from .diagnostics import cite as cite
     from .diagnostics import total_calcium as total_calcium
     from .diagnostics import wave_speed as wave_speed
     from .errors import CalciumSimError as CalciumSimError
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 _MODULES = ("errors", "presets", "units")
 _NAMES = {
     "checking": ("check_channel",),
-    "diagnostics": ("arrival_times", "total_calcium", "wave_speed"),
+    "diagnostics": ("arrival_times", "cite", "total_calcium", "wave_speed"),
     "errors": ("CalciumSimError", "InputError", "RunStopped", "StorageError"),
     "mesh": ("Mesh", "within"),
     "model": ("Buffer", "Influx", "Model", "Set", "Species"),

@@ -60,13 +60,14 @@ def arrival_times(ds: xr.Dataset, threshold: Any = THRESHOLD, species: str = "ca
 
     nodes, values = concentration(ds, species, region)
     level = micromolar(threshold)
-    out = _first_crossing(np.asarray(ds["time"].values, float), values, level)
+    out = first_crossing(np.asarray(ds["time"].values, float), values, level)
     coords = {k: ("node", ds[k].values[nodes]) for k in ("region", "x", "y", "z", "distance") if k in ds}
     told = {"units": "ms", "long_name": f"arrival of the {species} wave", "threshold": level}
     return xr.DataArray(out, dims="node", coords=coords | {"node_index": ("node", nodes)}, name="arrival", attrs=told)
 
 
-def _first_crossing(time: Floats, c: Floats, level: float) -> Floats:
+def first_crossing(time: Floats, c: Floats, level: float) -> Floats:
+    """First upward crossing of a level by each column of `c` (times, places); see `arrival_times` for what lies between two times."""
     above = c >= level
     up = ~above[:-1] & above[1:]
     crosses = up.any(axis=0) & ~above[0] if len(time) > 1 else np.zeros(c.shape[1], bool)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from .errors import InputError, nearest
 
 Floats = NDArray[np.float64]
 Nodes = NDArray[np.uint32]
-Place = str | Callable[[Floats, Floats, Floats], NDArray[np.bool_]] | None
+Place = str | Callable[..., NDArray[np.bool_]] | None
 OUTSIDE = "outside"
 
 
@@ -109,7 +110,7 @@ class Mesh:
 
     def __post_init__(self) -> None:
         check(self)
-        arrays = [self.start, self.volume, self.position, self.distance, self.edges, self.conductance]
+        arrays: list[NDArray[Any]] = [self.start, self.volume, self.position, self.distance, self.edges, self.conductance]
         for membrane in self.membranes.values():
             arrays += [membrane.inside, membrane.outside, membrane.area]
         for array in arrays:
@@ -143,7 +144,9 @@ class Mesh:
             given = [self.distance[nodes]] if args == ("distance",) else list(self.position[nodes].T)
             chosen = np.asarray(place(*given))
             if chosen.shape != (len(nodes),) or chosen.dtype != bool:
-                raise InputError(where, f"the function returned {chosen.dtype} of shape {chosen.shape}, expected one bool per node (use & and |)")
+                raise InputError(
+                    where, f"the function returned {chosen.dtype} of shape {chosen.shape}, expected one bool per node (use & and |)"
+                )
         elif place in self.labels:
             chosen = self.labels[place][nodes]
         elif place in self.faces:
@@ -214,9 +217,15 @@ def check(mesh: Mesh) -> None:
         if array.shape != shape:
             fail(what, f"shape {array.shape}, expected {shape}")
         if not np.isfinite(array).all():
-            fail(what, f"{np.count_nonzero(~np.isfinite(array))} values are not finite, first at {int(np.argmin(np.isfinite(array).ravel()))}")
+            fail(
+                what,
+                f"{np.count_nonzero(~np.isfinite(array))} values are not finite, first at {int(np.argmin(np.isfinite(array).ravel()))}",
+            )
     if (mesh.volume <= 0).any():
-        fail("volume", f"{np.count_nonzero(mesh.volume <= 0)} control volumes are not positive, first at node {int(np.argmax(mesh.volume <= 0))}")
+        fail(
+            "volume",
+            f"{np.count_nonzero(mesh.volume <= 0)} control volumes are not positive, first at node {int(np.argmax(mesh.volume <= 0))}",
+        )
     if mesh.edges.dtype != np.uint32 or mesh.edges.shape != (len(mesh.edges), 2):
         fail("edges", f"{mesh.edges.dtype} of shape {mesh.edges.shape}, expected uint32 of shape (edges, 2)")
     if len(mesh.edges):

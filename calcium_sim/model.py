@@ -270,8 +270,8 @@ def _validate(model: Model) -> None:
             if not isinstance(c, Channel):
                 raise InputError(f"membranes.{name}[{k}]", f"{c!r} is not a channel (call the class: get_channel('...')())")
             _validate_channel(model, name, c, species)
-    for s in model.stimuli:
-        _validate_stimulus(model, s, species)
+    for stimulus in model.stimuli:
+        _validate_stimulus(model, stimulus, species)
 
 
 def direction(mesh: Mesh, membrane: str, channel: Channel) -> tuple[str, str]:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 
 from .lowering import Gauge, Plan
-from .rest import voltage_at
+from .observe import one_pair, pair_view
 from .state import State
 
 
@@ -22,47 +20,27 @@ def describe(plan: Plan, before: State, after: State, step: int) -> str:
         node = f.nodes.start + int(bad[0]) - f.span.start
         what = f"{f.name}@{f.region} is {after.u[bad[0]]}"
     else:
-        bad = np.flatnonzero(~np.isfinite(after.y))
-        g = next((g for g in plan.gauges for s in g.states if s.start <= bad[0] < s.stop), plan.gauges[0])
-        pair = int(bad[0]) - next(s.start for s in g.states if s.start <= bad[0] < s.stop)
-        node = int(mesh.membranes[g.membrane].inside[pair])
-        what = f"a state of '{g.label}' is {after.y[bad[0]]}"
+        entry = int(np.flatnonzero(~np.isfinite(after.y))[0])
+        owner, start = next(((g, s.start) for g in plan.gauges for s in g.states if s.start <= entry < s.stop), (plan.gauges[0], entry))
+        node = int(mesh.membranes[owner.membrane].inside[entry - start])
+        what = f"a state of '{owner.label}' is {after.y[entry]}"
     where = ", ".join(f"{x:.4g}" for x in mesh.position[node])
-    culprit = _first_bad_channel(plan, before)
-    cause = f"first seen in channel '{culprit}'" if culprit else "not from a channel alone: the step may be too large (lower dt= or tolerance=)"
+    culprit = next((g.label for g in plan.gauges if _is_bad(plan, g, before) or _is_bad(plan, g, after)), None)
+    cause = f"first seen in channel '{culprit}'" if culprit else "in no channel by itself: the step is too large (lower dt= or tolerance=)"
     return f"run stopped at step {step}, t={after.t:.6g} ms: {what} at node {node} ({where}) um, {cause}"
 
 
-def _first_bad_channel(plan: Plan, state: State) -> str | None:
-    """The first channel whose flux or rates are not finite at the state before the step."""
-    for g in plan.gauges:
-        for pair in range(len(g.area)):
-            y, x, p = local_view(plan, g, state, pair)
-            try:
-                values = [g.channel.flux(y, x, p), *(g.channel.rates(y, x, p) if g.channel.rates is not None else ())]
-            except (ArithmeticError, ValueError):
-                return g.label
-            if not all(math.isfinite(v) for v in values):
-                return g.label
-    return None
-
-
-def local_view(plan: Plan, g: Gauge, state: State, pair: int) -> tuple[Any, Any, Any]:
-    """States, ports and parameters of a channel at one pair, as objects with one attribute per name."""
-    mesh = plan.model.mesh
-    y = SimpleNamespace(**{n: float(state.y[s.start + pair]) for n, s in zip(g.channel.states, g.states, strict=True)})
-    ports = {}
-    membrane = mesh.membranes[g.membrane]
-    for name, port in zip(g.channel.reads, g.spec.ports, strict=True):
-        if port.kind == "field":
-            f = plan.fields[port.index]
-            side = membrane.inside if membrane.sides[0] == f.region else membrane.outside
-            local = int(side[pair]) - f.nodes.start if f.region in membrane.sides else pair
-            ports[name] = float(state.u[f.span.start + local])
-        elif port.kind == "value":
-            ports[name] = float(plan.parameters[port.index])
-        elif port.kind == "rate":
-            ports[name] = float(state.y[port.index + pair])
-        else:
-            ports[name] = state.t if port.kind == "t" else voltage_at(plan.model, state.t)
-    return y, SimpleNamespace(**ports), SimpleNamespace(**g.channel.values)
+def _is_bad(plan: Plan, g: Gauge, state: State) -> bool:
+    """Whether a channel's flux or rates are not finite at some pair where its states and ports are."""
+    y, x, p = pair_view(plan, g, state)
+    for k in range(len(g.area)):
+        yk, xk, _ = one_pair(y, x, p, k)
+        if not all(math.isfinite(v) for v in (*vars(yk).values(), *vars(xk).values())):
+            continue
+        try:
+            values = [g.channel.flux(yk, xk, p), *(g.channel.rates(yk, xk, p) if g.channel.rates is not None else ())]
+        except (ArithmeticError, ValueError):
+            return True
+        if not all(math.isfinite(v) for v in values):
+            return True
+    return False

@@ -39,7 +39,7 @@ class Control:
 
     Parameters
     ----------
-    tolerance : largest relative error of the change of any field over a pair of steps (about the relative error of a wave's speed).
+    tolerance : largest relative error of the change of any field over a pair of steps: about the relative error of a wave's speed.
     dt : fixed step [ms]; None for adaptive steps.
     first, smallest, largest : step after an event and bounds [ms].
     window : most steps between two error checks.
@@ -69,6 +69,7 @@ class Loop:
         self.stepper, self.control = stepper, control
         fields = stepper.plan.fields
         self.start = np.array([f.span.start for f in fields] + [fields[-1].span.stop], np.int64)
+        self.volume = np.concatenate([f.volume for f in fields])
         self.floor = np.array([0.02 * f.rest + 0.02 for f in fields])
         self.scratch: list[State] = []
 
@@ -119,7 +120,7 @@ class Loop:
             coarse.assign(state)
             self.stepper.advance(state, h, 2, clock)
             self.stepper.advance(coarse, 2 * h, 1, clock)
-            error = pair_error(state.u, coarse.u, pair.u, self.start, self.floor, control.tolerance)
+            error = pair_error(state.u, coarse.u, pair.u, self.volume, self.start, self.floor, control.tolerance)
             if not error <= 1.0:
                 strikes = strikes + 1 if math.isnan(error) else 0
                 if strikes > 4 or 0.5 * h < control.smallest or rung >= RUNGS - 2:

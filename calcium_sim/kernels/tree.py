@@ -118,8 +118,14 @@ def diffuse(u: Floats, rows: Indices, plan: Indices, factors: Floats, work: Floa
 
 # The sweeps below advance two or three fields together: the recurrence along a run waits 4 cycles per node for its multiply-add, and the
 # other fields fill the gap (four run out of registers and are slower). What a sweep carries from node to node is one tuple per quantity,
-# used as a queue, (*t[1:], new), which the compiler unrolls into registers. In every a * b + c * d the product on the chain of dependence
+# used as a queue, which the compiler unrolls into registers. In every a * b + c * d the product on the chain of dependence
 # stands first: the second is then computed beforehand, and the chain costs one fused multiply-add.
+
+
+@njit(**OPTIONS)
+def push(queue: Group, new: float) -> Group:
+    """Drop the first, append `new`."""
+    return queue[1:] + (new,)  # noqa: RUF005 (numba does not compile the starred form)
 
 
 @njit(**OPTIONS)
@@ -144,8 +150,8 @@ def _eliminate_fluxes(
         foot = U(plan[0, above + ONE]) - ONE
         r, w, flux, x = zero, zero, zero, zero
         for f in range(m):
-            x = (*x[1:], u[rows[f], last])
-            flux = (*flux[1:], -work[BRANCH, f, run])
+            x = push(x, u[rows[f], last])
+            flux = push(flux, -work[BRANCH, f, run])
             work[BRANCH, f, run] = 0.0
         for j in range(head, last):
             i = last - (j - head)
@@ -154,7 +160,7 @@ def _eliminate_fluxes(
                 a = factors[first + f, COUPLING, i] * (y - x[0])
                 b = w[0] * r[0] + (a - flux[0])
                 work[FIRST, f, i] = b
-                r, w, flux, x = (*r[1:], b), (*w[1:], factors[first + f, WEIGHT, i]), (*flux[1:], a), (*x[1:], y)
+                r, w, flux, x = push(r, b), push(w, factors[first + f, WEIGHT, i]), push(flux, a), push(x, y)
         for f in range(m):
             a = factors[first + f, COUPLING, head] * (u[rows[f], foot] - x[f])
             b = w[f] * r[f] + (a - flux[f])
@@ -172,12 +178,12 @@ def _substitute(zero: Group, first: np.uint64, plan: Indices, factors: Floats, w
         x = zero
         if run > U(0):
             for f in range(m):
-                x = (*x[1:], work[FIRST, f, foot])
+                x = push(x, work[FIRST, f, foot])
         for i in range(head, stop):
             for f in range(m):
                 b = factors[first + f, WEIGHT, i] * x[0] + factors[first + f, INVERSE, i] * work[FIRST, f, i]
                 work[FIRST, f, i] = b
-                x = (*x[1:], b)
+                x = push(x, b)
 
 
 @njit(**OPTIONS)
@@ -191,14 +197,14 @@ def _eliminate_increment(zero: Group, first: np.uint64, plan: Indices, factors: 
         head, last, above = U(plan[0, run]), U(plan[0, run + ONE]) - ONE, U(plan[1, run])
         r, w = zero, zero
         for f in range(m):
-            r = (*r[1:], work[BRANCH, f, run])
-            w = (*w[1:], 1.0)
+            r = push(r, work[BRANCH, f, run])
+            w = push(w, 1.0)
         for j in range(head, last + ONE):
             i = last - (j - head)
             for f in range(m):
                 b = w[0] * r[0] + factors[first + f, VOLUME, i] * work[FIRST, f, i]
                 work[OTHER, f, i] = b
-                r, w = (*r[1:], b), (*w[1:], factors[first + f, WEIGHT, i])
+                r, w = push(r, b), push(w, factors[first + f, WEIGHT, i])
         for f in range(m):
             work[BRANCH, f, above] += w[f] * r[f]
 
@@ -215,11 +221,11 @@ def _substitute_and_add(
         x = zero
         if run > U(0):
             for f in range(m):
-                x = (*x[1:], work[OTHER, f, foot])
+                x = push(x, work[OTHER, f, foot])
         for i in range(head, stop):
             for f in range(m):
                 b = factors[first + f, WEIGHT, i] * x[0] + factors[first + f, INVERSE, i] * work[OTHER, f, i]
                 u[rows[f], i] += work[FIRST, f, i] + SECOND * b
-                x = (*x[1:], b)
+                x = push(x, b)
         for f in range(m):
             work[OTHER, f, stop - ONE] = x[f]

@@ -1,0 +1,158 @@
+"""Benchmarks: a table of cases and a runner that reports CPU seconds, nanoseconds per node-step by phase, and the machine.
+
+CPU seconds are user plus system time of this process and its finished children. Figures of two machines, or of two days, must not be
+compared: measure both sides in one run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import resource
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from .errors import InputError, nearest
+from .mesh import within
+from .meshes import neurite
+from .model import Buffer, Influx, Model, Species
+from .plugin import BALANCE
+from .registry import get_channel
+from .simulate import simulate
+
+CONVERGED_SPEED = 1.654
+"""Wave speed of P1 at spacing 0.1 um, converged in time [um/ms]; BDF and CVode solutions of the same equations agree within 0.03 %."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A benchmark: what it is, the model, and how long it runs [ms]."""
+
+    about: str
+    model: Callable[[], Model]
+    until: float
+    every: float
+
+
+def coaxial(length: float, spacing: float, dims: int = 1, receptor: str = "ryr/keizer-levine") -> Model:
+    """P1: a calcium wave on a neurite of radius 0.4 um with an ER of radius 0.2 um, started by 2 uM um/ms over the first 2 um for 1 ms.
+
+    The leak through the plasma membrane is P (c_out - c) with c_out = 1000 uM; a constant leak, as other tools state it, is the same at
+    rest and 3 % larger at the peak, where this term is small.
+
+    Parameters
+    ----------
+    length, spacing : um.
+    dims : 1, or 2 for (r, z).
+    receptor : channel that takes the place of the Keizer-Levine receptor.
+    """
+    mesh = neurite(length=f"{length} um", radius="0.4 um", er_radius="0.2 um", spacing=f"{spacing} um", dims=dims)
+    everywhere = {"cytosol": "0.22 um^2/ms", "er": "0.22 um^2/ms"}
+    calcium = Species("ca", diffusion=everywhere, initial={"cytosol": "0.05 uM", "er": "250 uM", "outside": "1000 uM"})
+    calbindin = Buffer("calbindin", "ca", "cytosol", total="40 uM", kon="27 1/uM/s", koff="19 1/s", diffusion="20 um^2/s")
+    ryr = get_channel("ryr/keizer-levine")(density="3 1/um^2", rate="3.5 uM*um^3/ms")
+    er = [ryr, get_channel("serca/er-inhibited")(density="2390 1/um^2"), get_channel("leak/linear")(permeability=BALANCE)]
+    plasma = [
+        get_channel("pmca/hill2")(density="500 1/um^2"),
+        get_channel("ncx/hill1")(density="15 1/um^2"),
+        get_channel("leak/linear")(permeability=BALANCE),
+    ]
+    push = Influx("ca", at=within("0 um", "2 um"), flux="2 uM*um/ms", duration="1 ms", through="plasma")
+    model = Model(mesh, [calcium], {"er": er, "plasma": plasma}, [calbindin], [push])
+    return model if receptor == ryr.label() else model.swap(ryr.label(), receptor)
+
+
+CASES = {
+    "p1": Case("wave on a coaxial neurite, 500 positions, six unknowns each", lambda: coaxial(50.0, 0.1), 50.0, 0.5),
+    "cable": Case("the same on 5000 positions", lambda: coaxial(500.0, 0.1), 20.0, 0.5),
+    "rz": Case("the same in (r, z), 25 um", lambda: coaxial(25.0, 0.1, dims=2), 10.0, 0.5),
+}
+
+
+def cpu_seconds() -> float:
+    """User and system seconds of this process and its finished children."""
+    used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(u.ru_utime + u.ru_stime for u in used)
+
+
+def machine() -> dict[str, Any]:
+    """Processor, cores, system, and versions of what was measured."""
+    names = ("calcium-sim", "numba", "numpy", "scipy", "xarray")
+    return {
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "system": platform.platform(),
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in names},
+    }
+
+
+def _processor() -> str:
+    try:
+        rows = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((row.partition(":")[2].strip() for row in rows if row.startswith("model name")), platform.machine())
+
+
+def measure(name: str, **options: Any) -> dict[str, Any]:
+    """Run one case twice, once for one output interval (compilation) and once in full, and return its figures.
+
+    Parameters
+    ----------
+    name : key of `CASES`.
+    options : `dt`, `tolerance`, `threads` as in `simulate`.
+
+    Raises
+    ------
+    InputError
+        If the case is unknown.
+    """
+    if name not in CASES:
+        raise InputError("bench", f"unknown case '{name}'{nearest(name, CASES)}; there are {', '.join(CASES)}")
+    case = CASES[name]
+    start = cpu_seconds()
+    model = case.model()
+    simulate(model, until=f"{case.every} ms", every=f"{case.every} ms", **options)
+    ready, wall = cpu_seconds(), time.perf_counter()
+    ds = simulate(model, until=f"{case.until} ms", every=f"{case.every} ms", **options)
+    cpu, wall = cpu_seconds() - ready, time.perf_counter() - wall
+    nodes, steps = ds.sizes["node"], int(ds.attrs["steps"])
+    phases = json.loads(ds.attrs["phase_seconds"])
+    return {
+        "case": name,
+        "about": case.about,
+        "nodes": nodes,
+        "steps": steps,
+        "rejected": int(ds.attrs["rejected"]),
+        "scheme": ds.attrs["scheme"],
+        "setup_cpu_s": ready - start,
+        "cpu_s": cpu,
+        "wall_s": wall,
+        "cpu_s_per_ms": cpu / case.until,
+        "ns_per_node_step": {phase: 1e9 * seconds / (nodes * steps) for phase, seconds in phases.items()},
+        "ledger_drift": float(ds.attrs["ledger_drift"]),
+    }
+
+
+def bench(names: Sequence[str] = (), json_path: str | Path | None = None, **options: Any) -> dict[str, Any]:
+    """Measure cases (all by default) and return, or also write, one JSON document with the machine and the figures of each."""
+    report = {"machine": machine(), "options": options, "cases": [measure(name, **options) for name in names or CASES]}
+    if json_path is not None:
+        Path(json_path).write_text(json.dumps(report, indent=1) + "\n")
+    return report
+
+
+def table(report: dict[str, Any]) -> str:
+    """The figures of a report as lines of text."""
+    rows = [f"{'case':8} {'nodes':>7} {'steps':>7} {'CPU s':>8} {'CPU s/ms':>9} {'set-up s':>8}  ns per node-step by phase"]
+    for c in report["cases"]:
+        phases = ", ".join(f"{phase} {ns:.1f}" for phase, ns in c["ns_per_node_step"].items())
+        rows.append(
+            f"{c['case']:8} {c['nodes']:7d} {c['steps']:7d} {c['cpu_s']:8.3f} {c['cpu_s_per_ms']:9.5f} {c['setup_cpu_s']:8.2f}  {phases}"
+        )
+    return "\n".join(rows)

@@ -1,0 +1,58 @@
+"""What a state shows: values at membrane pairs, open probabilities, mean fluxes."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+
+from .lowering import Gauge, Plan
+from .mesh import OUTSIDE, Floats
+from .rest import voltage_at
+from .state import State
+
+
+def pair_view(plan: Plan, g: Gauge, state: State) -> tuple[SimpleNamespace, SimpleNamespace, SimpleNamespace]:
+    """States, ports and parameters of a channel, each an array over the pairs (parameters: floats) under its name."""
+    y = SimpleNamespace(**{n: state.y[s] for n, s in zip(g.channel.states, g.states, strict=True)})
+    pairs = len(g.area)
+    ports: dict[str, Floats] = {}
+    for name, port in zip(g.channel.reads, g.spec.ports, strict=True):
+        if port.kind == "field":
+            ports[name] = state.u[port_entries(plan, g, port.index)]
+        elif port.kind == "rate":
+            ports[name] = state.y[port.index : port.index + pairs]
+        else:
+            known = {"value": lambda k=port.index: plan.parameters[k], "t": lambda: state.t, "v": lambda: voltage_at(plan.model, state.t)}
+            ports[name] = np.full(pairs, float(known[port.kind]()))
+    return y, SimpleNamespace(**ports), SimpleNamespace(**g.channel.values)
+
+
+def port_entries(plan: Plan, g: Gauge, index: int) -> np.ndarray:
+    """Entries of u that hold a field at the pairs of a channel's membrane; a third region has the same positions as the membrane."""
+    f, membrane = plan.fields[index], plan.model.mesh.membranes[g.membrane]
+    if f.region == membrane.sides[0]:
+        nodes = membrane.inside.astype(np.int64)
+    elif f.region == membrane.sides[1] != OUTSIDE:
+        nodes = membrane.outside.astype(np.int64)
+    else:
+        nodes = np.arange(f.nodes.start, f.nodes.stop)
+    return nodes - f.nodes.start + f.span.start
+
+
+def one_pair(y: SimpleNamespace, x: SimpleNamespace, p: SimpleNamespace, k: int) -> tuple[SimpleNamespace, SimpleNamespace, SimpleNamespace]:
+    """The view of a single pair, with floats."""
+    pick = lambda space: SimpleNamespace(**{n: float(v[k]) for n, v in vars(space).items()})  # noqa: E731
+    return pick(y), pick(x), p
+
+
+def open_probability(plan: Plan, g: Gauge, state: State) -> Floats | None:
+    """Open probability at every pair, or None for a channel that declares none."""
+    function = g.channel.open_probability
+    if function is None:
+        return None
+    y, x, p = pair_view(plan, g, state)
+    try:
+        return np.broadcast_to(np.asarray(function(y, x, p), float), g.area.shape).copy()
+    except (TypeError, ValueError):  # written for scalars: math functions or branches
+        return np.array([function(*one_pair(y, x, p, k)) for k in range(len(g.area))], float)

@@ -1,0 +1,267 @@
+"""Run a model: `simulate` returns a Dataset, `Simulation` can be stepped, observed and continued."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .errors import InputError, nearest
+from .ledger import Ledger
+from .lowering import lower
+from .mesh import Columns
+from .model import Model, Set
+from .observe import open_probability
+from .rest import voltage_at
+from .results import ChannelRecord, Frames, assemble
+from .state import Clock, State
+from .stepping import Control, Loop, Stepper, check_step
+from .units import value
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+VOLTAGE_SAMPLING = 0.01
+"""Interval [ms] at which a potential given as a function is sampled; straight lines in between."""
+
+DRIFT_LIMIT = 1e-8
+"""The run says so when the ledger does not close to this fraction."""
+
+
+def choose_stepper(model: Model) -> Stepper:
+    """Lower a model and return the stepper for its mesh: columns, (z, s) grid, or general graph."""
+    plan = lower(model)
+    structure = model.mesh.structure
+    if isinstance(structure, Columns):
+        from .columns import ColumnStepper
+
+        return ColumnStepper(plan)
+    from .graph import GraphStepper
+
+    return GraphStepper(plan)
+
+
+class Simulation:
+    """A model in time: run on, observe, continue.
+
+    Parameters
+    ----------
+    model : Model.
+    tolerance : relative error of a wave's speed that steps are chosen for (0.002 by default).
+    dt : fixed step instead; observations and stimulus edges are hit exactly by slightly shorter steps.
+    threads : number of threads; results are the same bits for any number.
+
+    Raises
+    ------
+    InputError
+        If the model cannot be lowered, or a step or tolerance is no positive number.
+    """
+
+    def __init__(self, model: Model, *, tolerance: float | None = None, dt: Any = None, threads: int | None = None) -> None:
+        began = time.perf_counter()
+        self.control = Control()
+        if tolerance is not None and dt is not None:
+            raise InputError("dt", "give tolerance= or dt=, not both")
+        if tolerance is not None:
+            self.control.tolerance = check_step(float(tolerance), "tolerance")
+        if dt is not None:
+            self.control.dt = check_step(value(dt, "ms", "dt"), "dt")
+        if threads is not None:
+            _set_threads(threads)
+        self.model = model
+        self.stepper = choose_stepper(model)
+        self.plan = self.stepper.plan
+        self.loop = Loop(self.stepper, self.control)
+        self.state = State.start(self.plan)
+        self.ledger = Ledger(self.plan)
+        self.ledger.open(self.state)
+        self.observed = 0.0
+        self.seconds = {"setup": time.perf_counter() - began, "steps": 0.0, "observe": 0.0}
+        self._apply_sets(-1.0)
+
+    @property
+    def t(self) -> float:
+        """Time reached [ms]."""
+        return self.state.t
+
+    def run(self, until: Any) -> None:
+        """Advance to a time (a quantity); stimulus edges on the way are hit exactly.
+
+        Raises
+        ------
+        RunStopped
+            If a value stops being finite.
+        """
+        end = value(until, "ms", "until")
+        began = time.perf_counter()
+        clock = self._clock(end)
+        edges = [e for e in self.plan.edges if self.t < e < end]
+        for stop in [*edges, end]:
+            start = self.t
+            self.loop.advance(self.state, stop, clock)
+            self._book_sources(start, self.t)
+            self._apply_sets(start)
+            if stop in self.plan.edges:
+                self.control.restart()
+        self.seconds["steps"] += time.perf_counter() - began
+
+    def step(self, duration: Any) -> None:
+        """Advance by a duration (a quantity)."""
+        self.run(f"{self.t + value(duration, 'ms', 'duration')!r} ms")
+
+    def concentration(self, name: str, region: str = "cytosol") -> np.ndarray:
+        """Current concentration [uM] of a species or free buffer at the nodes of a region (a copy)."""
+        known = [f"{f.name}@{f.region}" for f in self.plan.fields]
+        if f"{name}@{region}" not in known:
+            raise InputError("concentration", f"unknown '{name}@{region}'{nearest(f'{name}@{region}', known)}; there are {', '.join(known)}")
+        return self.state.u[self.plan.fields[self.plan.index(name, region)].span].copy()
+
+    def observe(self) -> xr.Dataset:
+        """The current state as a Dataset with one time; fluxes are means since the last observation."""
+        frame = self.frame()
+        return assemble(self.model, _frames(self, [frame], None))
+
+    def frame(self) -> dict[str, Any]:
+        """Record the current state as plain arrays and close the ledger's books."""
+        began = time.perf_counter()
+        state, plan = self.state, self.plan
+        elapsed = state.t - self.observed
+        out: dict[str, Any] = {"t": state.t, "u": state.u.copy(), "v": voltage_at(self.model, state.t)}
+        out["flux"] = [state.moved[g.moved] / elapsed if elapsed > 0 else np.full(g.area.shape, np.nan) for g in plan.gauges]
+        out["po"] = [open_probability(plan, g, state) for g in plan.gauges]
+        self.ledger.account(state)
+        out["ledger"] = {s: dict(rows) for s, rows in self.ledger.accounts(state).items()}
+        self.observed = state.t
+        self.seconds["observe"] += time.perf_counter() - began
+        return out
+
+    def _clock(self, end: float) -> Clock:
+        given = self.model.voltage
+        if isinstance(given, tuple):
+            times, potential = zip(*given, strict=True)
+            return Clock(np.array(times), np.array(potential))
+        if callable(given):
+            samples = np.linspace(self.t, end, max(2, int(np.ceil((end - self.t) / VOLTAGE_SAMPLING)) + 1))
+            potential = np.array([float(given(t)) for t in samples])
+            if not np.isfinite(potential).all():
+                raise InputError("voltage", f"the function returned {potential[~np.isfinite(potential)][0]} at some time before {end:g} ms")
+            return Clock(samples, potential)
+        return Clock(np.zeros(2), np.full(2, float(given or 0.0)))
+
+    def _book_sources(self, start: float, end: float) -> None:
+        from .kernels.stimulus import train_integral
+
+        for k, s in enumerate(self.plan.sources):
+            amount = s.amount * (train_integral(*s.course, end) - train_integral(*s.course, start))
+            if amount:
+                self.ledger.inject(f"stimulus:{k}:{self.plan.fields[s.field].name}", self.plan.fields[s.field].name, amount)
+
+    def _apply_sets(self, after: float) -> None:
+        """Carry out every Set with a time in (after, now]."""
+        for k, s in enumerate(self.model.stimuli):
+            if isinstance(s, Set) and after < s.time <= self.t:
+                f = self.plan.fields[self.plan.index(s.species, s.region)]
+                chosen = self.model.mesh.select(s.at, np.arange(f.nodes.start, f.nodes.stop, dtype=np.uint32), f"stimuli.{s.species}.at")
+                values = self.state.u[f.span]
+                amount = float((f.volume[chosen] * (s.value - values[chosen])).sum())
+                values[chosen] = s.value
+                self.ledger.inject(f"stimulus:{k}:{s.species}", s.species, amount)
+
+
+def simulate(
+    model: Model,
+    until: Any,
+    every: Any = None,
+    *,
+    tolerance: float | None = None,
+    dt: Any = None,
+    record: Sequence[str] | None = None,
+    threads: int | None = None,
+    progress: Callable[[float, float], None] | None = None,
+) -> xr.Dataset:
+    """Run a model from rest and return what happened.
+
+    Parameters
+    ----------
+    model : Model.
+    until, every : end of the run and interval between observations (quantities; 200 observations by default).
+    tolerance, dt, threads : see `Simulation`.
+    record : what to keep besides the ledger: names of species and buffers, ``"flux"``, ``"po"``; everything by default.
+    progress : called with (time reached, end) [ms] at every observation.
+
+    Returns
+    -------
+    xarray.Dataset
+        Concentrations [uM] over (time, node), fluxes and open probabilities over (time, pair), the ledger; see `results.assemble`.
+
+    Raises
+    ------
+    InputError, RunStopped
+    """
+    end = check_step(value(until, "ms", "until"), "until")
+    interval = end / 200 if every is None else check_step(value(every, "ms", "every"), "every")
+    _check_record(model, record)
+    simulation = Simulation(model, tolerance=tolerance, dt=dt, threads=threads)
+    frames = [simulation.frame()]
+    for stop in observation_times(end, interval):
+        simulation.run(f"{stop!r} ms")
+        frames.append(simulation.frame())
+        if progress is not None:
+            progress(stop, end)
+    return assemble(model, _frames(simulation, frames, record))
+
+
+def observation_times(end: float, interval: float) -> list[float]:
+    """Multiples of the interval up to the end [ms], and the end."""
+    count = int(np.floor(end / interval * (1 + 1e-12)))
+    times = [k * interval for k in range(1, count + 1)]
+    if not times or end - times[-1] > 1e-9 * end:
+        return [*times, end]
+    return [*times[:-1], end]
+
+
+def _check_record(model: Model, record: Sequence[str] | None) -> None:
+    known = [*(s.name for s in model.species), *(b.name for b in model.buffers), "flux", "po"]
+    for name in record or ():
+        if name not in known:
+            raise InputError("record", f"unknown '{name}'{nearest(name, known)}; there are {', '.join(known)}")
+
+
+def _frames(simulation: Simulation, frames: Sequence[dict[str, Any]], record: Sequence[str] | None) -> Frames:
+    plan = simulation.plan
+    wanted = lambda name: record is None or name in record  # noqa: E731
+    fields = {(f.name, f.region): np.array([fr["u"][f.span] for fr in frames]) for f in plan.fields if wanted(f.name)}
+    channels = []
+    for k, g in enumerate(plan.gauges):
+        po = np.array([fr["po"][k] for fr in frames]) if wanted("po") and frames[0]["po"][k] is not None else None
+        if wanted("flux") or po is not None:
+            channels.append(ChannelRecord(g.label, g.membrane, np.array([fr["flux"][k] for fr in frames]), po))
+    accounts = {s: {a: None for fr in frames for a in fr["ledger"].get(s, {})} for s in frames[-1]["ledger"]}
+    ledger = {s: {a: np.array([fr["ledger"][s].get(a, 0.0) for fr in frames]) for a in names} for s, names in accounts.items()}
+    control = simulation.control
+    drift = simulation.ledger.drift(simulation.state)
+    if drift > DRIFT_LIMIT:
+        import warnings
+
+        warnings.warn(f"the ledger does not close: relative drift {drift:.2g}", stacklevel=3)
+    attributes = {
+        "scheme": simulation.stepper.scheme,
+        "tolerance": control.tolerance if control.dt is None else "fixed step",
+        "dt_ms": control.dt if control.dt is not None else "adaptive",
+        "steps": control.steps,
+        "rejected": control.rejected,
+        "phase_seconds": dict(simulation.seconds),
+        "ledger_drift": drift,
+    }
+    voltage = np.array([fr["v"] for fr in frames]) if simulation.model.voltage is not None else None
+    return Frames(np.array([fr["t"] for fr in frames]), fields, channels, ledger, voltage, attributes)
+
+
+def _set_threads(threads: int) -> None:
+    import numba
+
+    if not (isinstance(threads, int) and 1 <= threads <= numba.config.NUMBA_NUM_THREADS):
+        raise InputError("threads", f"{threads} is not a number of threads from 1 to {numba.config.NUMBA_NUM_THREADS} (cores of this machine)")
+    numba.set_num_threads(threads)
