@@ -5,9 +5,9 @@ A generated module holds plain numba functions of arrays and floats; parameters 
 Building blocks, shared by every mesh kind
 ------------------------------------------
 `module_text`    header, tuples of names, embedded channel functions, one `gate_<key>` per channel class with states.
-`gate_<key>(y0, ..., x, q, h)` advances the states of a channel over h at fixed ports: ROS2, second order and L-stable, and linearly
-                 implicit Euler where a state would leave its bounds.
-`LocalKinetics`  the text that advances all concentrations of a node over h with gates fixed: ROS2 with the flux of every channel
+`gate_<key>(y0, ..., x, q, h)` advances the states of a channel over h at fixed ports: ROS2, second order and L-stable;
+                 `safe_<key>` does the same by linearly implicit Euler, for nodes where a state would leave its bounds (`outside_<key>`).
+`LocalKinetics`  the loops (over lanes of 64 nodes) that advance all concentrations of a node over h with gates fixed: ROS2 with the flux of every channel
                  accounted for, so that what leaves one side is what enters the other. Without channels it is the reaction
                  kernel of a region's interior.
 
@@ -17,6 +17,7 @@ ROS2 (Verwer, Spee, Blom & Hundsdorfer 1999, doi 10.1137/S1064827597326651), sec
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import math
 from collections.abc import Iterable, Sequence
@@ -97,7 +98,7 @@ class Module:
 
     def text(self) -> str:
         """Header, embedded functions and everything generated so far."""
-        embedded = [f"@njit(**OPTIONS)\n{source}\n" for source in self.sources.values()]
+        embedded = [f"@njit(forceinline=True, **OPTIONS)\n{source}\n" for source in self.sources.values()]
         return "\n".join([HEADER, *embedded, *self.parts])
 
 
@@ -153,34 +154,80 @@ def lu_solve(n: int, filled: set[tuple[int, int]], w: str, b: str) -> list[str]:
 
 
 def _gate_text(cls: type[Channel], key: str) -> str:
-    """The function `gate_<key>`: states over h at fixed ports (ROS2, linearly implicit Euler outside the bounds)."""
+    """The functions `gate_<key>` (states over h at fixed ports, ROS2), `safe_<key>` (linearly implicit Euler), `outside_<key>`."""
     n = len(cls.states)
     ys, full = [f"y{i}" for i in range(n)], {(i, j) for i in range(n) for j in range(n)}
     call = lambda values: f"rates_{key}({bundle('Y', key, values)}, x, q)"  # noqa: E731
     unpack = lambda name: ", ".join(f"{name}{i}" for i in range(n)) + ("," if n == 1 else "")  # noqa: E731
-    lines = [f"{unpack('r')} = {call(ys)}"]
+    jacobian = [f"{unpack('r')} = {call(ys)}"]
     for j in range(n):
         shifted = [f"{y} + {2.0**-20!r}" if i == j else y for i, y in enumerate(ys)]
-        lines.append(f"{unpack('s')} = {call(shifted)}")
-        lines += [f"a{i}_{j} = (s{i} - r{i}) * {2.0**20!r}" for i in range(n)]
+        jacobian.append(f"{unpack('s')} = {call(shifted)}")
+        jacobian += [f"a{i}_{j} = (s{i} - r{i}) * {2.0**20!r}" for i in range(n)]
     matrix = lambda step: [f"w{i}_{j} = {'1.0' if i == j else '0.0'} - {step} * a{i}_{j}" for i in range(n) for j in range(n)]  # noqa: E731
     factor, filled = lu_factor(n, full, "w")
-    lines += [f"g = {GAMMA!r} * h", *matrix("g"), *factor]
+    lines = [*jacobian, f"g = {GAMMA!r} * h", *matrix("g"), *factor]
     lines += [f"k{i} = r{i}" for i in range(n)] + lu_solve(n, filled, "w", "k")
     lines.append(f"{unpack('l')} = {call([f'y{i} + h * k{i}' for i in range(n)])}")
     lines += [f"l{i} = l{i} - 2.0 * k{i}" for i in range(n)] + lu_solve(n, filled, "w", "l")
     lines += [f"z{i} = y{i} + h * (1.5 * k{i} + 0.5 * l{i})" for i in range(n)]
-    bounds = list(cls.state_table().values())
-    outside = [f"z{i} < {b.low!r}" for i, b in enumerate(bounds) if math.isfinite(b.low)]
-    outside += [f"z{i} > {b.high!r}" for i, b in enumerate(bounds) if math.isfinite(b.high)]
-    if outside:
-        lines.append(f"if {' or '.join(outside)}:")
-        inner = [*matrix("h"), *factor, *(f"k{i} = r{i}" for i in range(n)), *lu_solve(n, filled, "w", "k")]
-        inner += [f"z{i} = y{i} + h * k{i}" for i in range(n)]
-        lines += ["    " + line for line in inner]
     lines.append(f"return {unpack('z')}")
+    safe = [*jacobian, *matrix("h"), *factor, *(f"k{i} = r{i}" for i in range(n)), *lu_solve(n, filled, "w", "k")]
+    safe.append(f"return {', '.join(f'y{i} + h * k{i}' for i in range(n))}{',' if n == 1 else ''}")
+    outside = _outside(cls, "z")
+    arguments = f"({', '.join(ys)}, x, q, h):"
+    texts = [_function(f"gate_{key}{arguments}", lines), _function(f"safe_{key}{arguments}", safe)]
+    texts.append(_function(f"outside_{key}({', '.join(f'z{i}' for i in range(n))}):", [f"return {outside or 'False'}"]))
+    return "\n".join(texts)
+
+
+def _outside(cls: type[Channel], z: str) -> str:
+    """Expression: a state lies outside its bounds (bitwise or of comparisons, so that no branch is needed)."""
+    tests = []
+    for i, b in enumerate(cls.state_table().values()):
+        tests += [f"({z}{i} < {b.low!r})"] if math.isfinite(b.low) else []
+        tests += [f"({z}{i} > {b.high!r})"] if math.isfinite(b.high) else []
+    return " | ".join(tests)
+
+
+def _function(head: str, lines: Sequence[str]) -> str:
     body = "\n".join("    " + line for line in lines)
-    return f"@njit(**OPTIONS)\ndef gate_{key}({', '.join(ys)}, x, q, h):\n{body}\n"
+    return f"@njit(forceinline=True, **OPTIONS)\ndef {head}\n{body}\n"
+
+
+LANES = 64
+
+
+@dataclass
+class Lanes:
+    """Rows of `LANES` values in one scratch array ``b``, and loops over them that the compiler can vectorise.
+
+    One array, constant offsets and a constant trip count leave no doubt about aliasing, which is what keeps LLVM from vectorising
+    loops over a dozen state arrays.
+    """
+
+    rows: dict[str, int] = field(default_factory=dict)
+    size: int = 0
+
+    def row(self, name: str) -> int:
+        """First element of a row; a new one on first use."""
+        if name not in self.rows:
+            self.rows[name] = self.size
+            self.size += LANES
+        return self.rows[name]
+
+    def rename(self, new: dict[str, str]) -> None:
+        """Let rows take over other names; the old rows of these names are used again for the others."""
+        for source, target in new.items():
+            self.rows[source], self.rows[target] = self.rows[target], self.rows[source]
+
+    def loop(self, body: Sequence[str], outputs: Sequence[str]) -> list[str]:
+        """A loop over the lanes: loads every row that the body reads, runs it, stores `outputs`."""
+        tree = ast.parse("\n".join(body))
+        names = [n.id for n in ast.walk(tree) if isinstance(n, ast.Name)]
+        loads = [n for n in dict.fromkeys(names) if n in self.rows]
+        lines = [f"    {n} = b[{self.rows[n]} + i]" for n in loads] + ["    " + line for line in body]
+        return [f"for i in range({LANES}):", *lines, *(f"    b[{self.row(n)} + i] = {n}" for n in outputs)]
 
 
 @dataclass(frozen=True)
@@ -223,40 +270,61 @@ class LocalKinetics:
         weight = f" * weight{m}" if c.weight >= 0 else ""
         return f"flux_{key}({bundle('Y', key, self._states(c))}, {bundle('X', key, self.ports(c, u, shift))}, q{m}){weight}"
 
-    def gates(self, module: Module, step: str) -> list[str]:
-        """Statements that advance every channel's states over `step` at the fields `u`."""
+    def gates(self, module: Module, lanes: Lanes, step: str) -> list[str]:
+        """Loops that advance every channel's states over `step` at the fields `u`."""
         lines = []
         for m, c in enumerate(self.channels):
             if not c.cls.states:
                 continue
             key, ys = module.key(c.cls), self._states(c)
-            target = ", ".join(ys) + ("," if len(ys) == 1 else "")
-            lines.append(f"{target} = gate_{key}({', '.join(ys)}, {bundle('X', key, self.ports(c, 'u'))}, q{m}, {step})")
+            zs, comma = [f"z{k}" for k in range(len(ys))], "," if len(ys) == 1 else ""
+            arguments = f"({', '.join(ys)}, {bundle('X', key, self.ports(c, 'u'))}, q{m}, {step})"
+            new = [f"n{y}" for y in ys]
+            body = [f"{', '.join(new)}{comma} = gate_{key}{arguments}", f"count += 1 if outside_{key}({', '.join(new)}) else 0"]
+            lines += ["count = 0", *lanes.loop(body, new), "if count > 0:"]
+            redo = [f"if outside_{key}({', '.join(new)}):", f"    {', '.join(zs)}{comma} = safe_{key}{arguments}"]
+            redo += [f"    {y} = {z}" for y, z in zip(new, zs, strict=True)]
+            lines += ["    " + line for line in lanes.loop(redo, new)]
+            lanes.rename(dict(zip(new, ys, strict=True)))
         return lines
 
     def reads(self, c: ChannelSpec) -> list[int]:
         """Fields that a channel's flux depends on."""
         return sorted({p.index for p in c.ports if p.kind == "field"})
 
-    def reaction(self, module: Module) -> list[str]:
-        """Statements that advance the fields over h; amounts moved come out as ``m{m}`` (channels), ``b{f}``, ``x{f}`` (decay)."""
+    def reaction(self, module: Module, lanes: Lanes) -> list[str]:
+        """Loops that advance the fields over h; amounts moved come out as rows ``m{m}`` (channels) and ``x{f}`` (decays).
+
+        Every channel has loops of its own, so that one which cannot be vectorised (it calls ``exp``) does not slow down the others.
+        """
         order = self._order()
-        lines = self._linearise(module)
-        lines += self._rates("u", "f", "r", "z", order, "F")
+        at = range(len(order))
+        lines = [f"g = {GAMMA!r} * h"]
+        perturbed = sorted({f for c in self.channels for f in self.reads(c)})
+        if perturbed:
+            body = [t for f in perturbed for t in (f"d{f} = {2.0**-20!r} * abs(u{f}) + {2.0**-40!r}", f"i{f} = 1.0 / d{f}")]
+            lines += lanes.loop(body, [f"{n}{f}" for f in perturbed for n in "di"])
+        for m, c in enumerate(self.channels):
+            body = [f"f{m} = {self.flux(module, m, 'u')}"]
+            body += [f"j{m}_{f} = ({self.flux(module, m, 'u', f)} - f{m}) * i{f}" for f in self.reads(c)]
+            lines += lanes.loop(body, [f"f{m}", *(f"j{m}_{f}" for f in self.reads(c))])
         pattern, matrix = self._matrix(order)
         factor, filled = lu_factor(len(order), pattern, "w")
-        lines += [f"g = {GAMMA!r} * h", *matrix, *factor]
-        lines += lu_solve(len(order), filled, "w", "F")
-        lines += self._corrected("f", "r", "z", "F", order, "p")
-        lines += [f"v{f} = max(u{f} + h * F{k}, 0.05 * u{f})" for k, f in enumerate(order)]
-        lines += [f"f{m} = {self.flux(module, m, 'v')}" for m in range(len(self.channels))]
-        lines += self._binding_rates("v", "r") + self._decay_rates("v", "z")
-        lines += self._assemble("f", "r", "z", order, "H")
-        lines += [f"H{k} = H{k} - 2.0 * F{k}" for k in range(len(order))]
-        lines += lu_solve(len(order), filled, "w", "H")
-        lines += self._corrected("f", "r", "z", "H", order, "o")
-        lines += [f"{a}{k} = 0.5 * h * (p{a}{k} + o{a}{k})" for a, k in self._amounts()]
-        return lines + self._update(order)
+        body = [*self._rates("u", "f", "r", "z", order, "F"), *matrix, *factor, *lu_solve(len(order), filled, "w", "F")]
+        body += [f"v{f} = max(u{f} + h * F{k}, 0.05 * u{f})" for k, f in enumerate(order)]
+        kept = [f"w{i}_{j}" for i in at for j in at if (i, j) in filled and i != j] + [f"wd{i}" for i in at]
+        lines += lanes.loop(body, [*kept, *(f"F{k}" for k in at), *(f"v{f}" for f in order)])
+        for m in range(len(self.channels)):
+            lines += lanes.loop([f"e_{m} = {self.flux(module, m, 'v')}"], [f"e_{m}"])
+        body = self._corrected("f", "r", "z", "F", order, "p", self._rates_only("u", "r", "z"))
+        body += [*self._rates("v", "e_", "r", "z", order, "H"), *(f"H{k} = H{k} - 2.0 * F{k}" for k in at)]
+        body += lu_solve(len(order), filled, "w", "H") + self._corrected("e_", "r", "z", "H", order, "o", [])
+        body += [f"{a}{k} = 0.5 * h * (p{a}{k} + o{a}{k})" for a, k in self._amounts()] + self._update(order)
+        out = [f"m{m}" for m in range(len(self.channels))] + [f"x{d.field}" for d in self.decays] + [f"u{f}" for f in order]
+        return lines + lanes.loop(body, out)
+
+    def _rates_only(self, u: str, r: str, z: str) -> list[str]:
+        return [*self._binding_rates(u, r), *self._decay_rates(u, z)]
 
     def _amounts(self) -> list[tuple[str, int]]:
         found = [("m", m) for m in range(len(self.channels))]
@@ -276,15 +344,6 @@ class LocalKinetics:
         for b in self.bindings:
             yield {b.free, b.ligand}
 
-    def _linearise(self, module: Module) -> list[str]:
-        lines = []
-        for f in sorted({f for c in self.channels for f in self.reads(c)}):
-            lines += [f"d{f} = {2.0**-20!r} * abs(u{f}) + {2.0**-40!r}", f"i{f} = 1.0 / d{f}"]
-        for m, c in enumerate(self.channels):
-            lines.append(f"f{m} = {self.flux(module, m, 'u')}")
-            lines += [f"j{m}_{f} = ({self.flux(module, m, 'u', f)} - f{m}) * i{f}" for f in self.reads(c)]
-        return lines
-
     def _binding_rates(self, u: str, r: str) -> list[str]:
         return [f"{r}{b.free} = kon{b.free} * {u}{b.ligand} * {u}{b.free} - koff{b.free} * (total{b.free} - {u}{b.free})" for b in self.bindings]
 
@@ -292,7 +351,7 @@ class LocalKinetics:
         return [f"{z}{d.field} = kd{d.field} * ({u}{d.field} - rest{d.field})" for d in self.decays]
 
     def _rates(self, u: str, f: str, r: str, z: str, order: list[int], out: str) -> list[str]:
-        return [*self._binding_rates(u, r), *self._decay_rates(u, z), *self._assemble(f, r, z, order, out)]
+        return [*self._rates_only(u, r, z), *self._assemble(f, r, z, order, out)]
 
     def _terms(self, f: int, flux: str, bind: str, decay: str) -> list[str]:
         """Signed contributions to field f, given prefixes of the channel, binding and decay quantities."""
@@ -323,10 +382,10 @@ class LocalKinetics:
         lines = [f"w{i}_{j} = {'1.0' if i == j else '0.0'} {' '.join(terms)}" for (i, j), terms in entries.items()]
         return set(entries), lines
 
-    def _corrected(self, flux: str, bind: str, decay: str, k: str, order: list[int], out: str) -> list[str]:
-        """Rates of each channel, binding and decay including the implicit term g h J k, so that they add up to k exactly."""
+    def _corrected(self, flux: str, bind: str, decay: str, k: str, order: list[int], out: str, lines: list[str]) -> list[str]:
+        """After `lines`: rates of each channel, binding and decay including the implicit term g h J k, so that they add up to k exactly."""
         at = {f: i for i, f in enumerate(order)}
-        lines = []
+        lines = list(lines)
         for m, c in enumerate(self.channels):
             lines.append(f"{out}m{m} = {flux}{m}" + "".join(f" + g * j{m}_{f} * {k}{at[f]}" for f in self.reads(c)))
         for b in self.bindings:

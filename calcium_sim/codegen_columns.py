@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .codegen import LocalKinetics, Module
-
-BLOCK = 256
+from .codegen import LANES, Lanes, LocalKinetics, Module
 
 
 @dataclass(frozen=True)
@@ -40,30 +38,35 @@ def source(spec: ColumnSpec) -> str:
     return module.text() + "\n" + _IMPORTS + local + _ADVANCE
 
 
-_IMPORTS = """
+_IMPORTS = f"""
+LANES = {LANES}
+from calcium_sim.kernels.lanes import book, load, store
 from calcium_sim.kernels.stimulus import fill_sources, table_value
 from calcium_sim.kernels.tree import diffuse
 """
 
 
 def _local(spec: ColumnSpec, module: Module) -> str:
-    k = spec.kinetics
-    step = ["v, t = v1, t0 + 0.25 * h", *k.gates(module, "0.5 * h")]
-    step += ["v, t = v2, t0 + 0.5 * h", *k.reaction(module)]
-    step += ["v, t = v3, t0 + 0.75 * h", *k.gates(module, "0.5 * h")]
-    load = [f"u{f} = U[{f}, i]" for f in k.fields] + [f"y{r} = Y[{r}, i]" for r in range(spec.states)]
-    load += [f"ratio{r} = A[{r}, i]" for r in range(spec.ratios)]
-    load += [f"s{f} = S[{row}, i]" for row, f in enumerate(k.sources)]
-    load += [f"weight{m} = W[{row}, i]" for m, row in spec.weights]
+    k, lanes = spec.kinetics, Lanes()
+    inputs = [(f"u{f}", f"U[{f}]") for f in k.fields] + [(f"y{r}", f"Y[{r}]") for r in range(spec.states)]
+    inputs += [(f"ratio{r}", f"A[{r}]") for r in range(spec.ratios)] + [(f"s{f}", f"S[{row}]") for row, f in enumerate(k.sources)]
+    inputs += [(f"weight{m}", f"W[{row}]") for m, row in spec.weights]
+    lines = ["lo = block * LANES", "size = min(LANES, n - lo)", f"b = scratch[{'block' if spec.parallel else '0'}]"]
+    for name, array in inputs:
+        lines.append(f"load(b, {lanes.row(name)}, {array}, lo, size)")
     for tr in spec.tracked:
-        load += [f"y{tr.rate} = (u{tr.field} - y{tr.last}) / before", f"y{tr.last} = u{tr.field}"]
-    store = [f"U[{f}, i] = u{f}" for f in k.fields] + [f"Y[{r}, i] = y{r}" for r in range(spec.states)]
-    store += [f"M[{m}, i] += m{m}" for m in range(len(k.channels))]
-    store += [f"M[{len(k.channels) + d}, i] += x{decay.field}" for d, decay in enumerate(k.decays)]
-    prologue = k.prologue(module)
-    lines = ["n = U.shape[1]", *prologue, f"for block in prange((n + {BLOCK - 1}) // {BLOCK}):"]
-    lines.append(f"    for i in range(block * {BLOCK}, min(n, (block + 1) * {BLOCK})):")
-    lines += ["        " + line for line in [*load, *step, *store]]
+        body = [f"y{tr.rate} = (u{tr.field} - y{tr.last}) / before", f"y{tr.last} = u{tr.field}"]
+        lines += lanes.loop(body, [f"y{tr.rate}", f"y{tr.last}"])
+    lines += ["v, t = v1, t0 + 0.25 * h", *k.gates(module, lanes, "0.5 * h")]
+    lines += ["v, t = v2, t0 + 0.5 * h", *k.reaction(module, lanes)]
+    lines += ["v, t = v3, t0 + 0.75 * h", *k.gates(module, lanes, "0.5 * h")]
+    stored = [(f"u{f}", f"U[{f}]") for f in k.fields] + [(f"y{r}", f"Y[{r}]") for r in range(spec.states)]
+    lines += [f"store(b, {lanes.row(name)}, {array}, lo, size)" for name, array in stored]
+    moved = [f"m{m}" for m in range(len(k.channels))] + [f"x{d.field}" for d in k.decays]
+    lines += [f"book(b, {lanes.row(name)}, M[{r}], lo, size)" for r, name in enumerate(moved)]
+    count = "blocks" if spec.parallel else "1"
+    head = ["n = U.shape[1]", "blocks = (n + LANES - 1) // LANES", f"scratch = np.zeros(({count}, {lanes.size}))", *k.prologue(module)]
+    lines = [*head, f"for block in {'prange' if spec.parallel else 'range'}(blocks):", *("    " + line for line in lines)]
     body = "\n".join("    " + line for line in lines)
     options = "parallel=True, " if spec.parallel else ""
     return f"\n@njit({options}cache=True, **OPTIONS)\ndef local(U, Y, M, A, W, S, P, t0, h, before, v1, v2, v3):\n{body}\n"

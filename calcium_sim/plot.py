@@ -137,7 +137,7 @@ def arrival_map(ds: xr.Dataset, ax: Any = None, species: str = "ca", region: str
         ax.plot(*at[int(np.nanargmin(arrival.values))], "o", ms=11, mfc="none", mec=INK, mew=1.4)
     _scale_bar(ax, at)
     ax.figure.draw_without_rendering()  # the layout has to be final before um can be told in points
-    lines.set_linewidths(np.maximum(_radius(ds, nodes)[joined.col[order]] * 2 * _points_per_um(ax), 1.3))
+    lines.set_linewidth(np.maximum(_radius(ds, nodes)[joined.col[order]] * 2 * _points_per_um(ax), 1.3))
     return ax
 
 

@@ -242,7 +242,7 @@ def test_comments_of_any_encoding_byte_order_marks_and_disorder_are_read(tmp_pat
 
 def test_doubtful_files_warn(tmp_path):
     with pytest.warns(UserWarning, match="no soma"):
-        from_swc(write(tmp_path, GOOD.replace("1 1", "1 3")), "1 um")
+        from_swc(write(tmp_path, GOOD.replace("1 1 0", "1 3 0")), "1 um")
     with pytest.warns(UserWarning, match="in um"):
         from_swc(write(tmp_path, "1 1 0 0 0 0.005 -1\n2 3 0.01 0 0 0.001 1\n3 3 0.02 0 0 0.001 2\n"), "0.001 um")
     with pytest.warns(UserWarning, match="root is not part"):
