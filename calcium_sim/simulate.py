@@ -94,7 +94,10 @@ class Simulation:
         RunStopped
             If a value stops being finite.
         """
-        end = value(until, "ms", "until")
+        self.advance(value(until, "ms", "until"))
+
+    def advance(self, end: float) -> None:
+        """`run` to a time given in ms."""
         began = time.perf_counter()
         clock = self._clock(end)
         edges = [e for e in self.plan.edges if self.t < e < end]
@@ -109,7 +112,7 @@ class Simulation:
 
     def step(self, duration: Any) -> None:
         """Advance by a duration (a quantity)."""
-        self.run(f"{self.t + value(duration, 'ms', 'duration')!r} ms")
+        self.advance(self.t + value(duration, "ms", "duration"))
 
     def concentration(self, name: str, region: str = "cytosol") -> np.ndarray:
         """Current concentration [uM] of a species or free buffer at the nodes of a region (a copy)."""
@@ -206,7 +209,7 @@ def simulate(
     simulation = Simulation(model, tolerance=tolerance, dt=dt, threads=threads)
     frames = [simulation.frame()]
     for stop in observation_times(end, interval):
-        simulation.run(f"{stop!r} ms")
+        simulation.advance(stop)
         frames.append(simulation.frame())
         if progress is not None:
             progress(stop, end)

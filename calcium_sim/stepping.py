@@ -1,8 +1,9 @@
 """The loop: advance a state to the next stop with steps chosen by error control, or of fixed length.
 
 Adaptive steps lie on a power-of-two ladder of the stretch between two stops (an observation, an edge of a stimulus), so that few step
-lengths occur and every stop is hit exactly. A window of steps ends with a pair that is compared with one step of twice the length;
-where the error is too large the whole window is repeated with half the step. No clock is read: the same model gives the same steps.
+lengths occur and every stop is hit exactly. After at most a window of steps, a pair of steps is compared with one of twice the length;
+where the error is too large, all steps since the last check or stop are repeated with half the length. A check that passes grants the
+next steps, over stops too. No clock is read: the same model gives the same steps.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class Control:
     dt : fixed step [ms]; None for adaptive steps.
     first, smallest, largest : step after an event and bounds [ms].
     window : most steps between two error checks.
+    step, run, credit : memory: step length, steps granted by the last check, and how many of them are left.
     """
 
     tolerance: float = 2e-3
@@ -52,14 +54,15 @@ class Control:
     largest: float = 1.0
     window: int = 16
     step: float = 0.005
-    run: int = 2
+    run: int = 0
+    credit: int = 0
     steps: int = 0
     rejected: int = 0
 
     def restart(self) -> None:
         """Forget the step length: something has just happened."""
         self.step = min(self.step, self.first)
-        self.run = 2
+        self.run = self.credit = 0
 
 
 class Loop:
@@ -112,32 +115,43 @@ class Loop:
         while done < total:
             unit = 1 << (RUNGS - rung)
             h = stretch / (1 << rung)
-            count = min(control.run, (total - done) // unit)
+            left = (total - done) // unit
+            if left <= control.credit:  # the stretch ends before the next check is due
+                self.stepper.advance(state, h, left, clock)
+                control.credit -= left
+                control.steps += left
+                return
+            count = min(control.credit + 2, left)
             saved.assign(state)
-            if count > 2:
-                self.stepper.advance(state, h, count - 2, clock)
-            pair.assign(state)
-            coarse.assign(state)
-            self.stepper.advance(state, h, 2, clock)
-            self.stepper.advance(coarse, 2 * h, 1, clock)
-            error = pair_error(state.u, coarse.u, pair.u, self.volume, self.start, self.floor, control.tolerance)
+            error = self._checked(state, pair, coarse, h, count, clock)
             if not error <= 1.0:
                 strikes = strikes + 1 if math.isnan(error) else 0
                 if strikes > 4 or 0.5 * h < control.smallest or rung >= RUNGS - 2:
                     self._refuse(saved, h, count, clock, error)
                 state.assign(saved)
                 control.rejected += count
-                control.run, rung = 2, rung + 1
+                control.credit, control.run, rung = 0, 0, rung + 1
                 control.step = stretch / (1 << rung)
                 continue
             done += count * unit
             control.steps += count
-            control.run = min(2 * control.run, control.window)
+            control.run = min(2 * control.run + 2, control.window)
+            control.credit = control.run
             state.t = begin + stretch * (done / total)
             if error < 0.16 and 2 * h <= control.largest:
                 control.step = max(control.step, 2 * h)
                 if rung > 1 and done % (4 * unit) == 0:
                     rung -= 1
+
+    def _checked(self, state: State, pair: State, coarse: State, h: float, count: int, clock: Clock) -> float:
+        """Take `count` steps and return the error of the last two over the tolerance."""
+        if count > 2:
+            self.stepper.advance(state, h, count - 2, clock)
+        pair.assign(state)
+        coarse.assign(state)
+        self.stepper.advance(state, h, 2, clock)
+        self.stepper.advance(coarse, 2 * h, 1, clock)
+        return float(pair_error(state.u, coarse.u, pair.u, self.volume, self.start, self.floor, self.control.tolerance))
 
     def _saved(self, state: State) -> list[State]:
         if not self.scratch:

@@ -47,9 +47,9 @@ def check_simplices(points: Any, cells: Any, regions: Any, names: Mapping[Any, s
         If points were dropped, or points coincide and so split the mesh.
     """
     xyz = _points(points)
+    _finite(xyz)
     index = _cells(cells)
     xyz = _match(xyz, index)
-    _finite(xyz)
     if index.min() < 0 or index.max() >= len(xyz):
         bad = int(np.argmax(((index < 0) | (index >= len(xyz))).any(axis=1)))
         raise InputError("cells", f"cell {bad} names point {_outlier(index[bad], len(xyz))}, there are {len(xyz)} (numbered from 0)")
@@ -85,7 +85,8 @@ def _cells(cells: Any) -> Ints:
     except ValueError:
         counts: dict[int, int] = {}
         for cell in cells:
-            counts[len(cell)] = counts.get(len(cell), 0) + 1
+            size = len(cell) if hasattr(cell, "__len__") else 1
+            counts[size] = counts.get(size, 0) + 1
         found = ", ".join(f"{n} with {k} points" for k, n in sorted(counts.items()))
         raise InputError("cells", f"are mixed ({found}), only triangles or only tetrahedra are supported (split the others)") from None
     if index.size == 0:

@@ -16,13 +16,16 @@ over the cells, which are contiguous; the radial lines of eight slices are trans
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit, prange
 
-from .lanes import add, fma, load, mul, splat, store, sub, transpose
 from .tree import COUPLING, INVERSE, ONE, OPTIONS, SECOND, VOLUME, WEIGHT, Floats, U, factor
+from .vector import add, fma, load, mul, splat, store, sub, transpose
 
-WIDTH = np.uint64(8)
+Index = np.uint64
+WIDTH = Index(8)
 BLOCKS = 16
 
 
@@ -94,7 +97,7 @@ def radial_diffuse_parallel(u: Floats, factors: Floats, work: Floats) -> None:
 
 
 @njit(**OPTIONS)
-def _z_tiles(u: Floats, first: np.uint64, stop: np.uint64, factors: Floats, work: Floats) -> None:
+def _z_tiles(u: Floats, first: Index, stop: Index, factors: Floats, work: Floats) -> None:
     slices, cells = U(u.shape[0]), U(u.shape[1])
     for tile in range(first, stop):
         begin = WIDTH * tile
@@ -102,48 +105,45 @@ def _z_tiles(u: Floats, first: np.uint64, stop: np.uint64, factors: Floats, work
 
 
 @njit(**OPTIONS)
-def _radial_tiles(u: Floats, first: np.uint64, stop: np.uint64, factors: Floats, work: Floats) -> None:
+def _radial_tiles(u: Floats, first: Index, stop: Index, factors: Floats, work: Floats) -> None:
     slices, cells = U(u.shape[0]), U(u.shape[1])
     for tile in range(first, stop):
         begin = WIDTH * tile
         rows = min(WIDTH, slices - begin)
         for j in range(U(0), cells, WIDTH):
-            _turn_in(u, begin * cells + j, cells, rows, min(WIDTH, cells - j), work, WIDTH * j)
-        _lines(work, U(0), WIDTH, WIDTH, factors, work, WIDTH * cells, U(2) * WIDTH * cells)
+            _turn(u, begin * cells + j, cells, rows, min(WIDTH, cells - j), work, WIDTH * j, WIDTH)
+        _lines(work, U(0), WIDTH, rows, factors, work, WIDTH * cells, U(2) * WIDTH * cells)
         for j in range(U(0), cells, WIDTH):
-            _turn_out(work, WIDTH * j, u, begin * cells + j, cells, rows, min(WIDTH, cells - j))
+            _turn(work, WIDTH * j, WIDTH, min(WIDTH, cells - j), rows, u, begin * cells + j, cells)
 
 
 @njit(**OPTIONS)
-def _turn_in(u: Floats, at: np.uint64, stride: np.uint64, rows: np.uint64, columns: np.uint64, out: Floats, to: np.uint64) -> None:
-    """Columns of up to 8 x 8 values of u become rows of `out`."""
-    v = (_row(u, at, stride, rows, columns, U(0)), _row(u, at, stride, rows, columns, U(1)), _row(u, at, stride, rows, columns, U(2)),
-         _row(u, at, stride, rows, columns, U(3)), _row(u, at, stride, rows, columns, U(4)), _row(u, at, stride, rows, columns, U(5)),
-         _row(u, at, stride, rows, columns, U(6)), _row(u, at, stride, rows, columns, U(7)))
-    t = transpose(v)
+def _block(source: Floats, at: Index, stride: Index, rows: Index, columns: Index) -> Any:
+    """The columns of up to 8 x 8 values, rows `stride` apart, filled up with zeros."""
+    return transpose(
+        (
+            load(source, at, columns),
+            load(source, at + stride, columns if rows > U(1) else U(0)),
+            load(source, at + U(2) * stride, columns if rows > U(2) else U(0)),
+            load(source, at + U(3) * stride, columns if rows > U(3) else U(0)),
+            load(source, at + U(4) * stride, columns if rows > U(4) else U(0)),
+            load(source, at + U(5) * stride, columns if rows > U(5) else U(0)),
+            load(source, at + U(6) * stride, columns if rows > U(6) else U(0)),
+            load(source, at + U(7) * stride, columns if rows > U(7) else U(0)),
+        )
+    )
+
+
+@njit(**OPTIONS)
+def _turn(source: Floats, at: Index, stride: Index, rows: Index, columns: Index, target: Floats, to: Index, step: Index) -> None:
+    """Write the columns of a block of `source` as rows of `target`, `step` apart."""
+    t = _block(source, at, stride, rows, columns)
     for k in range(columns):
-        store(out, to + WIDTH * k, t[k], WIDTH)
+        store(target, to + step * k, t[k], rows)
 
 
 @njit(**OPTIONS)
-def _row(u, at, stride, rows, columns, k):
-    return load(u, at + stride * k, columns if k < rows else U(0))
-
-
-@njit(**OPTIONS)
-def _turn_out(work, at, u, to, stride, rows, columns):
-    v = (_row(work, at, WIDTH, columns, WIDTH, U(0)), _row(work, at, WIDTH, columns, WIDTH, U(1)), _row(work, at, WIDTH, columns, WIDTH, U(2)),
-         _row(work, at, WIDTH, columns, WIDTH, U(3)), _row(work, at, WIDTH, columns, WIDTH, U(4)), _row(work, at, WIDTH, columns, WIDTH, U(5)),
-         _row(work, at, WIDTH, columns, WIDTH, U(6)), _row(work, at, WIDTH, columns, WIDTH, U(7)))
-    t = transpose(v)
-    for k in range(rows):
-        store(u, to + stride * k, t[k], columns)
-
-
-@njit(**OPTIONS)
-def _lines(
-    u: Floats, base: np.uint64, stride: np.uint64, count: np.uint64, factors: Floats, work: Floats, a: np.uint64, b: np.uint64
-) -> None:
+def _lines(u: Floats, base: Index, stride: Index, count: Index, factors: Floats, work: Floats, a: Index, b: np.uint64) -> None:
     """Advance `count` lines side by side: value i of a line is ``u.flat[base + stride * i + lane]``; a, b: scratch inside `work`."""
     n = U(factors.shape[1])
     last = n - ONE

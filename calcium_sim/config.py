@@ -1,0 +1,332 @@
+"""A model as a TOML file: read, checked as a whole before anything runs, every problem told with its key and the fix."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+from .errors import InputError, nearest
+from .mesh import Mesh, Place, within
+from .model import Buffer, Influx, Model, Set, Species, Stimulus
+from .plugin import Channel
+from .registry import get_channel
+from .schema import ChannelTable, FileTable, InfluxTable, MeshTable, Problems, RunTable, SetTable, read_tables
+from .units import text, value
+
+GROUP = "calcium_sim.meshes"
+LARGEST = 256 * 1024
+MOST_STEPS = 1e9
+_MOST_DOTS = 32
+_QUOTED = re.compile(r'"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'')
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How long to run and what to keep, in ms; what is None is left to `simulate`."""
+
+    until: float
+    every: float | None = None
+    tolerance: float | None = None
+    dt: float | None = None
+    record: tuple[str, ...] | None = None
+    threads: int | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        """Keyword arguments for `simulate`."""
+        out: dict[str, Any] = {k: getattr(self, k) for k in ("tolerance", "record", "threads") if getattr(self, k) is not None}
+        for name in ("until", "every", "dt"):
+            if (number := getattr(self, name)) is not None:
+                out[name] = text(number, "ms")
+        return out
+
+
+def load(path: str | Path) -> tuple[Model, RunOptions]:
+    """Read a model file.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or parsed; `Problems`, an InputError with all that is wrong, if its content cannot be used.
+    """
+    source = Path(path)
+    return build(parse(read_text(source)), source.parent)
+
+
+def read_text(path: Path) -> str:
+    """The text of a model file; its size is checked before it is read."""
+    try:
+        if path.is_dir():
+            raise InputError("", "is a directory, expected a TOML file (e.g. wave.toml)")
+        if path.stat().st_size > LARGEST:
+            raise InputError("", f"is larger than {LARGEST // 1024} KiB, no model file is (name data files by their path)")
+        return path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        raise InputError("", "no such file (write a template with `calcium-sim new`)") from None
+    except UnicodeDecodeError as error:
+        raise InputError("", f"is not UTF-8 text (byte {error.start})") from None
+    except OSError as error:
+        raise InputError("", f"cannot be read: {error.strerror or error}") from None
+
+
+def parse(toml: str) -> dict[str, Any]:
+    """Parse TOML, refusing what would take a parser's time or memory without bound."""
+    bare = _QUOTED.sub("q", toml)
+    if len(toml) > LARGEST:
+        raise InputError("", f"is larger than {LARGEST // 1024} KiB")
+    for number, line in enumerate(bare.splitlines(), 1):
+        if any(part.count(".") > _MOST_DOTS for part in line.split("#")[0].split("=")):
+            raise InputError(f"line {number}", f"a key of more than {_MOST_DOTS} dotted parts")
+    try:
+        return tomllib.loads(toml)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError("", f"is not valid TOML: {error}") from None
+    except RecursionError:
+        raise InputError("", "is nested too deeply") from None
+    except ValueError as error:
+        raise InputError("", f"is not valid TOML: {str(error).split(';')[0]}") from None
+
+
+def build(data: Mapping[str, Any], folder: Path = Path()) -> tuple[Model, RunOptions]:
+    """Build the model from parsed TOML; paths in it are relative to `folder`."""
+    tables, stimuli = read_tables(data)
+    problems: list[InputError] = []
+    with _collect(problems):
+        options = _run_options(tables.run)
+    mesh: Mesh | None = None
+    with _collect(problems):
+        mesh = _mesh(tables.mesh, folder)
+    species = [s for s in (_species(t.model_dump(exclude_none=True), problems) for t in tables.species) if s]
+    buffers = [b for b in (_buffer(t.model_dump(exclude_none=True), problems) for t in tables.buffers) if b]
+    channels = {
+        name: [_channel(t, f"membranes.{name}[{k}]", problems) for k, t in enumerate(rows)] for name, rows in tables.membranes.items()
+    }
+    told = [_stimulus(t, f"stimuli[{k}]", problems) for k, t in enumerate(stimuli)]
+    if mesh is not None and len(species) == len(tables.species):
+        _check_parts(tables, mesh, species, buffers, channels, told, problems)
+    if problems:
+        raise Problems(problems)
+    assert mesh is not None
+    membranes = {name: [c for c in row if c] for name, row in channels.items()}
+    model = Model(mesh, species, membranes, buffers, [s for s in told if s], tables.voltage)
+    _check_record(model, options)
+    return model, options
+
+
+@contextmanager
+def _collect(problems: list[InputError], where: str = "", drop: str = "") -> Iterator[None]:
+    """Keep an InputError for the list; with `where`, put that in place of the leading `drop` of its own place."""
+    try:
+        yield
+    except Problems as error:
+        problems += error.problems
+    except InputError as error:
+        rest = error.where.removeprefix(drop) if drop and error.where.startswith(drop) else ""
+        problems.append(InputError(where + rest, error.message) if where else error)
+
+
+def _check_parts(
+    tables: FileTable,
+    mesh: Mesh,
+    species: list[Species],
+    buffers: list[Buffer],
+    channels: Mapping[str, list[Channel | None]],
+    stimuli: list[Stimulus | None],
+    problems: list[InputError],
+) -> None:
+    """Fit each part to the mesh and the species on its own, so that one misfit does not hide the next."""
+    before = len(problems)
+    with _collect(problems):
+        Model(mesh, species, voltage=tables.voltage)
+    if len(problems) > before:
+        return
+    for b in buffers:
+        with _collect(problems):
+            Model(mesh, species, buffers=[b])
+    for name, row in channels.items():
+        if name not in mesh.membranes:
+            with _collect(problems):
+                Model(mesh, species, {name: []})
+            continue
+        for k, c in enumerate(row):
+            if c is not None:
+                with _collect(problems, f"membranes.{name}[{k}]", f"membranes.{name}.{c.label()}"):
+                    Model(mesh, species, {name: [c]}, voltage=tables.voltage)
+    for k, s in enumerate(stimuli):
+        if s is not None:
+            with _collect(problems, f"stimuli[{k}]", f"stimuli.{s.species}"):
+                Model(mesh, species, stimuli=[s])
+    if len(problems) == before:
+        with _collect(problems):
+            Model(mesh, species, buffers=buffers)
+
+
+def _species(table: dict[str, Any], problems: list[InputError]) -> Species | None:
+    with _collect(problems):
+        return Species(**table)
+    return None
+
+
+def _buffer(table: dict[str, Any], problems: list[InputError]) -> Buffer | None:
+    with _collect(problems):
+        return Buffer(**table)
+    return None
+
+
+def _channel(table: ChannelTable, where: str, problems: list[InputError]) -> Channel | None:
+    with _collect(problems, f"{where}.channel"):
+        cls = get_channel(table.channel)
+        with _collect(problems, where, cls.label()):
+            extra = {k: v for k, v in (table.model_extra or {}).items() if k != "scale"}
+            if "scale" in (table.model_extra or {}) and "scale" not in cls.params:
+                raise InputError(
+                    f"{cls.label()}.scale", "is a function and cannot be written in a file (use Python, or change the density)"
+                )
+            return cls(at=_place(table.at, f"{cls.label()}.at"), initial=table.initial, **extra)
+    return None
+
+
+def _stimulus(table: InfluxTable | SetTable, where: str, problems: list[InputError]) -> Stimulus | None:
+    row = table.model_dump(exclude_none=True)
+    with _collect(problems, where, f"stimuli.{table.species}"):
+        row["at"] = _place(table.at, f"stimuli.{table.species}.at")
+        return Influx(**row) if isinstance(table, InfluxTable) else Set(**row)
+    return None
+
+
+def _place(given: str | Mapping[str, list[Any]] | None, where: str) -> Place:
+    """A label or face by name, or ``{ distance = ["0 um", "5 um"] }``, or a box ``{ x = [...], y = [...] }``."""
+    if given is None or isinstance(given, str):
+        return given
+    known = ("distance", "x", "y", "z")
+    for axis, limits in given.items():
+        if axis not in known:
+            raise InputError(f"{where}.{axis}", f"unknown coordinate{nearest(axis, known)}; there are {', '.join(known)}")
+        if len(limits) != 2:
+            raise InputError(
+                f"{where}.{axis}", f'{len(limits)} values, expected a lower and an upper limit (e.g. {axis} = ["0 um", "5 um"])'
+            )
+    spans = {axis: (value(lo, "um", f"{where}.{axis}[0]"), value(hi, "um", f"{where}.{axis}[1]")) for axis, (lo, hi) in given.items()}
+    if not spans or ("distance" in spans and len(spans) > 1):
+        raise InputError(where, 'expected distance = ["0 um", "5 um"], or limits of x, y and z')
+    if "distance" in spans:
+        lo, hi = spans["distance"]
+        return _named(within(f"{lo!r} um", f"{hi!r} um"), spans)
+
+    def box(x: Any, y: Any, z: Any) -> Any:
+        inside = x == x
+        for axis, at in zip("xyz", (x, y, z), strict=True):
+            lo, hi = spans.get(axis, (-float("inf"), float("inf")))
+            inside = inside & (at >= lo) & (at <= hi)
+        return inside
+
+    return _named(box, spans)
+
+
+def _named(place: Callable[..., Any], spans: Mapping[str, tuple[float, float]]) -> Callable[..., Any]:
+    """Give a place the name under which a result's description of the model shows it."""
+    place.__qualname__ = " and ".join(f"{axis} {lo:g} to {hi:g} um" for axis, (lo, hi) in spans.items())
+    return place
+
+
+@cache
+def builders() -> dict[str, EntryPoint]:
+    """Mesh builders by the kind under which a file names them; nothing is imported."""
+    return {point.name: point for point in entry_points(group=GROUP)}
+
+
+def _mesh(table: MeshTable, folder: Path) -> Mesh:
+    """Call the builder with the keys of ``[mesh]``; its errors are moved to the keys of the file."""
+    if table.kind not in builders():
+        raise InputError("mesh.kind", f"unknown kind '{table.kind}'{nearest(table.kind, builders())}; there are {', '.join(builders())}")
+    builder = builders()[table.kind].load()
+    arguments = dict(table.model_extra or {})
+    parameters = inspect.signature(builder).parameters
+    if "example" in arguments and "example" not in parameters:
+        _example(builder, table.kind, arguments)
+    problems = [
+        InputError(f"mesh.{k}", f"unknown key{nearest(k, parameters)}; '{table.kind}' has {', '.join(parameters)}")
+        for k in arguments
+        if k not in parameters
+    ]
+    needed = [k for k, p in parameters.items() if p.default is p.empty and k not in arguments]
+    problems += [InputError(f"mesh.{k}", f"is missing ('{table.kind}' needs it)") for k in needed]
+    if problems:
+        raise Problems(problems)
+    if "path" in arguments:
+        if not isinstance(arguments["path"], str | Path):
+            raise InputError("mesh.path", f"{arguments['path']!r} is not a path (a string)")
+        arguments["path"] = folder / arguments["path"]
+    try:
+        mesh: Mesh = builder(**arguments)
+    except InputError as error:
+        own = error.where.partition(".")
+        raise (
+            InputError(f"mesh.{own[2]}", error.message)
+            if own[0] == builder.__name__ and own[2]
+            else InputError(f"mesh: {error.where}", error.message)
+        ) from None
+    except (TypeError, ValueError, AttributeError) as error:
+        raise InputError("mesh", f"'{table.kind}' cannot be built from these values: {error}") from error
+    return mesh
+
+
+def _example(builder: Callable[..., Any], kind: str, arguments: dict[str, Any]) -> None:
+    """Replace ``example = "granule-cell"`` by the path that the builder's module has for it."""
+    find = getattr(inspect.getmodule(builder), "example", None)
+    if find is None:
+        return
+    if "path" in arguments:
+        raise InputError("mesh.example", "give path or example, not both")
+    name = arguments.pop("example")
+    try:
+        arguments["path"] = find(name if isinstance(name, str) else repr(name))
+    except InputError as error:
+        raise InputError("mesh.example", error.message) from None
+
+
+def _run_options(table: RunTable) -> RunOptions:
+    problems: list[InputError] = []
+    numbers: dict[str, float | None] = {}
+    for name in ("until", "every", "dt"):
+        with _collect(problems):
+            numbers[name] = (
+                None
+                if getattr(table, name) is None
+                else _above_zero(value(getattr(table, name), "ms", f"run.{name}"), f"run.{name}", " ms")
+            )
+    until, every, dt = (numbers.get(k) for k in ("until", "every", "dt"))
+    with _collect(problems):
+        if table.tolerance is not None:
+            _above_zero(table.tolerance, "run.tolerance", "")
+        if table.tolerance is not None and dt is not None:
+            raise InputError("run.dt", "give tolerance or dt, not both")
+    with _collect(problems):
+        if every and until and every > until:
+            raise InputError("run.every", f"{every:g} ms is longer than the run of {until:g} ms")
+        if until and until / min(every or until, dt or until) > MOST_STEPS:
+            raise InputError("run.until", f"{until:g} ms asks for more than {MOST_STEPS:.0e} steps or outputs (check the units)")
+    if problems or until is None:
+        raise Problems(problems)
+    record = None if table.record is None else tuple(table.record)
+    return RunOptions(until, every, table.tolerance, dt, record, table.threads)
+
+
+def _above_zero(number: float, where: str, unit: str) -> float:
+    if not number > 0:
+        raise InputError(where, f"{number:g}{unit} must be > 0")
+    return number
+
+
+def _check_record(model: Model, options: RunOptions) -> None:
+    known = [*(s.name for s in model.species), *(b.name for b in model.buffers), "flux", "po"]
+    for k, name in enumerate(options.record or ()):
+        if name not in known:
+            raise InputError(f"run.record[{k}]", f"unknown '{name}'{nearest(name, known)}; there are {', '.join(known)}")

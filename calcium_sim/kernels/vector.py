@@ -1,0 +1,187 @@
+"""Vectors of eight doubles inside compiled functions, for recurrences that loop vectorisation cannot keep in registers.
+
+`load`, `store`, `splat`, `add`, `sub`, `mul`, `fma` and `transpose` are called from njit code; an offset (uint64) counts elements from
+the start of a C-contiguous float64 array of any shape. `load` and `store` touch the first `count` lanes only (8: all); lanes that are not
+loaded are 0. With NUMBA_DISABLE_JIT=1 the same names work on numpy arrays.
+"""
+
+# mypy: ignore-errors
+# (numba's interface for extensions has no types that describe what the compiler calls)
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import config, extending, types
+from numba.core import cgutils
+from numba.extending import models, register_model
+
+intrinsic: Any = extending.intrinsic
+WIDTH = 8
+INT = ir.IntType(32)
+VECTOR = ir.VectorType(ir.DoubleType(), WIDTH)
+BITS = ir.VectorType(ir.IntType(1), WIDTH)
+
+
+class Vector(types.Type):
+    """Numba type of a vector of eight doubles."""
+
+    def __init__(self) -> None:
+        super().__init__(name="vector8")
+
+
+vector = Vector()
+
+
+@register_model(Vector)
+class VectorModel(models.PrimitiveModel):
+    """A vector lives in registers."""
+
+    def __init__(self, manager: Any, kind: Any) -> None:
+        super().__init__(manager, kind, VECTOR)
+
+
+def _lanes(values: range | list[int]) -> Any:
+    return ir.Constant(ir.VectorType(INT, len(values)), list(values))
+
+
+def _splat(builder: Any, value: Any, kind: Any) -> Any:
+    single = builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.Constant(INT, 0))
+    return builder.shuffle_vector(single, single, _lanes([0] * kind.count))
+
+
+def _mask(builder: Any, count: Any) -> Any:
+    return builder.icmp_unsigned("<", _lanes(range(WIDTH)), _splat(builder, builder.trunc(count, INT), ir.VectorType(INT, WIDTH)))
+
+
+def _address(context: Any, builder: Any, kind: Any, array: Any, offset: Any) -> Any:
+    data = context.make_array(kind)(context, builder, array).data
+    return builder.bitcast(builder.gep(data, [offset]), VECTOR.as_pointer())
+
+
+def _call(builder: Any, name: str, result: Any, args: list[Any]) -> Any:
+    kind = ir.FunctionType(result, [a.type for a in args])
+    return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), args)
+
+
+def _is_flat(array: Any) -> bool:
+    return isinstance(array, types.Array) and array.dtype == types.float64 and array.layout == "C"
+
+
+@intrinsic
+def load(typing: Any, array: Any, offset: Any, count: Any) -> Any:
+    """``array.flat[offset : offset + count]``, then zeros."""
+    if not _is_flat(array):
+        return None
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer = _address(context, builder, signature.args[0], args[0], args[1])
+        out = cgutils.alloca_once(builder, VECTOR)
+        with builder.if_else(builder.icmp_unsigned("==", args[2], ir.Constant(args[2].type, WIDTH))) as (whole, part):
+            with whole:
+                builder.store(builder.load(pointer, align=8), out)
+            with part:
+                rest = [pointer, ir.Constant(INT, 8), _mask(builder, args[2]), ir.Constant(VECTOR, [0.0] * WIDTH)]
+                builder.store(_call(builder, "llvm.masked.load.v8f64.p0", VECTOR, rest), out)
+        return builder.load(out)
+
+    return vector(array, types.uint64, types.uint64), generate
+
+
+@intrinsic
+def store(typing: Any, array: Any, offset: Any, value: Any, count: Any) -> Any:
+    """``array.flat[offset : offset + count] = value[:count]``."""
+    if not _is_flat(array) or not isinstance(value, Vector):
+        return None
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer = _address(context, builder, signature.args[0], args[0], args[1])
+        with builder.if_else(builder.icmp_unsigned("==", args[3], ir.Constant(args[3].type, WIDTH))) as (whole, part):
+            with whole:
+                builder.store(args[2], pointer, align=8)
+            with part:
+                rest = [args[2], pointer, ir.Constant(INT, 8), _mask(builder, args[3])]
+                _call(builder, "llvm.masked.store.v8f64.p0", ir.VoidType(), rest)
+        return context.get_dummy_value()
+
+    return types.none(array, types.uint64, vector, types.uint64), generate
+
+
+@intrinsic
+def splat(typing: Any, value: Any) -> Any:
+    """The same number in every lane."""
+    return vector(types.float64), lambda context, builder, signature, args: _splat(builder, args[0], VECTOR)
+
+
+@intrinsic
+def fma(typing: Any, a: Any, b: Any, c: Any) -> Any:
+    """``a * b + c``, rounded once."""
+    return vector(vector, vector, vector), lambda context, builder, signature, args: _call(builder, "llvm.fma.v8f64", VECTOR, list(args))
+
+
+@intrinsic
+def add(typing: Any, a: Any, b: Any) -> Any:
+    """``a + b``."""
+    return vector(vector, vector), lambda context, builder, signature, args: builder.fadd(*args)
+
+
+@intrinsic
+def sub(typing: Any, a: Any, b: Any) -> Any:
+    """``a - b``."""
+    return vector(vector, vector), lambda context, builder, signature, args: builder.fsub(*args)
+
+
+@intrinsic
+def mul(typing: Any, a: Any, b: Any) -> Any:
+    """``a * b``."""
+    return vector(vector, vector), lambda context, builder, signature, args: builder.fmul(*args)
+
+
+@intrinsic
+def transpose(typing: Any, rows: Any) -> Any:
+    """Eight vectors (a tuple) are the rows of a matrix; returns its columns."""
+    kind = types.UniTuple(vector, WIDTH)
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        v = cgutils.unpack_tuple(builder, args[0], WIDTH)
+        for width in (1, 2, 4):  # swap the off-diagonal blocks of this width
+            low = [i + WIDTH - width if i & width else i for i in range(WIDTH)]
+            high = [i + WIDTH if i & width else i + width for i in range(WIDTH)]
+            w = list(v)
+            for i in range(WIDTH):
+                if not i & width:
+                    w[i] = builder.shuffle_vector(v[i], v[i + width], _lanes(low))
+                    w[i + width] = builder.shuffle_vector(v[i], v[i + width], _lanes(high))
+            v = w
+        return context.make_tuple(builder, kind, v)
+
+    return kind(kind), generate
+
+
+if config.DISABLE_JIT:
+
+    def load(array: Any, offset: Any, count: Any) -> Any:
+        """The same on numpy arrays."""
+        out = np.zeros(WIDTH)
+        out[: int(count)] = array.reshape(-1)[int(offset) : int(offset) + int(count)]
+        return out
+
+    def store(array: Any, offset: Any, value: Any, count: Any) -> None:
+        """The same on numpy arrays."""
+        array.reshape(-1)[int(offset) : int(offset) + int(count)] = value[: int(count)]
+
+    def splat(value: float) -> Any:
+        """The same on numpy arrays."""
+        return np.full(WIDTH, value)
+
+    def fma(a: Any, b: Any, c: Any) -> Any:
+        """The same on numpy arrays, rounded twice."""
+        return a * b + c
+
+    def transpose(rows: Any) -> Any:
+        """The same on numpy arrays."""
+        return tuple(np.array(rows).T)
+
+    add, sub, mul = np.add, np.subtract, np.multiply
