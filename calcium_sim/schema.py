@@ -124,12 +124,24 @@ _TABLES: dict[str, type[BaseModel]] = {
     "mesh": MeshTable, "species": SpeciesTable, "buffers": BufferTable, "membranes": ChannelTable, "run": RunTable,
 }  # fmt: skip
 _EXAMPLES = {
-    "mesh": '[mesh] with kind = "neurite"', "kind": 'kind = "neurite"', "species": '[[species]] with name = "ca"', "run": '[run] with until = "100 ms"',
-    "name": 'name = "ca"', "diffusion": 'diffusion = { cytosol = "220 um^2/s" }', "initial": 'initial = { cytosol = "0.05 uM" }',
-    "binds": 'binds = "ca"', "region": 'region = "cytosol"', "total": 'total = "160 uM"', "kon": 'kon = "27 /uM/s"', "koff": 'koff = "19 /s"',
-    "channel": 'channel = "ryr/keizer-levine"', "flux": 'flux = "2500 uM*um/s"', "duration": 'duration = "1 ms"', "until": 'until = "100 ms"',
+    "mesh": '[mesh] with kind = "neurite"',
+    "kind": 'kind = "neurite"',
+    "species": '[[species]] with name = "ca"',
+    "run": '[run] with until = "100 ms"',
+    "name": 'name = "ca"',
+    "diffusion": 'diffusion = { cytosol = "220 um^2/s" }',
+    "initial": 'initial = { cytosol = "0.05 uM" }',
+    "binds": 'binds = "ca"',
+    "region": 'region = "cytosol"',
+    "total": 'total = "160 uM"',
+    "kon": 'kon = "27 /uM/s"',
+    "koff": 'koff = "19 /s"',
+    "channel": 'channel = "ryr/keizer-levine"',
+    "flux": 'flux = "2500 uM*um/s"',
+    "duration": 'duration = "1 ms"',
+    "until": 'until = "100 ms"',
     "value": 'value = "2.5 uM"',
-}  # fmt: skip
+}
 _KINDS = {
     "string_type": "a string", "list_type": "an array", "dict_type": "a table", "model_type": "a table", "int_type": "a whole number",
     "float_type": "a number", "model_attributes_type": "a table",
@@ -161,7 +173,7 @@ def read_tables(data: Mapping[str, Any]) -> tuple[FileTable, list[InfluxTable | 
             continue
         table = InfluxTable if "flux" in row else SetTable
         try:
-            stimuli.append(table.model_validate(row))  # type: ignore[arg-type]
+            stimuli.append(table.model_validate(row))
         except ValidationError as error:
             problems += _told(error, ("stimuli", k), table)
     if problems or found is None:

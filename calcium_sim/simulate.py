@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import InputError, nearest
+from .kernels.stimulus import train_integral
 from .ledger import Ledger
 from .lowering import lower
 from .mesh import Columns
@@ -78,6 +79,7 @@ class Simulation:
         self.ledger = Ledger(self.plan)
         self.ledger.open(self.state)
         self.observed = 0.0
+        self._constant = Clock(np.zeros(2), np.full(2, 0.0 if callable(model.voltage) else voltage_at(model, 0.0)))
         self.seconds = {"setup": time.perf_counter() - began, "steps": 0.0, "observe": 0.0}
         self._apply_sets(-1.0)
 
@@ -151,11 +153,9 @@ class Simulation:
             if not np.isfinite(potential).all():
                 raise InputError("voltage", f"the function returned {potential[~np.isfinite(potential)][0]} at some time before {end:g} ms")
             return Clock(samples, potential)
-        return Clock(np.zeros(2), np.full(2, float(given or 0.0)))
+        return self._constant
 
     def _book_sources(self, start: float, end: float) -> None:
-        from .kernels.stimulus import train_integral
-
         for k, s in enumerate(self.plan.sources):
             amount = s.amount * (train_integral(*s.course, end) - train_integral(*s.course, start))
             if amount:

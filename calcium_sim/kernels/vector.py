@@ -22,7 +22,6 @@ intrinsic: Any = extending.intrinsic
 WIDTH = 8
 INT = ir.IntType(32)
 VECTOR = ir.VectorType(ir.DoubleType(), WIDTH)
-BITS = ir.VectorType(ir.IntType(1), WIDTH)
 
 
 class Vector(types.Type):
