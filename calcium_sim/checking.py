@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,7 +20,7 @@ Values = Mapping[str, float]
 Zero = Values | Callable[[SimpleNamespace], Values] | None
 
 RANGES = {
-    ("ca", "cytosol"): (1e-3, 100.0),
+    ("ca", "cytosol"): (1e-2, 100.0),
     ("ca", "er"): (1.0, 2000.0),
     ("ca", "outside"): (100.0, 5000.0),
     ("ca", "mitochondria"): (1e-2, 100.0),
@@ -149,7 +151,7 @@ class _Trial:
             def rates(t: float, y: Any, path: Callable[[float], SimpleNamespace] = path) -> Any:
                 return self.cls.rates(_named(self.state, y), path(t), self.p)  # type: ignore[misc]
 
-            solution = solve_ivp(rates, (0.0, until), y0, method="LSODA", rtol=1e-8, atol=1e-11, max_step=longest)
+            solution = solve_ivp(rates, (0.0, until), y0, method="Radau", rtol=1e-7, atol=1e-13, max_step=longest)
             if not solution.success:
                 self.fail(f"integration stopped at {solution.t[-1]:g} ms with {_told(path(solution.t[-1]))}: {solution.message}")
             for t, y in zip(solution.t, solution.y.T, strict=True):
@@ -305,10 +307,14 @@ def _named(names: Mapping[str, Any], values: Sequence[float]) -> SimpleNamespace
 
 def _row(namespace: SimpleNamespace) -> Any:
     """The same names and values as a named tuple, which compiled code can read."""
-    from collections import namedtuple
-
     values = vars(namespace)
-    return namedtuple("Row", list(values))(*values.values()) if values else 0.0  # type: ignore[misc]
+    return _row_type(tuple(values))(*values.values()) if values else 0.0
+
+
+@cache
+def _row_type(names: tuple[str, ...]) -> Any:
+    """One type per set of names, so that compiled code is reused."""
+    return namedtuple("_row_type", names)
 
 
 def _told(namespace: SimpleNamespace) -> str:

@@ -200,7 +200,7 @@ LANES = 64
 
 @dataclass
 class Lanes:
-    """Rows of `LANES` values in one scratch array ``b``, and loops over them that the compiler can vectorise.
+    """Rows of `width` values in one scratch array ``b``, and loops over them that the compiler can vectorise.
 
     One array, constant offsets and a constant trip count leave no doubt about aliasing, which is what keeps LLVM from vectorising
     loops over a dozen state arrays.
@@ -208,12 +208,13 @@ class Lanes:
 
     rows: dict[str, int] = field(default_factory=dict)
     size: int = 0
+    width: int = LANES
 
     def row(self, name: str) -> int:
         """First element of a row; a new one on first use."""
         if name not in self.rows:
             self.rows[name] = self.size
-            self.size += LANES
+            self.size += self.width
         return self.rows[name]
 
     def rename(self, new: dict[str, str]) -> None:
@@ -227,7 +228,7 @@ class Lanes:
         names = [n.id for n in ast.walk(tree) if isinstance(n, ast.Name)]
         loads = [n for n in dict.fromkeys(names) if n in self.rows]
         lines = [f"    {n} = b[{self.rows[n]} + i]" for n in loads] + ["    " + line for line in body]
-        return [f"for i in range({LANES}):", *lines, *(f"    b[{self.row(n)} + i] = {n}" for n in outputs)]
+        return [f"for i in range({self.width}):", *lines, *(f"    b[{self.row(n)} + i] = {n}" for n in outputs)]
 
 
 @dataclass(frozen=True)

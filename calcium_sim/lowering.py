@@ -59,7 +59,11 @@ class Source:
 
 @dataclass(frozen=True)
 class Plan:
-    """A lowered model. `parameters` is the flat array that kernels read; offsets are in the specs."""
+    """A lowered model. `parameters` is the flat array that kernels read; offsets are in the specs.
+
+    `blocks` gives, per membrane, its contiguous parts of the state array y and of `moved`, each (rows, pairs) when reshaped; `tracked`
+    lists (field, last values, rates) for ports that read a rate of change.
+    """
 
     model: Model
     fields: tuple[Field, ...]
@@ -74,6 +78,7 @@ class Plan:
     moved_size: int
     ratios: tuple[tuple[str, str], ...]
     tracked: tuple[tuple[int, slice, slice], ...]
+    blocks: dict[str, tuple[slice, slice]]
     edges: tuple[float, ...] = ()
 
     def index(self, name: str, region: str) -> int:
@@ -91,7 +96,8 @@ class _Builder:
     y0: list[Floats] = field(default_factory=list)
     y_size: int = 0
     moved_size: int = 0
-    tracked: dict[int, tuple[int, slice, slice]] = field(default_factory=dict)
+    blocks: dict[str, tuple[slice, slice]] = field(default_factory=dict)
+    tracked: dict[tuple[str, int], tuple[int, slice, slice]] = field(default_factory=dict)
 
     def number(self, *values: float) -> int:
         self.parameters += values
@@ -143,6 +149,7 @@ def lower(model: Model) -> Plan:
         moved_size=b.moved_size,
         ratios=tuple(b.ratios),
         tracked=tuple(b.tracked.values()),
+        blocks=b.blocks,
         edges=_edges(b),
     )
 
@@ -183,6 +190,7 @@ def _add_membrane(b: _Builder, name: str, channels: tuple[Channel, ...]) -> None
     table = {id(c): w if w is not None else np.ones(1) for c, w in zip(channels, weights, strict=True)}
     balanced = balance(model, name, channels, lambda c: table[id(c)])
     labels = [c.label() for c in channels]
+    first = b.y_size, b.moved_size
     for k, c in enumerate(channels):
         values, w = dict(c.values), weights[k]
         if k in balanced:
@@ -192,6 +200,7 @@ def _add_membrane(b: _Builder, name: str, channels: tuple[Channel, ...]) -> None
                 w = np.broadcast_to(balanced[k] / values[parameter], (pairs,)).copy()
         label = c.label() if labels.count(c.label()) == 1 else f"{c.label()}#{labels[: k + 1].count(c.label())}"
         _add_channel(b, name, label, c, values, w)
+    b.blocks[name] = slice(first[0], b.y_size), slice(first[1], b.moved_size)
 
 
 def _add_channel(b: _Builder, name: str, label: str, c: Channel, values: dict[str, Any], w: Floats | None) -> None:
@@ -201,7 +210,7 @@ def _add_channel(b: _Builder, name: str, label: str, c: Channel, values: dict[st
     running = type(c).__new__(type(c))
     running.__dict__.update(c.__dict__, values=values)
     parameter = b.number(*(float(values[n]) for n in c.params))
-    ports = tuple(_port(b, text, way, pairs) for text in c.reads.values())
+    ports = tuple(_port(b, text, way, name) for text in c.reads.values())
     row = b.y_size
     start = _initial_states(model, name, running)
     states = tuple(b.states(np.full(pairs, s)) for s in start)
@@ -228,7 +237,7 @@ def _namespace(values: dict[str, Any]) -> Any:
     return SimpleNamespace(**values)
 
 
-def _port(b: _Builder, text: str, way: tuple[str, str], pairs: int) -> PortRef:
+def _port(b: _Builder, text: str, way: tuple[str, str], membrane: str) -> PortRef:
     port = parse_port(text)
     if port.kind in ("v", "t"):
         return PortRef(port.kind)
@@ -239,10 +248,11 @@ def _port(b: _Builder, text: str, way: tuple[str, str], pairs: int) -> PortRef:
         return PortRef("value", b.number(species.initial[OUTSIDE]) if port.kind == "concentration" else b.number(0.0))
     if port.kind == "concentration":
         return PortRef("field", index)
-    if index not in b.tracked:
+    key, pairs = (membrane, index), len(b.model.mesh.membranes[membrane].area)
+    if key not in b.tracked:
         last = b.states(np.full(pairs, b.fields[index].rest))
-        b.tracked[index] = (index, last, b.states(np.zeros(pairs)))
-    return PortRef("rate", b.tracked[index][2].start)
+        b.tracked[key] = (index, last, b.states(np.zeros(pairs)))
+    return PortRef("rate", b.tracked[key][2].start)
 
 
 def _binding(b: _Builder, buffer: Any) -> Binding:

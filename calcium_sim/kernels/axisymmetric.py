@@ -158,9 +158,9 @@ def _lines(u: Floats, base: Index, stride: Index, count: Index, factors: Floats,
         w, flux, x = splat(factors[WEIGHT, i]), f, y
     d = mul(splat(factors[INVERSE, U(0)]), fma(w, r, sub(zero, flux)))
     store(work, a, d, WIDTH)
-    for i in range(ONE, n):
-        d = fma(splat(factors[WEIGHT, i]), d, mul(splat(factors[INVERSE, i]), load(work, a + WIDTH * i, WIDTH)))
-        store(work, a + WIDTH * i, d, WIDTH)
+    for j in range(ONE, n):
+        d = fma(splat(factors[WEIGHT, j]), d, mul(splat(factors[INVERSE, j]), load(work, a + WIDTH * j, WIDTH)))
+        store(work, a + WIDTH * j, d, WIDTH)
     r, w = zero, zero
     for k in range(n):
         i = last - k
@@ -168,7 +168,7 @@ def _lines(u: Floats, base: Index, stride: Index, count: Index, factors: Floats,
         store(work, b + WIDTH * i, r, WIDTH)
         w = splat(factors[WEIGHT, i])
     d = zero
-    for i in range(n):
-        d = fma(splat(factors[WEIGHT, i]), d, mul(splat(factors[INVERSE, i]), load(work, b + WIDTH * i, WIDTH)))
-        at = base + stride * i
-        store(u, at, add(load(u, at, count), fma(splat(SECOND), d, load(work, a + WIDTH * i, WIDTH))), count)
+    for j in range(n):
+        d = fma(splat(factors[WEIGHT, j]), d, mul(splat(factors[INVERSE, j]), load(work, b + WIDTH * j, WIDTH)))
+        at = base + stride * j
+        store(u, at, add(load(u, at, count), fma(splat(SECOND), d, load(work, a + WIDTH * j, WIDTH))), count)

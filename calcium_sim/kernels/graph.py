@@ -25,7 +25,7 @@ import math
 import numpy as np
 from numba import njit, prange
 
-from .tree import ONE, OPTIONS, Floats, Indices, U
+from .tree import ONE, OPTIONS, Floats, Indices, U, push
 from .vector import fma, load, mul, splat, store, sub
 
 Index = np.uint64
@@ -99,7 +99,7 @@ def stages(h: float, rate: float) -> int:
 
     The condition is ``h * rate <= (s^2 + s - 2) / 2``.
     """
-    s = int(math.ceil(0.5 * (math.sqrt(9.0 + 8.0 * h * rate) - 1.0)))
+    s = math.ceil(0.5 * (math.sqrt(9.0 + 8.0 * h * rate) - 1.0))
     return max(3, s + 1 - s % 2)
 
 
@@ -184,22 +184,27 @@ def separate(x: Floats, u: Floats, offset: Indices) -> None:
 def _apply(x, indptr, indices, weight, inverse_volume, rate, out, begin, end):
     """``out = rate * L x`` on the rows begin:end, `rate` being one number per field."""
     fields = U(x.shape[1])
-    if fields == ONE:
-        for i in range(begin, end):
-            total, centre = 0.0, x[i, 0]
-            for k in range(U(indptr[i]), U(indptr[i + ONE])):
-                total += weight[k] * (x[indices[k], 0] - centre)
-            out[i, 0] = rate[0] * inverse_volume[i] * total
-        return
-    for f in range(U(0), fields, LANES):
-        count = min(LANES, fields - f)
-        speed = load(rate, f, count)
-        for i in range(begin, end):
-            centre = load(x, i * fields + f, count)
-            total = splat(0.0)
-            for k in range(U(indptr[i]), U(indptr[i + ONE])):
-                total = fma(splat(weight[k]), sub(load(x, U(indices[k]) * fields + f, count), centre), total)
-            store(out, i * fields + f, mul(mul(speed, splat(inverse_volume[i])), total), count)
+    if fields == U(1):
+        _apply_few((0.0,), x, indptr, indices, weight, inverse_volume, rate, out, begin, end)
+    elif fields == U(2):
+        _apply_few((0.0, 0.0), x, indptr, indices, weight, inverse_volume, rate, out, begin, end)
+    elif fields == U(3):
+        _apply_few((0.0, 0.0, 0.0), x, indptr, indices, weight, inverse_volume, rate, out, begin, end)
+    else:
+        for f in range(U(0), fields, LANES):
+            count = min(LANES, fields - f)
+            speed = load(rate, f, count)
+            for i in range(begin, end):
+                total = _gather_lanes(x, load(x, i * fields + f, count), f, count, indptr, indices, weight, i)
+                store(out, i * fields + f, mul(mul(speed, splat(inverse_volume[i])), total), count)
+
+
+@njit(**OPTIONS)
+def _apply_few(zero, x, indptr, indices, weight, inverse_volume, rate, out, begin, end):
+    for i in range(begin, end):
+        total = _gather(zero, x, indptr, indices, weight, i)
+        for f in range(U(len(zero))):
+            out[i, f] = rate[f] * inverse_volume[i] * total[f]
 
 
 @njit(**OPTIONS)
@@ -215,26 +220,62 @@ def _first(start, c, previous, new, begin, end):
 def _stage(previous, new, start, indptr, indices, weight, inverse_volume, rate, c, begin, end):
     """``new = mu * previous + nu * new + mu~ * rate * L previous + (mu~ + gamma~) * start`` on the rows begin:end."""
     fields = U(new.shape[1])
+    if fields == U(1):
+        _stage_few((0.0,), previous, new, start, indptr, indices, weight, inverse_volume, rate, c, begin, end)
+    elif fields == U(2):
+        _stage_few((0.0, 0.0), previous, new, start, indptr, indices, weight, inverse_volume, rate, c, begin, end)
+    elif fields == U(3):
+        _stage_few((0.0, 0.0, 0.0), previous, new, start, indptr, indices, weight, inverse_volume, rate, c, begin, end)
+    else:
+        _stage_lanes(previous, new, start, indptr, indices, weight, inverse_volume, rate, c, begin, end)
+
+
+@njit(**OPTIONS)
+def _stage_few(zero, previous, new, start, indptr, indices, weight, inverse_volume, rate, c, begin, end):
     mu, nu, mut, rest = c[0], c[1], c[2], c[3]
-    if fields == ONE:
-        for i in range(begin, end):
-            total, centre = 0.0, previous[i, 0]
-            for k in range(U(indptr[i]), U(indptr[i + ONE])):
-                total += weight[k] * (previous[indices[k], 0] - centre)
-            new[i, 0] = mut * rate[0] * inverse_volume[i] * total + (mu * centre + (nu * new[i, 0] + rest * start[i, 0]))
-        return
+    for i in range(begin, end):
+        total = _gather(zero, previous, indptr, indices, weight, i)
+        for f in range(U(len(zero))):
+            held = mu * previous[i, f] + (nu * new[i, f] + rest * start[i, f])
+            new[i, f] = mut * rate[f] * inverse_volume[i] * total[f] + held
+
+
+@njit(**OPTIONS)
+def _stage_lanes(previous, new, start, indptr, indices, weight, inverse_volume, rate, c, begin, end):
+    fields = U(new.shape[1])
+    mu, nu, mut, rest = splat(c[0]), splat(c[1]), splat(c[2]), splat(c[3])
     for f in range(U(0), fields, LANES):
         count = min(LANES, fields - f)
-        speed = mul(splat(mut), load(rate, f, count))
+        speed = mul(mut, load(rate, f, count))
         for i in range(begin, end):
             at = i * fields + f
             centre = load(previous, at, count)
-            total = splat(0.0)
-            for k in range(U(indptr[i]), U(indptr[i + ONE])):
-                total = fma(splat(weight[k]), sub(load(previous, U(indices[k]) * fields + f, count), centre), total)
-            old = fma(splat(nu), load(new, at, count), mul(splat(rest), load(start, at, count)))
-            old = fma(splat(mu), centre, old)
-            store(new, at, fma(mul(speed, splat(inverse_volume[i])), total, old), count)
+            total = _gather_lanes(previous, centre, f, count, indptr, indices, weight, i)
+            held = fma(mu, centre, fma(nu, load(new, at, count), mul(rest, load(start, at, count))))
+            store(new, at, fma(mul(speed, splat(inverse_volume[i])), total, held), count)
+
+
+@njit(**OPTIONS)
+def _gather(zero, x, indptr, indices, weight, i):
+    """Net flux into node i, the fields in registers (one to three: fewer loads than vectors that are mostly empty)."""
+    m = U(len(zero))
+    total, centre = zero, zero
+    for f in range(m):
+        centre = push(centre, x[i, f])
+    for k in range(U(indptr[i]), U(indptr[i + ONE])):
+        for f in range(m):
+            total = push(total, weight[k] * (x[indices[k], f] - centre[f]) + total[0])
+    return total
+
+
+@njit(**OPTIONS)
+def _gather_lanes(x, centre, f, count, indptr, indices, weight, i):
+    """Net flux into node i of the fields f to f + count, eight at most."""
+    fields = U(x.shape[1])
+    total = splat(0.0)
+    for k in range(U(indptr[i]), U(indptr[i + ONE])):
+        total = fma(splat(weight[k]), sub(load(x, U(indices[k]) * fields + f, count), centre), total)
+    return total
 
 
 @njit(**OPTIONS)

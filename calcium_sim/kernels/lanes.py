@@ -29,3 +29,44 @@ def book(b, row, target, start, size):
     """Add `size` values of a row."""
     for i in range(size):
         target[start + i] += b[row + i]
+
+
+@njit(**OPTIONS)
+def gather(b, row, x, column, nodes, start, size):
+    """Values of one interleaved field at `size` pairs."""
+    for i in range(size):
+        b[row + i] = x[nodes[start + i], column]
+    for i in range(size, LANES):
+        b[row + i] = x[nodes[start + size - 1], column]
+
+
+@njit(**OPTIONS)
+def gather_sum(b, row, x, w, column, nodes, start, size):
+    """The same for the sum of a field and its increment."""
+    for i in range(size):
+        b[row + i] = x[nodes[start + i], column] + w[nodes[start + i], column]
+    for i in range(size, LANES):
+        b[row + i] = b[row + size - 1]
+
+
+@njit(**OPTIONS)
+def load_column(b, row, x, column, start, size):
+    """Values of one interleaved field at `size` nodes."""
+    for i in range(size):
+        b[row + i] = x[start + i, column]
+    for i in range(size, LANES):
+        b[row + i] = x[start + size - 1, column]
+
+
+@njit(**OPTIONS)
+def store_column(b, row, x, column, start, size):
+    """Copy `size` values of a row back to one interleaved field."""
+    for i in range(size):
+        x[start + i, column] = b[row + i]
+
+
+@njit(**OPTIONS)
+def scatter(w, column, nodes, ratio, factor, flux, base):
+    """Add ``factor * ratio * (flux - base)`` of every pair to its node, in the order of the pairs."""
+    for i in range(nodes.size):
+        w[nodes[i], column] += factor * ratio[i] * (flux[i] - base[i])

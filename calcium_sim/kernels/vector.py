@@ -5,20 +5,16 @@ the start of a C-contiguous float64 array of any shape. `load` and `store` touch
 loaded are 0. With NUMBA_DISABLE_JIT=1 the same names work on numpy arrays.
 """
 
-# mypy: ignore-errors
-# (numba's interface for extensions has no types that describe what the compiler calls)
-
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import config, extending, types
+from numba import config, types
 from numba.core import cgutils
-from numba.extending import models, register_model
+from numba.extending import intrinsic, models, register_model
 
-intrinsic: Any = extending.intrinsic
 WIDTH = 8
 INT = ir.IntType(32)
 VECTOR = ir.VectorType(ir.DoubleType(), WIDTH)
