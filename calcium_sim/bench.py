@@ -20,9 +20,8 @@ from typing import Any
 from .errors import InputError, nearest
 from .mesh import within
 from .meshes import neurite
-from .model import Buffer, Influx, Model, Species
-from .plugin import BALANCE
-from .registry import get_channel
+from .model import Influx, Model
+from .presets import calcsim_cable
 from .simulate import simulate
 
 CONVERGED_SPEED = 1.654
@@ -42,6 +41,8 @@ class Case:
 def coaxial(length: float, spacing: float, dims: int = 1, receptor: str = "ryr/keizer-levine") -> Model:
     """P1: a calcium wave on a neurite of radius 0.4 um with an ER of radius 0.2 um, started by 2 uM um/ms over the first 2 um for 1 ms.
 
+    Parameters are those of the preset `calcsim_cable`: 3 receptors, 2390 SERCA, 500 PMCA and 15 NCX per um^2, 40 uM calbindin, leaks that
+    balance.
     The leak through the plasma membrane is P (c_out - c) with c_out = 1000 uM; a constant leak, as other tools state it, is the same at
     rest and 3 % larger at the peak, where this term is small.
 
@@ -52,19 +53,8 @@ def coaxial(length: float, spacing: float, dims: int = 1, receptor: str = "ryr/k
     receptor : channel that takes the place of the Keizer-Levine receptor.
     """
     mesh = neurite(length=f"{length} um", radius="0.4 um", er_radius="0.2 um", spacing=f"{spacing} um", dims=dims)
-    everywhere = {"cytosol": "0.22 um^2/ms", "er": "0.22 um^2/ms"}
-    calcium = Species("ca", diffusion=everywhere, initial={"cytosol": "0.05 uM", "er": "250 uM", "outside": "1000 uM"})
-    calbindin = Buffer("calbindin", "ca", "cytosol", total="40 uM", kon="27 1/uM/s", koff="19 1/s", diffusion="20 um^2/s")
-    ryr = get_channel("ryr/keizer-levine")(density="3 1/um^2", rate="3.5 uM*um^3/ms")
-    er = [ryr, get_channel("serca/er-inhibited")(density="2390 1/um^2"), get_channel("leak/linear")(permeability=BALANCE)]
-    plasma = [
-        get_channel("pmca/hill2")(density="500 1/um^2"),
-        get_channel("ncx/hill1")(density="15 1/um^2"),
-        get_channel("leak/linear")(permeability=BALANCE),
-    ]
     push = Influx("ca", at=within("0 um", "2 um"), flux="2 uM*um/ms", duration="1 ms", through="plasma")
-    model = Model(mesh, [calcium], {"er": er, "plasma": plasma}, [calbindin], [push])
-    return model if receptor == ryr.label() else model.swap(ryr.label(), receptor)
+    return calcsim_cable(mesh, ryr=receptor, stimulus=push)
 
 
 CASES = {

@@ -7,9 +7,9 @@ Building blocks, shared by every mesh kind
 `module_text`    header, tuples of names, embedded channel functions, one `gate_<key>` per channel class with states.
 `gate_<key>(y0, ..., x, q, h)` advances the states of a channel over h at fixed ports: ROS2, second order and L-stable;
                  `safe_<key>` does the same by linearly implicit Euler, for nodes where a state would leave its bounds (`outside_<key>`).
-`LocalKinetics`  the loops (over lanes of 64 nodes) that advance all concentrations of a node over h with gates fixed: ROS2 with the flux of every channel
-                 accounted for, so that what leaves one side is what enters the other. Without channels it is the reaction
-                 kernel of a region's interior.
+`LocalKinetics`  the loops (over lanes of 64 nodes) that advance all concentrations of a node over h with gates fixed: ROS2 with the
+                 flux of every channel accounted for, so that what leaves one side is what enters the other. Without channels it is
+                 the reaction kernel of a region's interior.
 
 ROS2 (Verwer, Spee, Blom & Hundsdorfer 1999, doi 10.1137/S1064827597326651), second order for any Jacobian:
 ``(I - g h J) k1 = F(u);  (I - g h J) k2 = F(u + h k1) - 2 k1;  u' = u + h (3 k1 + k2) / 2`` with g = 1 - 1/sqrt(2).
@@ -126,6 +126,12 @@ def bundle(kind: str, key: str, values: Sequence[str]) -> str:
     return f"{_tuple_name(kind, key)}({', '.join(values)})" if values else "0.0"
 
 
+def _port(p: PortRef, u: str, shifted: bool) -> str:
+    if p.kind == "field":
+        return f"({u}{p.index} + d{p.index})" if shifted else f"{u}{p.index}"
+    return {"value": f"e{p.index}", "rate": f"y{p.index}", "v": "v", "t": "t"}[p.kind]
+
+
 def lu_factor(n: int, pattern: set[tuple[int, int]], w: str) -> tuple[list[str], set[tuple[int, int]]]:
     """Statements that factor the matrix ``w{i}_{j}`` in place without pivoting, and the pattern with fill-in."""
     filled = pattern | {(i, i) for i in range(n)}
@@ -157,14 +163,21 @@ def _gate_text(cls: type[Channel], key: str) -> str:
     """The functions `gate_<key>` (states over h at fixed ports, ROS2), `safe_<key>` (linearly implicit Euler), `outside_<key>`."""
     n = len(cls.states)
     ys, full = [f"y{i}" for i in range(n)], {(i, j) for i in range(n) for j in range(n)}
-    call = lambda values: f"rates_{key}({bundle('Y', key, values)}, x, q)"  # noqa: E731
-    unpack = lambda name: ", ".join(f"{name}{i}" for i in range(n)) + ("," if n == 1 else "")  # noqa: E731
+
+    def call(values: Sequence[str]) -> str:
+        return f"rates_{key}({bundle('Y', key, values)}, x, q)"
+
+    def unpack(name: str) -> str:
+        return ", ".join(f"{name}{i}" for i in range(n)) + ("," if n == 1 else "")
+
+    def matrix(step: str) -> list[str]:
+        return [f"w{i}_{j} = {'1.0' if i == j else '0.0'} - {step} * a{i}_{j}" for i in range(n) for j in range(n)]
+
     jacobian = [f"{unpack('r')} = {call(ys)}"]
     for j in range(n):
         shifted = [f"{y} + {2.0**-20!r}" if i == j else y for i, y in enumerate(ys)]
         jacobian.append(f"{unpack('s')} = {call(shifted)}")
         jacobian += [f"a{i}_{j} = (s{i} - r{i}) * {2.0**20!r}" for i in range(n)]
-    matrix = lambda step: [f"w{i}_{j} = {'1.0' if i == j else '0.0'} - {step} * a{i}_{j}" for i in range(n) for j in range(n)]  # noqa: E731
     factor, filled = lu_factor(n, full, "w")
     lines = [*jacobian, f"g = {GAMMA!r} * h", *matrix("g"), *factor]
     lines += [f"k{i} = r{i}" for i in range(n)] + lu_solve(n, filled, "w", "k")
@@ -258,8 +271,7 @@ class LocalKinetics:
 
     def ports(self, c: ChannelSpec, u: str, shift: int = -1) -> list[str]:
         """Expressions of a channel's ports with fields called `u`; field `shift` is perturbed."""
-        text = {"value": lambda p: f"e{p.index}", "rate": lambda p: f"y{p.index}", "v": lambda p: "v", "t": lambda p: "t"}
-        return [(f"({u}{p.index} + d{p.index})" if p.index == shift else f"{u}{p.index}") if p.kind == "field" else text[p.kind](p) for p in c.ports]
+        return [_port(p, u, p.kind == "field" and p.index == shift) for p in c.ports]
 
     def _states(self, c: ChannelSpec) -> list[str]:
         return [f"y{c.state + k}" for k in range(len(c.cls.states))]
@@ -346,7 +358,9 @@ class LocalKinetics:
             yield {b.free, b.ligand}
 
     def _binding_rates(self, u: str, r: str) -> list[str]:
-        return [f"{r}{b.free} = kon{b.free} * {u}{b.ligand} * {u}{b.free} - koff{b.free} * (total{b.free} - {u}{b.free})" for b in self.bindings]
+        return [
+            f"{r}{b.free} = kon{b.free} * {u}{b.ligand} * {u}{b.free} - koff{b.free} * (total{b.free} - {u}{b.free})" for b in self.bindings
+        ]
 
     def _decay_rates(self, u: str, z: str) -> list[str]:
         return [f"{z}{d.field} = kd{d.field} * ({u}{d.field} - rest{d.field})" for d in self.decays]

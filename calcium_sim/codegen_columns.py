@@ -67,9 +67,9 @@ def _local(spec: ColumnSpec, module: Module) -> str:
     count = "blocks" if spec.parallel else "1"
     head = ["n = U.shape[1]", "blocks = (n + LANES - 1) // LANES", f"scratch = np.zeros(({count}, {lanes.size}))", *k.prologue(module)]
     lines = [*head, f"for block in {'prange' if spec.parallel else 'range'}(blocks):", *("    " + line for line in lines)]
-    body = "\n".join("    " + line for line in lines)
+    text = "\n".join("    " + line for line in lines)
     options = "parallel=True, " if spec.parallel else ""
-    return f"\n@njit({options}cache=True, **OPTIONS)\ndef local(U, Y, M, A, W, S, P, t0, h, before, v1, v2, v3):\n{body}\n"
+    return f"\n@njit({options}cache=True, **OPTIONS)\ndef local(U, Y, M, A, W, S, P, t0, h, before, v1, v2, v3):\n{text}\n"
 
 
 _ADVANCE = '''

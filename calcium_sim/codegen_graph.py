@@ -204,7 +204,7 @@ def _advance(spec: GraphSpec) -> str:
     body += [f"track{k}({xs}Y{k}, I{k}, O{k}, before_h)" for k in range(len(spec.membranes))]
     body += ["before_h = h", "if k == 0:", *("    " + g for g in gates("t0 + 0.25 * h", "0.5 * h")), "else:"]
     body += ["    " + g for g in gates("t0", "h")]
-    body += react + ["fill_sources(S, course, target, start, node, rate, t0, h)"]
+    body += [*react, "fill_sources(S, course, target, start, node, rate, t0, h)"]
     row = 0
     for r, region in enumerate(spec.regions):
         for column, f in enumerate(region.fields):

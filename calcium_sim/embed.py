@@ -85,5 +85,5 @@ class _Rename(ast.NodeTransformer):
     def __init__(self, table: dict[str, ast.expr]) -> None:
         self.table = table
 
-    def visit_Name(self, node: ast.Name) -> ast.expr:  # noqa: N802
+    def visit_Name(self, node: ast.Name) -> ast.expr:
         return self.table.get(node.id, node) if isinstance(node.ctx, ast.Load) else node

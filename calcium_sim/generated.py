@@ -53,7 +53,8 @@ def load(text: str) -> ModuleType:
         scratch.write_text(text)
         scratch.replace(path)
     spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:

@@ -74,7 +74,10 @@ class GraphStepper:
         plan, m = self.plan, self.plan.model.mesh.membranes[name]
         gauges = [g for g in plan.gauges if g.membrane == name]
         block, pairs = plan.blocks[name][0], len(m.area)
-        row = lambda offset: (offset - block.start) // pairs  # noqa: E731
+
+        def row(offset: int) -> int:
+            return int(offset - block.start) // pairs
+
         ratios = [key for key in plan.ratios if key[0] == name]
         weighted = [k for k, g in enumerate(gauges) if g.weight is not None]
         channels = []
@@ -108,7 +111,9 @@ class GraphStepper:
             pairs = scratch[0].shape[1]
             y = state.y[block].reshape(-1, pairs)
             arguments += [y, *scratch[:4], state.moved[moved].reshape(-1, pairs), *scratch[4:]]
-        decays = [[state.moved[p] for d, p in zip(plan.decays, plan.decay_moved, strict=True) if d.field in self.fields[r]] for r in self.regions]
+        decays = [
+            [state.moved[p] for d, p in zip(plan.decays, plan.decay_moved, strict=True) if d.field in self.fields[r]] for r in self.regions
+        ]
         decayed = [np.array(rows).reshape(-1, self.region_args[r][0].shape[0]) for rows, r in zip(decays, self.regions, strict=True)]
         self.module.advance(
             *arguments, *decayed, plan.parameters, s.buffer, s.course, s.target, s.start, s.node, s.rate,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -183,7 +184,7 @@ def weight(model: Model, membrane: Membrane, channel: Channel) -> Floats | None:
     return out
 
 
-def _add_membrane(b: _Builder, name: str, channels: tuple[Channel, ...]) -> None:
+def _add_membrane(b: _Builder, name: str, channels: Sequence[Channel]) -> None:
     model, membrane = b.model, b.model.mesh.membranes[name]
     pairs = len(membrane.area)
     weights = [weight(model, membrane, c) for c in channels]
@@ -194,6 +195,8 @@ def _add_membrane(b: _Builder, name: str, channels: tuple[Channel, ...]) -> None
     for k, c in enumerate(channels):
         values, w = dict(c.values), weights[k]
         if k in balanced:
+            if w is not None:
+                raise InputError(f"membranes.{name}.{c.label()}", "a BALANCE channel sits everywhere (remove at= and scale=)")
             parameter = next(n for n, v in values.items() if v is BALANCE)
             values[parameter] = float(balanced[k].max())
             if len(balanced[k]) > 1 and values[parameter] > 0:
@@ -257,7 +260,8 @@ def _port(b: _Builder, text: str, way: tuple[str, str], membrane: str) -> PortRe
 
 def _binding(b: _Builder, buffer: Any) -> Binding:
     free, ligand = b.find(buffer.name, buffer.region), b.find(buffer.binds, buffer.region)
-    assert free is not None and ligand is not None
+    assert free is not None
+    assert ligand is not None
     return Binding(free, ligand, b.number(buffer.kon, buffer.koff, buffer.total))
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -50,8 +51,13 @@ class Species:
                 object.__setattr__(self, attribute, dict(self.initial))
                 continue
             if not isinstance(given, Mapping):
-                raise InputError(f"{where}.{attribute}", f"{given!r} is not a table, expected one value per region (e.g. {{'cytosol': ...}})")
-            table = {r: _positive(value(v, unit, f"{where}.{attribute}.{r}"), f"{where}.{attribute}.{r}", unit, zero=True) for r, v in given.items()}
+                raise InputError(
+                    f"{where}.{attribute}", f"{given!r} is not a table, expected one value per region (e.g. {{'cytosol': ...}})"
+                )
+            table = {
+                r: _positive(value(v, unit, f"{where}.{attribute}.{r}"), f"{where}.{attribute}.{r}", unit, zero=True)
+                for r, v in given.items()
+            }
             object.__setattr__(self, attribute, table)
         decay = 0.0 if self.decay == 0.0 else value(self.decay, "1/ms", f"{where}.decay")
         object.__setattr__(self, "decay", _positive(decay, f"{where}.decay", "1/ms", zero=True))
@@ -203,7 +209,8 @@ class Model:
         if old not in present:
             raise InputError("swap", f"the model has no channel '{old}'{nearest(old, present)}; it has {', '.join(present)}")
         membranes = {
-            name: tuple(_replacement(c, new, values) if c.label() == old else c for c in channels) for name, channels in self.membranes.items()
+            name: tuple(_replacement(c, new, values) if c.label() == old else c for c in channels)
+            for name, channels in self.membranes.items()
         }
         return replace(self, membranes=membranes, voltage=_written(self.voltage))
 
@@ -226,7 +233,7 @@ def _voltage(given: Any) -> Any:
         return given
     if isinstance(given, (list, tuple)):
         table = tuple((value(t, "ms", "voltage"), value(v, "mV", "voltage")) for t, v in given)
-        if len(table) < 2 or any(b[0] < a[0] for a, b in zip(table, table[1:], strict=False)):
+        if len(table) < 2 or any(b[0] < a[0] for a, b in pairwise(table)):
             raise InputError("voltage", "needs at least two (time, potential) pairs with times that do not decrease")
         return table
     return value(given, "mV", "voltage")
@@ -265,7 +272,9 @@ def _validate(model: Model) -> None:
             raise InputError(f"buffers.{b.name}.region", f"'{b.binds}' does not live in '{b.region}' (give it a diffusion there)")
     for name, channels in model.membranes.items():
         if name not in mesh.membranes:
-            raise InputError(f"membranes.{name}", f"unknown membrane{nearest(name, mesh.membranes)}; the mesh has {', '.join(mesh.membranes)}")
+            raise InputError(
+                f"membranes.{name}", f"unknown membrane{nearest(name, mesh.membranes)}; the mesh has {', '.join(mesh.membranes)}"
+            )
         for k, c in enumerate(channels):
             if not isinstance(c, Channel):
                 raise InputError(f"membranes.{name}[{k}]", f"{c!r} is not a channel (call the class: get_channel('...')())")
@@ -286,7 +295,10 @@ def direction(mesh: Mesh, membrane: str, channel: Channel) -> tuple[str, str]:
     if tuple(channel.across) == ("from", "to"):
         return (sides[1], sides[0]) if sides[0] == "cytosol" else (sides[0], sides[1])
     if set(channel.across) != set(sides):
-        raise InputError(f"membranes.{membrane}", f"'{channel.label()}' moves {' -> '.join(channel.across)}, but this membrane joins {' and '.join(sides)}")
+        raise InputError(
+            f"membranes.{membrane}",
+            f"'{channel.label()}' moves {' -> '.join(channel.across)}, but this membrane joins {' and '.join(sides)}",
+        )
     return channel.across
 
 
@@ -301,7 +313,9 @@ def _validate_channel(model: Model, membrane: str, channel: Channel, species: Ma
     way = direction(model.mesh, membrane, channel)
     for moved in channel.moves:
         if moved not in species:
-            raise InputError(where, f"moves '{moved}', which is no species of the model{nearest(moved, species)} (add cs.Species('{moved}', ...))")
+            raise InputError(
+                where, f"moves '{moved}', which is no species of the model{nearest(moved, species)} (add cs.Species('{moved}', ...))"
+            )
     wanted = [parse_port(p) for p in channel.reads.values()]
     wanted += [parse_port(f"{m}@{side}") for m in channel.moves for side in way]
     for port in wanted:
@@ -311,7 +325,10 @@ def _validate_channel(model: Model, membrane: str, channel: Channel, species: Ma
             continue
         side = resolve_side(port.side, way)
         if port.species not in species:
-            raise InputError(where, f"reads '{port.species}@{side}', but the model has no species '{port.species}' (add cs.Species('{port.species}', ...))")
+            raise InputError(
+                where,
+                f"reads '{port.species}@{side}', but the model has no species '{port.species}' (add cs.Species('{port.species}', ...))",
+            )
         known = species[port.species].initial
         if side not in known or (side != OUTSIDE and side not in species[port.species].diffusion):
             raise InputError(where, f"reads '{port.species}@{side}', which the model lacks (give '{port.species}' a value in '{side}')")
@@ -336,12 +353,21 @@ def _validate_stimulus(model: Model, stimulus: Stimulus, species: Mapping[str, S
         model.mesh.select(stimulus.at, np.arange(span.start, span.stop, dtype=np.uint32), f"{where}.at")
 
 
+def _some(names: Iterable[str]) -> str:
+    listed = list(names)
+    told = ", ".join(listed[:6]) + (", ..." if len(listed) > 6 else "")
+    return f" ({told})" if listed else " (it has none)"
+
+
 def stimulus_target(mesh: Mesh, stimulus: Influx) -> tuple[np.ndarray, np.ndarray]:
     """Nodes and areas [um^2] through which an influx enters."""
     where = f"stimuli.{stimulus.species}"
     if stimulus.through is None:
         if not isinstance(stimulus.at, str) or stimulus.at not in mesh.faces:
-            raise InputError(f"{where}.at", f"{stimulus.at!r} is not a face of the mesh ({', '.join(mesh.faces) or 'it has none'}); name the membrane with through='plasma'")
+            raise InputError(
+                f"{where}.at",
+                f"{stimulus.at!r} is not a face of the mesh{_some(mesh.faces)}; name the membrane with through='plasma'",
+            )
         face = mesh.faces[stimulus.at]
         if face.region != stimulus.region:
             raise InputError(f"{where}.region", f"face '{stimulus.at}' belongs to '{face.region}'")

@@ -5,7 +5,9 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import numpy as np
+from numpy.typing import NDArray
 
+from .codegen import PortRef
 from .lowering import Gauge, Plan
 from .mesh import OUTSIDE, Floats
 from .rest import voltage_at
@@ -23,12 +25,17 @@ def pair_view(plan: Plan, g: Gauge, state: State) -> tuple[SimpleNamespace, Simp
         elif port.kind == "rate":
             ports[name] = state.y[port.index : port.index + pairs]
         else:
-            known = {"value": lambda k=port.index: plan.parameters[k], "t": lambda: state.t, "v": lambda: voltage_at(plan.model, state.t)}
-            ports[name] = np.full(pairs, float(known[port.kind]()))
+            ports[name] = np.full(pairs, _uniform(plan, port, state))
     return y, SimpleNamespace(**ports), SimpleNamespace(**g.channel.values)
 
 
-def port_entries(plan: Plan, g: Gauge, index: int) -> np.ndarray:
+def _uniform(plan: Plan, port: PortRef, state: State) -> float:
+    if port.kind == "value":
+        return float(plan.parameters[port.index])
+    return state.t if port.kind == "t" else voltage_at(plan.model, state.t)
+
+
+def port_entries(plan: Plan, g: Gauge, index: int) -> NDArray[np.int64]:
     """Entries of u that hold a field at the pairs of a channel's membrane; a third region has the same positions as the membrane."""
     f, membrane = plan.fields[index], plan.model.mesh.membranes[g.membrane]
     if f.region == membrane.sides[0]:
@@ -37,13 +44,15 @@ def port_entries(plan: Plan, g: Gauge, index: int) -> np.ndarray:
         nodes = membrane.outside.astype(np.int64)
     else:
         nodes = np.arange(f.nodes.start, f.nodes.stop)
-    return nodes - f.nodes.start + f.span.start
+    return np.asarray(nodes - f.nodes.start + f.span.start, np.int64)
 
 
-def one_pair(y: SimpleNamespace, x: SimpleNamespace, p: SimpleNamespace, k: int) -> tuple[SimpleNamespace, SimpleNamespace, SimpleNamespace]:
+def one_pair(
+    y: SimpleNamespace, x: SimpleNamespace, p: SimpleNamespace, k: int
+) -> tuple[SimpleNamespace, SimpleNamespace, SimpleNamespace]:
     """The view of a single pair, with floats."""
-    pick = lambda space: SimpleNamespace(**{n: float(v[k]) for n, v in vars(space).items()})  # noqa: E731
-    return pick(y), pick(x), p
+    first, second = (SimpleNamespace(**{n: float(v[k]) for n, v in vars(space).items()}) for space in (y, x))
+    return first, second, p
 
 
 def open_probability(plan: Plan, g: Gauge, state: State) -> Floats | None:

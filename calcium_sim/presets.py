@@ -19,7 +19,10 @@ CALCIUM = {"cytosol": "0.05 uM", "er": "250 uM", "outside": "1000 uM"}
 def _needs(mesh: Mesh, where: str, membranes: Sequence[str]) -> None:
     for name, sides in (("er", {"er", "cytosol"}), ("plasma", {"cytosol", "outside"})):
         if name in membranes and (name not in mesh.membranes or set(mesh.membranes[name].sides) != sides):
-            raise InputError(where, f"needs a mesh with the membrane '{name}' between {' and '.join(sorted(sides))} (e.g. neurite(..., er_radius='0.15 um'))")
+            raise InputError(
+                where,
+                f"needs a mesh with the membrane '{name}' between {' and '.join(sorted(sides))} (e.g. neurite(..., er_radius='0.15 um'))",
+            )
 
 
 def _plasma(extra: Sequence[Channel]) -> list[Channel]:
@@ -128,7 +131,9 @@ def calcsim_cable(
     release = receptor(density=ryr_density, **given)
     buffers = [_calbindin(buffer)]
     if er_buffer:
-        buffers.append(Buffer("calreticulin", binds="ca", region="er", total="3600 uM", kon="0.1 1/uM/s", koff="200 1/s", diffusion="27 um^2/s"))
+        buffers.append(
+            Buffer("calreticulin", binds="ca", region="er", total="3600 uM", kon="0.1 1/uM/s", koff="200 1/s", diffusion="27 um^2/s")
+        )
     influx = Influx("ca", at="left", through="plasma", flux="1000 uM*um/s", shape="triangle", duration="10 ms")
     return Model(
         mesh,

@@ -59,7 +59,11 @@ def steady_states(channel: Channel, x: SimpleNamespace, p: SimpleNamespace) -> t
     if channel.steady is not None:
         return tuple(float(s) for s in channel.steady(x, p))
     y = np.array([s.start for s in channel.state_table().values()])
-    rates = lambda values: np.array(channel.rates(SimpleNamespace(**dict(zip(names, values, strict=True))), x, p))  # type: ignore[misc]  # noqa: E731
+
+    def rates(values: np.ndarray) -> np.ndarray:
+        assert channel.rates is not None
+        return np.array(channel.rates(SimpleNamespace(**dict(zip(names, values, strict=True))), x, p))
+
     for _ in range(60):
         r = rates(y)
         delta = 2.0**-20

@@ -12,7 +12,7 @@ from .errors import InputError, nearest
 from .kernels.stimulus import train_integral
 from .ledger import Ledger
 from .lowering import lower
-from .mesh import Columns
+from .mesh import Axisymmetric, Columns
 from .model import Model, Set
 from .observe import open_probability
 from .rest import voltage_at
@@ -39,6 +39,10 @@ def choose_stepper(model: Model) -> Stepper:
         from .columns import ColumnStepper
 
         return ColumnStepper(plan)
+    if isinstance(structure, Axisymmetric):
+        from .axisymmetric import AxisymmetricStepper
+
+        return AxisymmetricStepper(plan)
     from .graph import GraphStepper
 
     return GraphStepper(plan)
@@ -120,7 +124,9 @@ class Simulation:
         """Current concentration [uM] of a species or free buffer at the nodes of a region (a copy)."""
         known = [f"{f.name}@{f.region}" for f in self.plan.fields]
         if f"{name}@{region}" not in known:
-            raise InputError("concentration", f"unknown '{name}@{region}'{nearest(f'{name}@{region}', known)}; there are {', '.join(known)}")
+            raise InputError(
+                "concentration", f"unknown '{name}@{region}'{nearest(f'{name}@{region}', known)}; there are {', '.join(known)}"
+            )
         return self.state.u[self.plan.fields[self.plan.index(name, region)].span].copy()
 
     def observe(self) -> xr.Dataset:
@@ -145,8 +151,8 @@ class Simulation:
     def _clock(self, end: float) -> Clock:
         given = self.model.voltage
         if isinstance(given, tuple):
-            times, potential = zip(*given, strict=True)
-            return Clock(np.array(times), np.array(potential))
+            table = np.array(given, float)
+            return Clock(table[:, 0].copy(), table[:, 1].copy())
         if callable(given):
             samples = np.linspace(self.t, end, max(2, int(np.ceil((end - self.t) / VOLTAGE_SAMPLING)) + 1))
             potential = np.array([float(given(t)) for t in samples])
@@ -234,7 +240,10 @@ def _check_record(model: Model, record: Sequence[str] | None) -> None:
 
 def _frames(simulation: Simulation, frames: Sequence[dict[str, Any]], record: Sequence[str] | None) -> Frames:
     plan = simulation.plan
-    wanted = lambda name: record is None or name in record  # noqa: E731
+
+    def wanted(name: str) -> bool:
+        return record is None or name in record
+
     fields = {(f.name, f.region): np.array([fr["u"][f.span] for fr in frames]) for f in plan.fields if wanted(f.name)}
     channels = []
     for k, g in enumerate(plan.gauges):
@@ -265,6 +274,7 @@ def _frames(simulation: Simulation, frames: Sequence[dict[str, Any]], record: Se
 def _set_threads(threads: int) -> None:
     import numba
 
-    if not (isinstance(threads, int) and 1 <= threads <= numba.config.NUMBA_NUM_THREADS):
-        raise InputError("threads", f"{threads} is not a number of threads from 1 to {numba.config.NUMBA_NUM_THREADS} (cores of this machine)")
+    most = int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
+    if not (isinstance(threads, int) and 1 <= threads <= most):
+        raise InputError("threads", f"{threads} is not a number of threads from 1 to {most} (cores of this machine)")
     numba.set_num_threads(threads)

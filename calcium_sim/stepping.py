@@ -161,7 +161,9 @@ class Loop:
     def _refuse(self, saved: State, h: float, count: int, clock: Clock, error: float) -> None:
         if not math.isfinite(error):
             self._diagnose(saved, h, count, clock)
-        raise RunStopped(f"run stopped at t={saved.t:.6g} ms: no step above {h:.2g} ms meets tolerance {self.control.tolerance:g} (raise tolerance=)")
+        raise RunStopped(
+            f"run stopped at t={saved.t:.6g} ms: no step above {h:.2g} ms meets tolerance {self.control.tolerance:g} (raise tolerance=)"
+        )
 
     def _diagnose(self, saved: State, h: float, count: int, clock: Clock) -> None:
         """Repeat the failed steps one by one and name the first value that is not finite."""

@@ -23,7 +23,9 @@ BUFFERS = {
     "calbindin": Binding(27.0, 19.0, 20.0, None, "cytosol", "Breit & Queisser (2018), four equal sites: total 160 uM for 40 uM of protein"),
     "calbindin-fast": Binding(43.5, 35.8, 20.0, None, "cytosol", "fast pair of sites; textbook values (Naegerl; Schmidt)"),
     "calbindin-slow": Binding(5.5, 2.6, 20.0, None, "cytosol", "slow pair of sites; textbook values (Naegerl; Schmidt)"),
-    "parvalbumin": Binding(107.0, 0.95, 43.0, None, "cytosol", "textbook; magnesium-free, so faster than in a cell, where Mg has to leave first"),
+    "parvalbumin": Binding(
+        107.0, 0.95, 43.0, None, "cytosol", "textbook; magnesium-free, so faster than in a cell, where Mg has to leave first"
+    ),
     "er-calreticulin": Binding(0.1, 200.0, 27.0, 3600.0, "er", "NeuroBox3D/CalcSim, with 10 um^2/s for calcium in the ER"),
     "fluo4": Binding(90.0, 90.0 * 0.345, 50.0, None, "cytosol", "textbook: kon 80-100, Kd 0.345 uM, D 30-80; middle of the ranges"),
     "ogb1": Binding(430.0, 140.0, None, None, "cytosol", "textbook: Kd 0.2-0.33 uM; diffusion depends on the cell"),
@@ -58,7 +60,9 @@ def buffer(name: str, total: Any = None, *, label: str | None = None, binds: str
         table["diffusion"] = f"{row.diffusion!r} um^2/s"
     given = {**table, **changed}
     if "diffusion" not in given:
-        raise InputError(f"buffer.{name}.diffusion", "has no default, give it (e.g. diffusion='20 um^2/s', or '0 um^2/s' where it is bound)")
+        raise InputError(
+            f"buffer.{name}.diffusion", "has no default, give it (e.g. diffusion='20 um^2/s', or '0 um^2/s' where it is bound)"
+        )
     if total is None and row.total is None:
         raise InputError(f"buffer.{name}.total", "has no default, give it (e.g. total='160 uM')")
     amount = f"{row.total!r} uM" if total is None else total

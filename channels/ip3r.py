@@ -74,7 +74,9 @@ class DeYoungKeizer(Channel):
 
     across = ("er", "cytosol")
     reads = READS
-    states = dict(zip(("s100", "s010", "s001", "s110", "s101", "s011", "s111"), dyk_steady(0.05, 0.04, 0.13, 1.049, 0.9434, 0.08234), strict=True))
+    states = dict(
+        zip(("s100", "s010", "s001", "s110", "s101", "s011", "s111"), dyk_steady(0.05, 0.04, 0.13, 1.049, 0.9434, 0.08234), strict=True)
+    )
     params = {
         **RELEASE,
         "a1": (0.4, "1/uM/ms", (1e-5, 100.0)),

@@ -40,7 +40,9 @@ class Hill2(Channel):
     across = ("cytosol", "er")
     reads = {"ca": "ca@cytosol"}
     params = {"vmax": (1.9565 / PARTICLES, "uM*um/ms", (0.0, 100.0)), "km": (0.1, "uM", (1e-3, 100.0))}
-    source = "Neymotin SA et al. (2015), ModelDB 168874; form also in Li & Rinzel (1994) J Theor Biol 166:461-473, doi:10.1006/jtbi.1994.1041"
+    source = (
+        "Neymotin SA et al. (2015), ModelDB 168874; form also in Li & Rinzel (1994) J Theor Biol 166:461-473, doi:10.1006/jtbi.1994.1041"
+    )
 
     @staticmethod
     def flux(y, x, p):

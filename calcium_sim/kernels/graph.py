@@ -255,7 +255,7 @@ def _stage_lanes(previous, new, start, indptr, indices, weight, inverse_volume, 
             store(new, at, fma(mul(speed, splat(inverse_volume[i])), total, held), count)
 
 
-@njit(**OPTIONS)
+@njit(forceinline=True, **OPTIONS)
 def _gather(zero, x, indptr, indices, weight, i):
     """Net flux into node i, the fields in registers (one to three: fewer loads than vectors that are mostly empty)."""
     m = U(len(zero))
@@ -268,7 +268,7 @@ def _gather(zero, x, indptr, indices, weight, i):
     return total
 
 
-@njit(**OPTIONS)
+@njit(forceinline=True, **OPTIONS)
 def _gather_lanes(x, centre, f, count, indptr, indices, weight, i):
     """Net flux into node i of the fields f to f + count, eight at most."""
     fields = U(x.shape[1])

@@ -168,7 +168,7 @@ def inject(u: Floats, start: Indices, course: Floats, target: Indices, first: In
 
 
 @njit(**OPTIONS)
-def explicit_half(u: Floats, start: Index, slices: Index, cells: Index, number: float, work: Floats) -> None:
+def explicit_half(u: Floats, start: Index, slices: Index, cells: Index, number: float) -> None:
     """u += number (u[k - 1] - 2 u[k] + u[k + 1]) along z, closed at the ends; number = h D / (2 dz^2)."""
     if slices < U(2):
         return

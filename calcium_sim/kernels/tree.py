@@ -122,7 +122,7 @@ def diffuse(u: Floats, rows: Indices, plan: Indices, factors: Floats, work: Floa
 # stands first: the second is then computed beforehand, and the chain costs one fused multiply-add.
 
 
-@njit(**OPTIONS)
+@njit(forceinline=True, **OPTIONS)
 def push(queue: Group, new: float) -> Group:
     """Drop the first, append `new`."""
     return queue[1:] + (new,)  # noqa: RUF005 (numba does not compile the starred form)
