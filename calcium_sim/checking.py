@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -145,11 +145,9 @@ class _Trial:
         assert self.cls.rates is not None
         for path, until, longest in self.paths():
             ports = path(0.0)
-            y0 = (
-                list(self.cls.steady(_still(ports, self.ports), self.p))
-                if self.cls.steady is not None
-                else [s.start for s in self.state.values()]
-            )
+            y0 = [s.start for s in self.state.values()]
+            if self.cls.steady is not None:
+                y0 = list(self.cls.steady(_still(ports, self.ports), self.p))
             y0 = [min(max(v, s.low), s.high) for v, s in zip(y0, self.state.values(), strict=True)]
 
             def rates(t: float, y: Any, path: Callable[[float], SimpleNamespace] = path) -> Any:
@@ -177,16 +175,16 @@ class _Trial:
         for corner in ("low", "high", "mixed", "mixed"):
             ends = {n: self.random.integers(2) if corner == "mixed" else int(corner == "high") for n in self.ports}
             held = {n: _range(q)[int(ends[n])] for n, q in self.ports.items()}
-            out.append((lambda t, held=held: _still(SimpleNamespace(**{**held, **_clock(self.ports, t)}), self.ports), 1e5, np.inf))
+            out.append((partial(_held, self.ports, held), 1e5, np.inf))
         for period in (10.0, 1000.0):
             phases = {f"{q.species}@{q.side}": float(self.random.uniform(0, 2 * math.pi)) for q in self.ports.values()}
-            move = lambda t, period=period, phases=phases: _moving(self.ports, phases, period, t)  # noqa: E731
-            out.append((move, 5 * period, period / 50))
+            out.append((partial(_moving, self.ports, phases, period), 5 * period, period / 50))
         return out
 
     def steady(self) -> None:
         """Rates at the closed form of the equilibrium, against their size for random states at the same ports."""
-        assert self.cls.rates is not None and self.cls.steady is not None
+        assert self.cls.rates is not None
+        assert self.cls.steady is not None
         for _ in range(POINTS):
             x = _still(self.draw_ports(), self.ports)
             y = _named(self.state, self.cls.steady(x, self.p))
@@ -276,8 +274,10 @@ def _range(port: Port) -> tuple[float, float]:
     return RANGES.get((port.species, port.side), OTHER)
 
 
-def _clock(ports: Mapping[str, Port], t: float) -> dict[str, float]:
-    return {n: t for n, q in ports.items() if q.kind == "t"}
+def _held(ports: Mapping[str, Port], values: Mapping[str, float], t: float) -> SimpleNamespace:
+    """Constant ports, apart from the time itself."""
+    clock = {n: t for n, q in ports.items() if q.kind == "t"}
+    return _still(SimpleNamespace(**{**values, **clock}), ports)
 
 
 def _still(x: SimpleNamespace, ports: Mapping[str, Port]) -> SimpleNamespace:

@@ -112,7 +112,7 @@ def _rows(spec: AxisymmetricSpec) -> list[str]:
 _IMPORTS = f"""
 SLICES = {SLICES}
 from calcium_sim.kernels.lines import (
-    book, book_tile, combine, explicit_half, give, implicit_half, implicit_half_parallel, increments, inject, load_tile, move, move_sum,
+    add_row, book, book_tile, combine, explicit_half, give, implicit_half, implicit_half_parallel, increments, inject, load_tile, move, move_sum,
     store_tile, take,
 )
 from calcium_sim.kernels.stimulus import table_value
@@ -298,12 +298,11 @@ def _fallback(spec: AxisymmetricSpec, module: Module, lanes: Lanes) -> str:
 def _interior(kinetics: LocalKinetics, region: int, module: Module, lanes: Lanes) -> str:
     """The function `react<region>`: buffers and decays of a region over h, cell by cell; `at` are the tiles of its fields and decays."""
     inner = Lanes(size=lanes.size, width=lanes.width)
-    tiles = [*(f"u{f}" for f in kinetics.fields), *(f"x{d.field}" for d in kinetics.decays)]
-    copies = [f"move(a, at[{n}] + here, b, U64({inner.row(f'u{f}')}))" for n, f in enumerate(kinetics.fields)]
+    names = [f"u{f}" for f in kinetics.fields]
+    copies = [f"move(a, at[{n}] + here, b, U64({inner.row(name)}))" for n, name in enumerate(names)]
     loops = kinetics.reaction(module, inner)
-    back = [f"move(b, U64({inner.row(name)}), a, at[{n}] + here)" for n, name in enumerate(tiles)]
-    booked = [f"move_sum(b, U64({inner.row(f'x{d.field}')}), a, at[{len(kinetics.fields) + n}] + here)" for n, d in enumerate(kinetics.decays)]
-    back = back[: len(kinetics.fields)] + booked
+    back = [f"move(b, U64({inner.row(name)}), a, at[{n}] + here)" for n, name in enumerate(names)]
+    back += [f"add_row(b, U64({inner.row(f'x{d.field}')}), a, at[{len(names) + n}] + here)" for n, d in enumerate(kinetics.decays)]
     lanes.size = max(lanes.size, inner.size)
     lines = [*kinetics.prologue(module), "for cell in range(cells):", "    here = U64(SLICES) * cell"]
     return f"\n@njit(**OPTIONS)\ndef react{region}(a, b, P, at, cells, h):\n{_indent(lines)}\n{_indent([*copies, *loops, *back], 8)}\n"

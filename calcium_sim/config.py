@@ -57,7 +57,16 @@ def load(path: str | Path) -> tuple[Model, RunOptions]:
         If the file cannot be read or parsed; `Problems`, an InputError with all that is wrong, if its content cannot be used.
     """
     source = Path(path)
-    return build(parse(read_text(source)), source.parent)
+    try:
+        return build(parse(read_text(source)), source.parent)
+    except Problems as error:
+        raise Problems([_in_file(p, str(path)) for p in error.problems]) from None
+    except InputError as error:
+        raise _in_file(error, str(path)) from error.__cause__
+
+
+def _in_file(error: InputError, file: str) -> InputError:
+    return InputError(f"{file}: {error.where}" if error.where else file, error.message)
 
 
 def read_text(path: Path) -> str:
@@ -183,20 +192,39 @@ def _buffer(table: dict[str, Any], problems: list[InputError]) -> Buffer | None:
 def _channel(table: ChannelTable, where: str, problems: list[InputError]) -> Channel | None:
     with _collect(problems, f"{where}.channel"):
         cls = get_channel(table.channel)
-        with _collect(problems, where, cls.label()):
-            extra = {k: v for k, v in (table.model_extra or {}).items() if k != "scale"}
-            if "scale" in (table.model_extra or {}) and "scale" not in cls.params:
-                raise InputError(
-                    f"{cls.label()}.scale", "is a function and cannot be written in a file (use Python, or change the density)"
-                )
-            return cls(at=_place(table.at, f"{cls.label()}.at"), initial=table.initial, **extra)
+        values = dict(table.model_extra or {})
+        wrong = list(_wrong_values(cls, values, where))
+        problems += wrong
+        if not wrong:
+            with _collect(problems, where, cls.label()):
+                return cls(at=_place(table.at, f"{cls.label()}.at"), initial=table.initial, **values)
     return None
+
+
+def _wrong_values(cls: type[Channel], values: Mapping[str, Any], where: str) -> Iterator[InputError]:
+    known = cls.parameter_table()
+    for name, given in values.items():
+        if name == "scale" and name not in known:
+            yield InputError(f"{where}.scale", "is a function and cannot be written in a file (change the density, or use Python)")
+        elif name not in known:
+            yield InputError(
+                f"{where}.{name}", f"unknown key{nearest(name, known)}; '{cls.label()}' has {', '.join(['at', 'initial', *known])}"
+            )
+        elif given != "balance":
+            try:
+                value(given, known[name].unit, f"{where}.{name}")
+            except InputError as error:
+                yield error
 
 
 def _stimulus(table: InfluxTable | SetTable, where: str, problems: list[InputError]) -> Stimulus | None:
     row = table.model_dump(exclude_none=True)
     with _collect(problems, where, f"stimuli.{table.species}"):
         row["at"] = _place(table.at, f"stimuli.{table.species}.at")
+        if isinstance(table, InfluxTable) and table.through is None and not isinstance(table.at, str):
+            raise InputError(
+                f"stimuli.{table.species}.at", 'name a face (at = "left"), or the membrane that the flux crosses (through = "plasma")'
+            )
         return Influx(**row) if isinstance(table, InfluxTable) else Set(**row)
     return None
 
@@ -242,6 +270,11 @@ def builders() -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=GROUP)}
 
 
+def build_mesh(kind: str, folder: Path = Path(), **arguments: Any) -> Mesh:
+    """Build a mesh by the kind and the keys of a ``[mesh]`` table."""
+    return _mesh(MeshTable(kind=kind, **arguments), folder)
+
+
 def _mesh(table: MeshTable, folder: Path) -> Mesh:
     """Call the builder with the keys of ``[mesh]``; its errors are moved to the keys of the file."""
     if table.kind not in builders():
@@ -267,15 +300,18 @@ def _mesh(table: MeshTable, folder: Path) -> Mesh:
     try:
         mesh: Mesh = builder(**arguments)
     except InputError as error:
-        own = error.where.partition(".")
-        raise (
-            InputError(f"mesh.{own[2]}", error.message)
-            if own[0] == builder.__name__ and own[2]
-            else InputError(f"mesh: {error.where}", error.message)
-        ) from None
+        raise _in_mesh_table(error, builder.__name__, "path" in arguments) from None
     except (TypeError, ValueError, AttributeError) as error:
         raise InputError("mesh", f"'{table.kind}' cannot be built from these values: {error}") from error
     return mesh
+
+
+def _in_mesh_table(error: InputError, builder: str, file: bool) -> InputError:
+    """Place an error of a builder at the key of ``[mesh]`` that it is about: an argument, or the file that ``path`` names."""
+    own, _, key = error.where.partition(".")
+    if own == builder and key:
+        return InputError(f"mesh.{key}", error.message)
+    return InputError("mesh.path" if file else "mesh", f"{error.where}: {error.message}" if error.where else error.message)
 
 
 def _example(builder: Callable[..., Any], kind: str, arguments: dict[str, Any]) -> None:

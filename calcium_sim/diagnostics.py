@@ -98,6 +98,21 @@ def _interpolated(x: Floats, y: Floats, at: Floats) -> Floats:
     return out
 
 
+def wave_path(ds: xr.Dataset, threshold: Any = THRESHOLD, species: str = "ca", region: str = "cytosol") -> Path:
+    """The path from the node that the wave reaches first to the farthest one that it reaches.
+
+    Raises
+    ------
+    InputError
+        If the threshold is never crossed.
+    """
+    arrival = arrival_times(ds, threshold, species, region)
+    nodes, there = arrival["node_index"].values, np.isfinite(arrival.values)
+    if not there.any():
+        raise InputError("threshold", f"'{species}' never crosses {micromolar(threshold):g} uM in '{region}', so there is no wave to follow")
+    return travel(ds, int(nodes[np.nanargmin(arrival.values)]), None, region, nodes[there])
+
+
 def wave_speed(
     ds: xr.Dataset,
     between: Sequence[Any] | None = None,

@@ -62,8 +62,8 @@ def graph(ds: xr.Dataset, nodes: Ints) -> tuple[Any, bool]:
     return csr_array((np.maximum(length, 1e-12), (a, b)), shape=shape), tree
 
 
-def travel(ds: xr.Dataset, start: int, end: int | None = None, region: str = "cytosol") -> Path:
-    """The shortest path from one node to another, by default to the farthest node that can be reached.
+def travel(ds: xr.Dataset, start: int, end: int | None = None, region: str = "cytosol", ends: Ints | None = None) -> Path:
+    """The shortest path from one node to another, by default to the farthest of the nodes `ends` (of all in the region).
 
     Raises
     ------
@@ -76,7 +76,8 @@ def travel(ds: xr.Dataset, start: int, end: int | None = None, region: str = "cy
     first = _local(nodes, start, region, "path[0]")
     edges, _ = graph(ds, nodes)
     far, before = dijkstra(edges, directed=False, indices=first, return_predecessors=True)
-    last = int(np.argmax(np.where(np.isfinite(far), far, -1.0))) if end is None else _local(nodes, end, region, "path[1]")
+    possible = np.isfinite(far) if ends is None else np.isfinite(far) & np.isin(nodes, ends)
+    last = int(np.argmax(np.where(possible, far, -1.0))) if end is None else _local(nodes, end, region, "path[1]")
     if not np.isfinite(far[last]):
         raise InputError("path", f"node {end} cannot be reached from node {start} inside '{region}'")
     way = [last]

@@ -22,6 +22,7 @@ Floats = NDArray[np.float64]
 INK, QUIET, GHOST = "#22252b", "#70757d", "#d5d8dc"
 _MOST_CELLS = 1500
 _BINS = 200
+_DECADES = 100
 
 
 def kymograph(
@@ -51,12 +52,12 @@ def kymograph(
     time = np.asarray(ds["time"].values, float)
     rows, columns = (np.unique(np.linspace(0, n - 1, min(n, _MOST_CELLS)).astype(int)) for n in (len(position), len(time)))
     shown = values[np.ix_(columns, rows)].T
-    low, high, extend = _scale(shown)
-    picture = ax.pcolormesh(
-        _edges(time[columns]), _edges(position[rows]), shown, cmap="magma", vmin=low, vmax=high, rasterized=True, linewidth=0
-    )
+    norm, extend = _scale(shown)
+    picture = ax.pcolormesh(_edges(time[columns]), _edges(position[rows]), shown, cmap="magma", norm=norm, rasterized=True, linewidth=0)
     bar = ax.figure.colorbar(picture, ax=ax, pad=0.02, aspect=28, extend=extend)
     bar.set_label(f"{_pretty(species)} in the {region} [µM]", color=INK)
+    bar.formatter = _plain_number
+    bar.minorticks_off()
     _tidy(bar.ax)
     bar.outline.set_visible(False)
     first = first_crossing(time, values, micromolar(threshold))
@@ -168,6 +169,10 @@ def _profile(ds: xr.Dataset, path: Any, species: str, region: str) -> tuple[Floa
     return way.position[order], values[:, np.searchsorted(nodes, picked)], "distance [µm]" if along else "path length [µm]"
 
 
+def _plain_number(number: float, _: Any = None) -> str:
+    return f"{number:g}"
+
+
 def _section_means(ds: xr.Dataset, nodes: NDArray[np.int64], values: Floats) -> tuple[Floats, Floats]:
     """Means over nodes of equal ``distance``, weighted by volume; over equal bins where there are too many distances."""
     distance, volume = np.round(ds["distance"].values[nodes], 9), ds["volume"].values[nodes]
@@ -186,11 +191,17 @@ def _quiet_speed(ds: xr.Dataset, threshold: Any, species: str, region: str, path
         return wave_speed(ds, threshold=threshold, species=species, region=region, path=path)
 
 
-def _scale(shown: Floats) -> tuple[float, float, str]:
-    """Colour limits of an array (places, times): the peak at nearly every place, so that a stimulus does not darken the wave."""
+def _scale(shown: Floats) -> tuple[Any, str]:
+    """Colours for an array (places, times): up to the peak at nearly every place, so that a stimulus does not darken the wave.
+
+    Logarithmic where the wave spans decades, so that its tail stays visible behind a narrow front.
+    """
+    from matplotlib.colors import LogNorm, Normalize
+
     low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
     wave = float(np.nanpercentile(np.nanmax(shown, axis=1), 95))
-    return (low, wave, "max") if high > 1.25 * wave > 0 else (low, high, "neither")
+    top, extend = (wave, "max") if high > 1.25 * wave > 0 else (high, "neither")
+    return (LogNorm if 0 < _DECADES * low < top else Normalize)(low, top), extend
 
 
 def _edges(centres: Floats) -> Floats:

@@ -65,7 +65,8 @@ def breit_queisser(
     ryr : name of the receptor's model; it needs a parameter `density`.
     buffer : total calbindin sites.
     er_leak : permeability of the ER membrane.
-    stimulus : True for the paper's influx of 2500 uM um/s through the left end face that falls to 0 within 1 ms; False for none; or stimuli.
+    stimulus : True for the paper's influx of 2500 uM um/s through the left end face that falls to 0 within 1 ms; False for none; or
+        stimuli.
     er_channels, plasma_channels : further channels; the balance takes their flux at rest into account.
     voltage : membrane potential, for channels that read it.
 
@@ -116,8 +117,8 @@ def calcsim_cable(
     mesh : with the regions "cytosol" and "er", the membranes "er" and "plasma", and the face "left" for the default stimulus.
     ryr_density, ryr, buffer, serca_density : 1/um^2, name of the receptor's model, total sites, 1/um^2.
     er_buffer : add 3600 uM calreticulin sites in the ER, where calcium then diffuses with 10 instead of 220 um^2/s.
-    stimulus : True for that code's influx through the plasma membrane at the left end (a triangle of 1000 uM um/s and 10 ms, once); False for
-        none; or stimuli.
+    stimulus : True for that code's influx through the plasma membrane at the left end (a triangle of 1000 uM um/s and 10 ms, once);
+        False for none; or stimuli.
     er_channels, plasma_channels, voltage : as for `breit_queisser`.
 
     Raises
@@ -127,7 +128,7 @@ def calcsim_cable(
     """
     _needs(mesh, "calcsim_cable", ("er", "plasma"))
     leak, serca, receptor = get_channel("leak/linear"), get_channel("serca/er-inhibited"), get_channel(ryr)
-    given = {"rate": "3.5 uM*um^3/ms"} if "rate" in receptor.params else {}
+    given: dict[str, Any] = {"rate": "3.5 uM*um^3/ms"} if "rate" in receptor.params else {}
     release = receptor(density=ryr_density, **given)
     buffers = [_calbindin(buffer)]
     if er_buffer:
@@ -159,14 +160,16 @@ def neymotin(
 ) -> Model:
     """Slow calcium wave carried by IP3 receptors along a dendrite (Neymotin et al. 2015, ModelDB 168874).
 
-    The original is a cable of 1000 um length and 1 um diameter in cells of 1 um, with 17 % of the section ER and 1 um^2 of ER membrane per um:
-    ``neurite("1000 um", "0.5 um", er_fraction=0.17, er_area_per_length="1 um^2/um", spacing="1 um")``. No buffer and no flux through the plasma membrane.
+    The original is a cable of 1000 um length and 1 um diameter in cells of 1 um, with 17 % of the section ER and 1 um^2 of ER membrane
+    per um: ``neurite("1000 um", "0.5 um", er_fraction=0.17, er_area_per_length="1 um^2/um", spacing="1 um")``. There is no buffer and no
+    flux through the plasma membrane.
 
     Parameters
     ----------
     mesh : with the regions "cytosol" and "er" and the membrane "er"; any geometry, the parameters are flux densities.
     ip3 : IP3 set by the stimulus. The published 1.25 uM did not start a wave in a re-implementation; 2.5 uM does (our default).
-    at, time : where and when IP3 is set; by default within 2 um of the middle of the mesh (in path distance), at 2 s, when calcium is at rest.
+    at, time : where and when IP3 is set; by default within 2 um of the middle of the mesh (in path distance), at 2 s, when
+        calcium is at rest.
     hot_spots : 1.25 times the IP3 receptors within 5 um around every 20 um on both sides of the middle.
     stimulus : True for the step of IP3, False for none, or stimuli.
 

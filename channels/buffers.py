@@ -9,7 +9,7 @@ from calcium_sim.model import Buffer
 
 
 class Binding(NamedTuple):
-    """Binding rate [1/(uM s)], unbinding rate [1/s], diffusion [um^2/s] (None: give it), usual total [uM] (None: give it), region, source."""
+    """Binding rate [1/(uM s)], unbinding rate [1/s], diffusion [um^2/s] (None: give it), usual total [uM] (None: give it)."""
 
     kon: float
     koff: float

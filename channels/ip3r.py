@@ -137,8 +137,8 @@ class LiRinzel(Channel):
 
     J = permeability (m n h)^3 (e - c), m = p/(p + d1), n = c/(c + d5);  dh/dt = a2 [d2 (p + d1)/(p + d3) (1 - h) - c h], that is
     h_inf = Q/(Q + c), tau_h = 1/(a2 (Q + c)), Q = d2 (p + d1)/(p + d3). Concentrations [uM], J [uM um/ms].
-    The paper gives a rate per volume of cytosol, c1 v1 = 0.185 x 6 /s. A flux density needs it times (volume of the cytosol)/(area of the ER
-    membrane), (R^2 - r^2)/(2 r) in a coaxial neurite; the default is that for R = 0.4, r = 0.15 um, 5.09e-4 um/ms. Give your geometry's.
+    The paper gives a rate per volume of cytosol, c1 v1 = 0.185 x 6 /s. A flux density needs it times (volume of the cytosol)/(area of the
+    ER membrane), (R^2 - r^2)/(2 r) in a coaxial neurite; the default is that for R = 0.4, r = 0.15 um, 5.09e-4 um/ms. Give your geometry's.
     """
 
     across = ("er", "cytosol")

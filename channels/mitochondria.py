@@ -32,8 +32,9 @@ class PradhanUniporter(Channel):
     """Calcium uniporter (Pradhan et al. 2011): J = depth (ki (c/K)^2 - ko (m/K)^2)/D, cytosol -> mitochondria [uM um/ms].
 
     ki = k e^(2 be phi), ko = k e^(-2 bx phi), phi = 2 F psi/(R T), be and bx = (1 +- (n/phi) ln[(phi/n)/sinh(phi/n)])/2;
-    D = 1 + (c/K)^2 + (m/K)^2 + (gc/Q)^2 + (gm/Q)^2 + [(c gc)^2 + (m gm)^2]/(g^4 K^2 Q^2); K = kc (1 + s), Q = km/(1 + s), s = pi/(kpi + pi).
-    c, m calcium and gc, gm magnesium in cytosol and matrix, pi phosphate [uM]; k = 1.27e-3 nmol/(mg s). Stops at m/c = e^phi.
+    D = 1 + (c/K)^2 + (m/K)^2 + (gc/Q)^2 + (gm/Q)^2 + [(c gc)^2 + (m gm)^2]/(g^4 K^2 Q^2); K = kc (1 + s), Q = km/(1 + s),
+    s = pi/(kpi + pi). c, m calcium and gc, gm magnesium in cytosol and matrix, pi phosphate [uM]; k = 1.27e-3 nmol/(mg s). It stops at
+    m/c = e^phi.
     """
 
     across = ("cytosol", "mitochondria")

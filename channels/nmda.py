@@ -27,8 +27,8 @@ def decay(t, onset, tau):
 class ExpGhk(Channel):
     """NMDA receptor that opens at once and closes exponentially (Breit et al. 2018): Po = exp(-(t - onset)/tau) for t > onset.
 
-    J = density permeability Po [c_o B(xi) - c B(-xi)], xi = 2 F V/(R T), B(x) = x/(e^x - 1), V = inside - outside [mV] (the paper keeps -70);
-    permeability of one channel 7.61e-21 m^3/s = 7.61e-6 um^3/ms; J [uM um/ms] into the cytosol. Put it on a synapse with `at=`.
+    J = density permeability Po [c_o B(xi) - c B(-xi)], xi = 2 F V/(R T), B(x) = x/(e^x - 1), V = inside - outside [mV] (-70 in the
+    paper); permeability of one channel 7.61e-21 m^3/s = 7.61e-6 um^3/ms; J [uM um/ms] into the cytosol. Put it on a synapse with `at=`.
     """
 
     across = ("outside", "cytosol")

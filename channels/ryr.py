@@ -17,7 +17,8 @@ RELEASE = {
 }
 
 SOURCE = (
-    "Keizer J, Levine L (1996) Ryanodine receptor adaptation and Ca2+-induced Ca2+ release-dependent Ca2+ oscillations, Biophys J 71:3477-3487; "
+    "Keizer J, Levine L (1996) Ryanodine receptor adaptation and Ca2+-induced Ca2+ release-dependent Ca2+ oscillations, "
+    "Biophys J 71:3477-3487; "
     "flux and parameters: Breit M, Queisser G (2018) J Math Neurosci 8:9, doi:10.1186/s13408-018-0064-x"
 )
 
@@ -137,7 +138,7 @@ class TwoVariable(Channel):
 
     @staticmethod
     def steady(x, p):
-        c1, o2, c2 = kl_steady(x.ca, p.ka_on, p.ka_off, p.kb_on, p.kb_off, p.kc_on, p.kc_off)
+        _c1, _o2, c2 = kl_steady(x.ca, p.ka_on, p.ka_off, p.kb_on, p.kb_off, p.kc_on, p.kc_off)
         return kl_open(x.ca, p.ka_on, p.ka_off, p.kb_on, p.kb_off, p.kc_on, p.kc_off), c2
 
     @staticmethod

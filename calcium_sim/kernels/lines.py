@@ -116,6 +116,13 @@ def move(source: Floats, at: Index, target: Floats, to: Index) -> None:
 
 
 @njit(**OPTIONS)
+def add_row(source: Floats, at: Index, target: Floats, to: Index) -> None:
+    """Add one row to a row of another scratch array."""
+    for k in range(U(0), TILE, WIDTH):
+        store(target, to + k, add(load(source, at + k, WIDTH), load(target, to + k, WIDTH)), WIDTH)
+
+
+@njit(**OPTIONS)
 def move_sum(source: Floats, at: Index, other: Index, target: Floats, to: Index) -> None:
     """Copy the sum of two rows."""
     for k in range(U(0), TILE, WIDTH):

@@ -18,6 +18,7 @@ from numba.extending import intrinsic, models, register_model
 WIDTH = 8
 INT = ir.IntType(32)
 VECTOR = ir.VectorType(ir.DoubleType(), WIDTH)
+HALF = ir.VectorType(ir.DoubleType(), WIDTH // 2)
 
 
 class Vector(types.Type):
@@ -65,6 +66,18 @@ def _is_flat(array: Any) -> bool:
     return isinstance(array, types.Array) and array.dtype == types.float64 and array.layout == "C"
 
 
+def _cases(builder: Any, count: Any, whole: Any, half: Any, part: Any) -> None:
+    """Branch on the number of lanes: 8, 4 or any other. Where it does not change in a loop the compiler moves the branch out."""
+    with builder.if_else(builder.icmp_unsigned("==", count, ir.Constant(count.type, WIDTH))) as (yes, no):
+        with yes:
+            whole()
+        with no, builder.if_else(builder.icmp_unsigned("==", count, ir.Constant(count.type, WIDTH // 2))) as (four, other):
+            with four:
+                half()
+            with other:
+                part()
+
+
 @intrinsic
 def load(typing: Any, array: Any, offset: Any, count: Any) -> Any:
     """``array.flat[offset : offset + count]``, then zeros."""
@@ -74,12 +87,19 @@ def load(typing: Any, array: Any, offset: Any, count: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         pointer = _address(context, builder, signature.args[0], args[0], args[1])
         out = cgutils.alloca_once(builder, VECTOR)
-        with builder.if_else(builder.icmp_unsigned("==", args[2], ir.Constant(args[2].type, WIDTH))) as (whole, part):
-            with whole:
-                builder.store(builder.load(pointer, align=8), out)
-            with part:
-                rest = [pointer, ir.Constant(INT, 8), _mask(builder, args[2]), ir.Constant(VECTOR, [0.0] * WIDTH)]
-                builder.store(_call(builder, "llvm.masked.load.v8f64.p0", VECTOR, rest), out)
+
+        def whole() -> None:
+            builder.store(builder.load(pointer, align=8), out)
+
+        def half() -> None:  # a masked load of eight would often cross a cache line
+            low = builder.load(builder.bitcast(pointer, HALF.as_pointer()), align=8)
+            builder.store(builder.shuffle_vector(low, ir.Constant(HALF, [0.0] * HALF.count), _lanes(range(WIDTH))), out)
+
+        def part() -> None:
+            rest = [pointer, ir.Constant(INT, 8), _mask(builder, args[2]), ir.Constant(VECTOR, [0.0] * WIDTH)]
+            builder.store(_call(builder, "llvm.masked.load.v8f64.p0", VECTOR, rest), out)
+
+        _cases(builder, args[2], whole, half, part)
         return builder.load(out)
 
     return vector(array, types.uint64, types.uint64), generate
@@ -93,12 +113,19 @@ def store(typing: Any, array: Any, offset: Any, value: Any, count: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         pointer = _address(context, builder, signature.args[0], args[0], args[1])
-        with builder.if_else(builder.icmp_unsigned("==", args[3], ir.Constant(args[3].type, WIDTH))) as (whole, part):
-            with whole:
-                builder.store(args[2], pointer, align=8)
-            with part:
-                rest = [args[2], pointer, ir.Constant(INT, 8), _mask(builder, args[3])]
-                _call(builder, "llvm.masked.store.v8f64.p0", ir.VoidType(), rest)
+
+        def whole() -> None:
+            builder.store(args[2], pointer, align=8)
+
+        def half() -> None:
+            low = builder.shuffle_vector(args[2], args[2], _lanes(range(WIDTH // 2)))
+            builder.store(low, builder.bitcast(pointer, HALF.as_pointer()), align=8)
+
+        def part() -> None:
+            rest = [args[2], pointer, ir.Constant(INT, 8), _mask(builder, args[3])]
+            _call(builder, "llvm.masked.store.v8f64.p0", ir.VoidType(), rest)
+
+        _cases(builder, args[3], whole, half, part)
         return context.get_dummy_value()
 
     return types.none(array, types.uint64, vector, types.uint64), generate

@@ -27,9 +27,8 @@ def net_flux(model, membrane):
     parts = []
     for (where, _), channel in balanced(model).items():
         if where == membrane:
-            parts.append(
-                (1 if cs.model.direction(model.mesh, membrane, channel)[1] == "cytosol" else -1) * resting_flux(model, membrane, channel)
-            )
+            inward = cs.model.direction(model.mesh, membrane, channel)[1] == "cytosol"
+            parts.append((1 if inward else -1) * resting_flux(model, membrane, channel))
     return sum(parts), max(map(abs, parts))
 
 
@@ -76,7 +75,7 @@ def test_buffers_have_their_published_affinity():
 
 
 def test_buffer_asks_for_what_it_lacks():
-    with pytest.raises(cs.InputError, match="unknown buffer 'calbindn' .did you mean 'calbindin'"):
+    with pytest.raises(cs.InputError, match=r"unknown buffer 'calbindn' .did you mean 'calbindin'"):
         buffer("calbindn", total="1 uM")
     with pytest.raises(cs.InputError, match=r"buffer.calbindin.total: has no default"):
         buffer("calbindin")

@@ -55,7 +55,7 @@ def test_open_probability_at_equilibrium(name, c):
 
 @pytest.mark.parametrize("c", TABLE)
 def test_equilibrium_is_the_null_vector(c):
-    cls, y, _, _ = at_rest("keizer-levine", c)
+    _, y, _, _ = at_rest("keizer-levine", c)
     values, vectors = np.linalg.eig(four_states(c))
     null = vectors[:, np.argmin(np.abs(values))]
     c1, _, o2, c2 = null / null.sum()

@@ -1,4 +1,4 @@
-"""Numbers of the channels against published and independently computed values: fluxes at rest, balances, equilibria, reversal potentials."""
+"""Numbers of the channels against published and independently computed values: at rest, at equilibrium, at reversal."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_borg_graham_permeabilities_follow_from_one_conductance():
 
 
 def test_ghk_limits():
-    """c_from - c_to without potential, with its published slope; nothing at the Nernst potential, 132.273 mV for 1000 | 0.05 uM at 310 K."""
+    """c_from - c_to without potential, with its published slope; nothing at the Nernst potential, 132.273 mV (1000, 0.05 uM, 310 K)."""
     assert ghk(1000.0, 0.05, 0.0) == 1000.0 - 0.05
     xi = 1e-4
     slope = (ghk(1000.0, 0.05, xi) - ghk(1000.0, 0.05, 0.0)) / xi

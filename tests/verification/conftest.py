@@ -20,8 +20,8 @@ def _bq(spacing=0.05, length=20.0, radius=0.4, er_radius=0.15, density=3.0, tota
     `changed` may hold membranes, stimuli, voltage; ``mesh`` replaces the cable.
     """
     if mesh is None:
-        mesh = neurite(f"{length * scale!r} um", f"{radius!r} um", f"{er_radius!r} um", f"{spacing * scale!r} um")
-    d, db = f"{220 * scale**2!r} um^2/s", f"{20 * scale**2!r} um^2/s"
+        mesh = neurite(f"{length * scale} um", f"{radius} um", f"{er_radius} um", f"{spacing * scale} um")
+    d, db = f"{220 * scale**2} um^2/s", f"{20 * scale**2} um^2/s"
     membranes = {
         "er": [
             cs.get_channel("ryr/keizer-levine")(density=f"{density!r} /um^2"),
@@ -72,8 +72,8 @@ def closed(bq):
 def point():
     """A well-mixed cell with the volumes and areas of 1 um of the reference neurite."""
     cross, er = np.pi * (0.4**2 - 0.15**2), np.pi * 0.15**2
-    volumes = {"cytosol": f"{cross!r} um^3", "er": f"{er!r} um^3"}
-    areas = {"plasma": (("cytosol", "outside"), f"{2 * np.pi * 0.4!r} um^2"), "er": (("er", "cytosol"), f"{2 * np.pi * 0.15!r} um^2")}
+    volumes = {"cytosol": f"{cross} um^3", "er": f"{er} um^3"}
+    areas = {"plasma": (("cytosol", "outside"), f"{2 * np.pi * 0.4} um^2"), "er": (("er", "cytosol"), f"{2 * np.pi * 0.15} um^2")}
     return well_mixed(volumes, areas)
 
 

@@ -1,0 +1,113 @@
+"""What the command line tells about channels and files: lists of plain lines."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from .errors import CalciumSimError, InputError
+from .plugin import Channel
+from .registry import get_channel, list_channels, owner
+
+
+def channel_lines() -> Iterator[str]:
+    """One line per channel: name, what it is, package. One that cannot be imported says so and hides no other."""
+    names = list_channels()
+    width = max((len(n) for n in names), default=0)
+    for name in names:
+        try:
+            about = _first_sentence(get_channel(name))
+        except CalciumSimError as error:
+            about = f"({getattr(error, 'message', error)})"
+        yield f"{name:{width}}  {about}  [{owner(name)}]"
+
+
+def show_channel(name: str) -> Iterator[str]:
+    """All that a channel's class says about itself."""
+    cls = get_channel(name)
+    yield f"{name}  [{owner(name)}]"
+    yield ""
+    yield from inspect.cleandoc(cls.__doc__ or "No description.").splitlines()
+    yield ""
+    start, end = cls.across
+    yield f"moves     {', '.join(f'{count} {species}' for species, count in cls.moves.items())} from {start} to {end}"
+    yield f"reads     {', '.join(f'{k} = {v}' for k, v in cls.reads.items()) or 'nothing'}"
+    states = cls.state_table()
+    yield f"states    {', '.join(f'{k} ({s.start:g}, within {s.low:g} to {s.high:g})' for k, s in states.items()) or 'none'}"
+    yield ""
+    yield from _parameters(cls)
+    if cls.source:
+        yield ""
+        yield f"source    {cls.source}"
+
+
+def _parameters(cls: type[Channel]) -> Iterator[str]:
+    rows = [("parameter", "default", "unit", "range")]
+    for name, p in cls.parameter_table().items():
+        default = "to be given" if p.default is None else f"{p.default:.10g}"
+        rows.append((name, default, p.unit if p.unit != "1" else "", _range(p.low, p.high)))
+    widths = [max(len(row[k]) for row in rows) for k in range(4)]
+    for row in rows:
+        yield "  ".join(f"{cell:{w}}" for cell, w in zip(row, widths, strict=True)).rstrip()
+
+
+def _range(low: float, high: float) -> str:
+    if math.isinf(low) and math.isinf(high):
+        return "any"
+    if math.isinf(high):
+        return f">= {low:g}"
+    return f"<= {high:g}" if math.isinf(low) else f"{low:g} to {high:g}"
+
+
+def _first_sentence(cls: type[Channel]) -> str:
+    text = inspect.cleandoc(cls.__doc__ or "").split("\n\n")[0].replace("\n", " ")
+    return re.split(r"(?<!al)\. |: ", text)[0].rstrip(".")
+
+
+def check_file(path: Path) -> Iterator[str]:
+    """Read a file completely and say what is in it; InputError or StorageError where it cannot be used."""
+    if not path.exists():
+        raise InputError(str(path), "no such file")
+    kinds = {".toml": _check_model, ".swc": _check_morphology, ".nc": _check_result}
+    if path.suffix.lower() not in kinds:
+        raise InputError(str(path), f"unknown kind of file, expected one of {', '.join(kinds)}")
+    yield from kinds[path.suffix.lower()](path)
+    yield "ok"
+
+
+def _check_model(path: Path) -> Iterator[str]:
+    from .config import load
+    from .lowering import lower
+    from .runs import readable, result_bytes
+
+    model, options = load(path)
+    lower(model)
+    mesh = model.mesh
+    yield f"mesh      {', '.join(f'{n} {r}' for r, n in zip(mesh.regions, (mesh.start[1:] - mesh.start[:-1]).tolist(), strict=True))} nodes"
+    for name, m in mesh.membranes.items():
+        own = ", ".join(c.label() for c in model.membranes.get(name, ())) or "no channels"
+        yield f"membrane  {name}: {m.area.sum():.6g} um^2; {own}"
+    yield f"run       {options.until:g} ms, result {readable(result_bytes(model, options))} in memory"
+
+
+def _check_morphology(path: Path) -> Iterator[str]:
+    from .config import build_mesh
+
+    mesh = build_mesh("swc", path=str(path), spacing="1 um")
+    span = mesh.span("cytosol")
+    yield f"mesh      {span.stop - span.start} compartments at a spacing of 1 um, longest path {mesh.distance.max():.6g} um"
+    yield f"membrane  {mesh.membranes['plasma'].area.sum():.6g} um^2"
+    yield f"faces     {', '.join(mesh.faces)}"
+
+
+def _check_result(path: Path) -> Iterator[str]:
+    from .results import open
+
+    ds = open(path)
+    fields = [str(k) for k, v in ds.data_vars.items() if v.dims == ("time", "node")]
+    yield f"times     {ds.sizes['time']}, from {float(ds.time[0]):g} to {float(ds.time[-1]):g} ms"
+    yield f"fields    {', '.join(fields)} on {ds.sizes['node']} nodes"
+    yield f"ledger    closed to {ds.attrs.get('ledger_drift', 'unknown')}"

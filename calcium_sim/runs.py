@@ -1,0 +1,173 @@
+"""One run from a model to files: checks before anything is written, then the simulation, the data and the pictures."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .config import RunOptions
+from .errors import InputError, StorageError
+from .model import Model
+
+Progress = Callable[[float, float], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Files that a run left, and what it says about itself in one line each."""
+
+    data: Path
+    pictures: tuple[Path, ...]
+    lines: tuple[str, ...]
+
+
+def result_bytes(model: Model, options: RunOptions) -> int:
+    """Size of the result in memory: every recorded float64 at every output."""
+    mesh = model.mesh
+
+    def keep(name: str) -> bool:
+        return options.record is None or name in options.record
+
+    fields = [s.name for s in model.species] + [b.name for b in model.buffers]
+    per_frame = mesh.nodes * sum(keep(name) for name in fields)
+    for name, channels in model.membranes.items():
+        per_frame += len(channels) * len(mesh.membranes[name].area) * (keep("flux") + keep("po"))
+    frames = int(np.ceil(options.until / (options.every or options.until / 200))) + 1
+    return 8 * per_frame * frames
+
+
+def check_room(model: Model, options: RunOptions, folder: Path) -> None:
+    """Refuse a result that fits neither into memory nor onto the disk."""
+    size = result_bytes(model, options)
+    fix = "(larger run.every, coarser mesh.spacing, or less in run.record)"
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 2**63
+    if 3 * size > memory:
+        raise InputError("run", f"the result takes {readable(size)}, too much for {readable(memory)} of memory {fix}")
+    if size > (free := shutil.disk_usage(_existing(folder)).free):
+        raise InputError("run", f"the result takes up to {readable(size)}, but {folder} has {readable(free)} free {fix}")
+
+
+def check_folder(folder: Path, stem: str, force: bool) -> None:
+    """Refuse a folder that is none, cannot be written, or already holds this result."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(str(folder), "is a file, expected a folder (give another with -o)")
+    if (folder / f"{stem}.nc").exists() and not force:
+        raise InputError(str(folder), f"already has {stem}.nc, results are not overwritten (give --force, or another folder with -o)")
+    if not os.access(_existing(folder), os.W_OK | os.X_OK):
+        raise StorageError(f"{folder}: no permission to write there (give another folder with -o)")
+
+
+def _existing(folder: Path) -> Path:
+    folder = folder.absolute()
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return folder
+
+
+def execute(
+    model: Model,
+    options: RunOptions,
+    folder: Path,
+    stem: str,
+    toml: str,
+    *,
+    picture: bool = True,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Run a model and leave ``STEM.nc`` and pictures in a folder.
+
+    Raises
+    ------
+    InputError, RunStopped
+        Before anything is written.
+    StorageError
+        If a file cannot be written.
+    """
+    from .results import save
+    from .simulate import simulate
+
+    check_folder(folder, stem, force)
+    check_room(model, options, folder)
+    began = time.perf_counter()
+    ds = simulate(model, **options.arguments(), progress=progress)
+    seconds = time.perf_counter() - began
+    ds.attrs["config"] = toml
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"{folder}: cannot be made: {error.strerror or error}") from error
+    data = save(ds, folder / f"{stem}.nc")
+    pictures = _pictures(ds, folder, stem) if picture else ()
+    steps = (
+        f"{ds.attrs['steps']} steps ({ds.attrs['rejected']} repeated) in {seconds:.1f} s, ledger closed to {ds.attrs['ledger_drift']:.1g}"
+    )
+    return Outcome(data, pictures, (*_wave_line(ds), steps))
+
+
+def _pictures(ds: object, folder: Path, stem: str) -> tuple[Path, ...]:
+    """A kymograph along the way of the wave; on trees the cell coloured by arrival too. None for a single point."""
+    import xarray as xr
+
+    from .diagnostics import wave_path
+    from .paths import graph, region_nodes
+    from .plot import arrival_map, draw, kymograph
+
+    assert isinstance(ds, xr.Dataset)
+    region = "cytosol" if "cytosol" in ds.region.values else str(ds.region.values[0])
+    species = "ca" if "ca" in ds else next((str(k) for k, v in ds.data_vars.items() if v.dims == ("time", "node")), "")
+    nodes = region_nodes(ds, region)
+    if not species or len(nodes) < 3:
+        return ()
+    edges, tree = graph(ds, nodes)
+    try:
+        path = wave_path(ds, species=species, region=region) if tree else None
+    except InputError:
+        path = None
+    out = [draw(kymograph, ds, folder / f"{stem}.png", species=species, region=region, path=path)]
+    if tree and _branches(edges):
+        out.append(draw(arrival_map, ds, folder / f"{stem}-arrival.png", (7.0, 6.0), species=species, region=region))
+    return tuple(out)
+
+
+def _branches(edges: object) -> bool:
+    joined = edges.tocoo()  # type: ignore[attr-defined]
+    return bool(np.bincount(np.concatenate([joined.row, joined.col])).max() > 2)
+
+
+def _wave_line(ds: object) -> tuple[str, ...]:
+    import xarray as xr
+
+    from .diagnostics import arrival_times, wave_path, wave_speed
+
+    assert isinstance(ds, xr.Dataset)
+    try:
+        arrival = arrival_times(ds)
+        path = wave_path(ds)
+    except InputError:
+        return ("no wave: calcium in the cytosol stays below 0.2 uM",) if "ca" in ds and "cytosol" in ds.region.values else ()
+    if len(path.nodes) < 5:
+        return ()
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        speed = wave_speed(ds, path=path)
+    reached = float(np.isfinite(arrival.values).mean())
+    told = f"wave at {speed:.3g} um/ms" if np.isfinite(speed) else "wave"
+    return (f"{told}, reached {100 * reached:.0f} % of the nodes by {float(ds.time[-1]):g} ms",)
+
+
+def readable(size: float) -> str:
+    """A number of bytes for people."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} TB"

@@ -1,0 +1,181 @@
+"""The loop: threads, pieces, repeatability, failures that name their cause, and gates at any concentration."""
+
+import math
+import re
+
+import numba
+import numpy as np
+import pytest
+
+import calcium_sim as cs
+from calcium_sim import presets
+from calcium_sim.errors import RunStopped
+from calcium_sim.meshes import neurite
+
+
+@pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="needs two threads (NUMBA_NUM_THREADS)")
+def test_threads_do_not_change_a_bit(bq):
+    """A cable of 6400 positions, which the parallel kernel takes."""
+    states = []
+    for threads in (1, 2):
+        sim = cs.Simulation(bq(spacing=0.05, length=320.0), threads=threads)
+        sim.advance(0.5)
+        sim.advance(3.0)
+        states.append(sim.state)
+    numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
+    assert (states[0].u == states[1].u).all()
+    assert (states[0].y == states[1].y).all()
+    assert (states[0].moved == states[1].moved).all()
+    assert states[0].u.max() > 250.0 or states[0].u[:6400].max() > 1.0
+
+
+def test_parallel_kernel_agrees_with_the_serial_one(bq):
+    """The same 100 positions through both."""
+    from calcium_sim.columns import ColumnStepper
+    from calcium_sim.stepping import Control, Loop
+
+    ends = []
+    for parallel in (False, True):
+        sim = cs.Simulation(bq(spacing=0.1, length=10.0))
+        sim.stepper = ColumnStepper(sim.plan, parallel=parallel)
+        sim.loop = Loop(sim.stepper, Control())
+        sim.advance(4.0)
+        ends.append(sim.state.u)
+    np.testing.assert_allclose(ends[0], ends[1], rtol=1e-12)
+
+
+def test_a_run_in_pieces_is_the_run_in_one(bq):
+    """10 ms and then 10 more, against 20: chosen steps agree to the tolerance of the wave's position, fixed steps to round-off."""
+    ends = {}
+    for name, options in (("chosen", {}), ("fixed", {"dt": "0.0125 ms"})):
+        for stops in ((10.0, 20.0), (20.0,)):
+            sim = cs.Simulation(bq(spacing=0.1), **options)
+            for t in stops:
+                sim.run(f"{t} ms")
+            assert sim.t == 20.0
+            ends[name, len(stops)] = sim.concentration("ca")
+    fixed, chosen = (np.abs(ends[n, 2] - ends[n, 1]).max() for n in ("fixed", "chosen"))
+    assert fixed < 1e-8, fixed
+    # the front is steep: a shift by 0.02 % of 10 um changes values by dc/dx dx
+    steepest = np.abs(np.diff(ends["chosen", 1])).max() / 0.1
+    assert chosen < steepest * 2e-3 * 10.0, (chosen, steepest)
+
+
+@pytest.mark.parametrize("options", [{}, {"dt": "0.03 ms"}])
+def test_the_same_call_gives_the_same_bits(bq, options):
+    runs = []
+    for _ in range(2):
+        sim = cs.Simulation(bq(spacing=0.1, length=8.0), **options)
+        for t in np.arange(1, 30) * 0.3:
+            sim.advance(float(t))
+        runs.append(sim.state.u)
+    assert (runs[0] == runs[1]).all()
+
+
+def test_simulate_and_simulation_agree(bq):
+    ds = cs.simulate(bq(spacing=0.1, length=8.0), until="6 ms", every="0.5 ms")
+    sim = cs.Simulation(bq(spacing=0.1, length=8.0))
+    for k in range(1, 13):
+        sim.advance(k * 0.5)
+    np.testing.assert_array_equal(ds["ca"].values[-1, :80], sim.concentration("ca"))
+    assert ds.sizes["time"] == 13
+
+
+class Fragile(cs.Channel):
+    """Lets calcium in; its flux stops being a number above a limit."""
+
+    across = ("outside", "cytosol")
+    reads = {"ca": "ca@cytosol"}
+    params = {"rate": (0.02, "uM*um/ms"), "limit": (1.0, "uM")}
+
+    @staticmethod
+    def flux(y, x, p):
+        return p.rate * math.sqrt(p.limit - x.ca) + p.rate
+
+
+FRAGILE_AT = 1.0 / (2 * 0.02 / 0.4)  # ms: about when the limit is reached, rate x area/volume
+
+
+@pytest.mark.parametrize("stops", [[60.0], list(np.arange(1, 61) * 1.0), list(np.arange(1, 601) * 0.1)], ids=["one", "1 ms", "0.1 ms"])
+@pytest.mark.parametrize("options", [{}, {"dt": "0.05 ms"}], ids=["chosen", "fixed"])
+def test_a_value_that_is_not_finite_stops_the_run(stops, options):
+    """The message names the time, node, position, species and channel, whatever the observations."""
+    species = cs.Species("ca", {"cytosol": "220 um^2/s"}, {"cytosol": "0.05 uM", "outside": "1000 uM"})
+    place = lambda x, y, z: (x > 3.0) & (x < 3.5)  # noqa: E731
+    model = cs.Model(neurite("10 um", "0.4 um", spacing="0.5 um"), [species], {"plasma": [Fragile(at=place, rate="0.2 uM um/ms")]})
+    sim = cs.Simulation(model, **options)
+    with pytest.raises(RunStopped) as stopped:
+        for t in stops:
+            sim.advance(t)
+    told = str(stopped.value)
+    found = re.search(r"step (\d+), t=([\d.]+) ms: ca@cytosol is nan at node (\d+) \(([\d.]+), 0, 0\) um, .*channel 'Fragile'", told)
+    assert found, told
+    assert found[3] == "6", told
+    assert found[4] == "3.25", told
+    assert 0.5 < float(found[2]) < 60.0, told
+    assert sim.state.t <= float(found[2]) + 1.0, (sim.state.t, told)
+
+
+def test_no_result_holds_values_that_are_not_finite():
+    """Ending the run anywhere near the failure gives finite numbers or a stop, never nan in a result."""
+    species = cs.Species("ca", {"cytosol": "220 um^2/s"}, {"cytosol": "0.05 uM", "outside": "1000 uM"})
+    place = lambda x, y, z: (x > 3.0) & (x < 3.5)  # noqa: E731
+    model = cs.Model(neurite("10 um", "0.4 um", spacing="0.5 um"), [species], {"plasma": [Fragile(at=place, rate="0.2 uM um/ms")]})
+    for every in np.geomspace(0.05, 3.0, 23):
+        sim = cs.Simulation(model)
+        try:
+            for k in range(1, int(60 / every)):
+                sim.advance(k * every)
+                assert np.isfinite(sim.state.u).all(), (every, sim.t)
+        except RunStopped:
+            continue
+        pytest.fail(f"a run observed every {every} ms never stopped")
+
+
+def test_gates_stay_in_range_at_any_concentration(bq):
+    """Keizer-Levine at 1e-3 to 1e3 uM, clamped (no flux, slow buffer), with steps from 1 us to 1 ms, from rest."""
+    quiet = bq(spacing=0.1, length=6.0).membranes
+    ryr = cs.get_channel("ryr/keizer-levine")(density="0 /um^2")
+    still = {"er": [ryr, cs.get_channel("leak/linear")(permeability="0 um/s"), cs.get_channel("serca/er-inhibited")(density="0 /um^2")]}
+    closed = [cs.get_channel("pmca/hill2")(density="0 /um^2"), cs.get_channel("ncx/hill1")(density="0 /um^2"), quiet["plasma"][2]]
+    level = np.geomspace(1e-3, 1e3, 61)[:60]
+    for dt in (0.001, 0.01, 0.1, 1.0):
+        sim = cs.Simulation(bq(spacing=0.1, length=6.0, membranes=still | {"plasma": closed}, total=1e-9), dt=f"{dt} ms")
+        sim.plan.model.mesh.volume  # noqa: B018
+        sim.stepper.diffusion[:] = 0.0
+        sim.stepper.rows = sim.stepper.rows[:0]
+        sim.state.u[:60] = level
+        for _ in range(40):
+            sim.advance(sim.t + dt)
+            y = sim.state.y.reshape(3, -1)
+            assert np.isfinite(y).all(), dt
+            assert y.min() >= 0, (dt, sim.t, y.min(), np.unravel_index(y.argmin(), y.shape))
+            assert y.max() <= 1, (dt, sim.t, y.max())
+            assert y.sum(axis=0).max() <= 1 + 1e-9, (dt, sim.t, y.sum(axis=0).max())
+
+
+@pytest.mark.parametrize("name", ["ip3r/de-young-keizer", "ip3r/li-rinzel"])
+def test_receptor_states_stay_in_range(name):
+    """IP3 receptors in a well-mixed cell with calcium set from 1e-3 to 1e3 uM at once, steps of 1 ms."""
+    from calcium_sim.meshes import well_mixed
+
+    mesh = well_mixed({"cytosol": "1 um^3", "er": "0.2 um^3"}, {"er": (("er", "cytosol"), "1 um^2")})
+    still = {"density": "0 /um^2"} if "keizer" in name else {"permeability": "0 um/ms"}
+    zero = {"cytosol": "0 um^2/s", "er": "0 um^2/s"}
+    for level in (1e-3, 1.0, 30.0, 1e3):
+        species = [cs.Species("ca", zero, {"cytosol": "0.1 uM", "er": "10 uM"}), cs.Species("ip3", {"cytosol": "0 um^2/s"}, {"cytosol": "5 uM"})]
+        model = cs.Model(mesh, species, {"er": [cs.get_channel(name)(**still)]}, stimuli=[cs.Set("ca", f"{level} uM")])
+        sim = cs.Simulation(model, dt="1 ms")
+        for t in range(1, 40):
+            sim.advance(float(t))
+            assert ((sim.state.y >= 0) & (sim.state.y <= 1)).all(), (level, t, sim.state.y)
+
+
+def test_presets_run_at_rest_without_cost():
+    """At rest the step grows to its bound: 2 s take few steps."""
+    model = presets.breit_queisser(
+        neurite("2 um", "0.4 um", er_radius="0.15 um", spacing="0.1 um"), stimulus=cs.Influx("ca", "left", "0 uM um/s", "1 ms", "ramp-down")
+    )
+    sim = cs.Simulation(model)
+    sim.advance(2000.0)
+    assert sim.control.steps < 6000, sim.control.steps
