@@ -156,12 +156,24 @@ class AxisymmetricStepper:
         for q, j in spec.coupling():
             p = spec.points[q]
             row = spec.responses(p.field).index(j)
-            coupling.append(responses[spec.lines.index(p.field)][row, -1 if p.last else 0])
+            coupling.append(responses[spec.lines.index(p.field)][row, -1 if p.last else 0] + self._wall(p, j))
         diffusion = [plan.fields[f].diffusion for f in self.layout[-1]]
         numbers = np.array([0.5 * h * d / grid.spacing**2 for d in diffusion])
         halves = np.array([lines.half_factor(grid.slices, d, grid.spacing, h) for d in diffusion]).reshape(-1, 4, grid.slices)
         self.factors[h] = (np.array(coupling), across, responses, numbers, halves)
         return self.factors[h]
+
+    def _wall(self, p: Point, j: int) -> float:
+        """What a unit flux adds to the concentration on the membrane itself, half a cell away from the node.
+
+        Channels see the concentration at the membrane: with that of the node, a wave converges in the radial spacing at first order only.
+        """
+        spec, diffusion = self.spec, self.plan.fields[p.field].diffusion
+        if diffusion == 0 or spec.channels[spec.unknowns[j].carriers[0][0]].membrane != p.membrane:
+            return 0.0
+        radii = self.grid.radii[self.region[p.field]]
+        width = radii[-1] - radii[-2] if p.last else radii[1] - radii[0]
+        return float(dict(spec.unknowns[j].feeds)[p.field] * 0.5 * width / diffusion)
 
     def _responses(self, f: int, factors: Floats, h: float) -> Floats:
         """Change of a line of field f by each unit flux that feeds it."""

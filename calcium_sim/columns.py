@@ -16,7 +16,7 @@ from .lowering import Plan
 from .mesh import Columns
 from .state import Clock, State, pack_sources
 
-PARALLEL_FROM = 6000
+PARALLEL_FROM = 30000
 
 
 class ColumnStepper:

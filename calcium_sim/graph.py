@@ -15,7 +15,7 @@ from .lowering import Plan
 from .mesh import OUTSIDE
 from .state import Clock, State, pack_sources
 
-PARALLEL_FROM = 6000
+PARALLEL_FROM = 30000
 MARGIN = 1.2
 """The membrane fluxes add to the spectrum of diffusion; this factor on its bound leaves room for them."""
 

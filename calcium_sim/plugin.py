@@ -64,6 +64,9 @@ class Channel:
     steady(x, p) -> tuple : optional closed form of the equilibrium.
     open_probability(y, x, p) -> float : optional, recorded as ``po_<name>``.
     edges(p) -> tuple : optional times [ms] at which the flux jumps; steps end there.
+    opening(y, x, p), closing(y, x, p) -> float : optional one-way fluxes [1/ms] into and out of the open states, both >= 0: the time
+        derivative of the open probability is their difference. Networks are trained on them.
+    gains(y, x, p), losses(y, x, p) -> tuple : the same for each state, rates = gains - losses.
     """
 
     name: ClassVar[str] = ""
@@ -79,6 +82,10 @@ class Channel:
     steady: ClassVar[Callable[..., tuple[float, ...]] | None] = None
     open_probability: ClassVar[Callable[..., float] | None] = None
     edges: ClassVar[Callable[..., tuple[float, ...]] | None] = None
+    opening: ClassVar[Callable[..., float] | None] = None
+    closing: ClassVar[Callable[..., float] | None] = None
+    gains: ClassVar[Callable[..., tuple[float, ...]] | None] = None
+    losses: ClassVar[Callable[..., tuple[float, ...]] | None] = None
 
     def __init__(
         self,

@@ -127,6 +127,14 @@ class DeYoungKeizer(Channel):
         return y.s110**3
 
     @staticmethod
+    def opening(y, x, p):
+        return 3.0 * y.s110**2 * (p.a1 * x.ip3 * y.s010 + p.a5 * x.ca * y.s100 + p.a2 * p.d2 * y.s111)
+
+    @staticmethod
+    def closing(y, x, p):
+        return 3.0 * y.s110**3 * (p.a1 * p.d1 + p.a5 * p.d5 + p.a2 * x.ca)
+
+    @staticmethod
     def flux(y, x, p):
         return p.density * p.rate * y.s110**3 * (x.ca_er - x.ca) / p.ca_ref
 

@@ -58,6 +58,23 @@ class KeizerLevine(Channel):
         return 1.0 - y.c1 - y.c2
 
     @staticmethod
+    def opening(y, x, p):
+        return p.ka_on * x.ca**4 * y.c1 + p.kc_off * y.c2
+
+    @staticmethod
+    def closing(y, x, p):
+        return (p.ka_off + p.kc_on) * (1.0 - y.c1 - y.o2 - y.c2)
+
+    @staticmethod
+    def gains(y, x, p):
+        o1 = 1.0 - y.c1 - y.o2 - y.c2
+        return p.ka_off * o1, p.kb_on * x.ca**3 * o1, p.kc_on * o1
+
+    @staticmethod
+    def losses(y, x, p):
+        return p.ka_on * x.ca**4 * y.c1, p.kb_off * y.o2, p.kc_off * y.c2
+
+    @staticmethod
     def flux(y, x, p):
         return p.density * p.rate * (1.0 - y.c1 - y.c2) * (x.ca_er - x.ca) / p.ca_ref
 

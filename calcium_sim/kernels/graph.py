@@ -112,7 +112,7 @@ def workspace(n: int, fields: int) -> Floats:
 
 @njit(**OPTIONS)
 def coefficients(s: int) -> Floats:
-    """Columns mu, nu, mu~, mu~ + gamma~ of the stages 1 to s (row 0 is not used), shape (s + 1, 4); eqs. (15)-(17) of the paper."""
+    """Columns mu, nu, mu~, mu~ + gamma~ of the stages 1 to s (row 0 is not used), shape (s + 1, 4)."""
     out = np.zeros((s + 1, 4))
     b = np.full(s + 1, 1.0 / 3.0)
     for j in range(3, s + 1):

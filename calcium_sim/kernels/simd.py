@@ -1,28 +1,30 @@
 """Arithmetic that is written once for explicit vectors (sixteen floats, eight doubles) and for plain doubles in ordinary loops.
 
-Every function takes vectors, doubles or both: a double beside a vector is put into every lane. Nothing branches and nothing calls libm, so
-that LLVM can vectorise a loop over doubles too. Offsets (uint64) count elements of a C-contiguous array; `load`, `store` and
-`spread` go by the array's type: float32 gives vectors of sixteen, float64 of eight. With NUMBA_DISABLE_JIT=1 the same names work on
-numpy arrays.
+A function is written against an object `m` with the operations as methods. `Emitter` writes LLVM instructions, so that a long formula costs
+no time in numba's type inference; `simd_plain.Plain` computes on numpy arrays (NUMBA_DISABLE_JIT=1). `function` makes it callable from
+compiled code: arguments are vectors, doubles or both; a double beside a vector goes into every lane. Nothing branches and nothing calls
+libm, so that LLVM can vectorise a loop over doubles too.
 
-`scaled` and `exponent` work on the bits: adding 1.5 * 2^52 (doubles; 1.5 * 2^23, floats) leaves the nearest integer in the low bits.
+Offsets (uint64) count elements of a C-contiguous array; `load` and `store` go by the array's type: float32 gives vectors of sixteen, float64
+of eight.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from llvmlite import binding, ir
-from numba import config, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
-LANES = 64
-"""Nodes of a block; rows of a block are this long."""
-BITS = {32: (23, 127, 0x3F3504F3), 64: (52, 1023, 0x3FE6A09E667F3BCD)}
-"""Bits of the mantissa, bias of the exponent, and sqrt(1/2) as an integer."""
+LANES, PANEL = 64, 4
+"""Nodes of a block (rows of a block are this long) and outputs of a dense layer that are computed together."""
+BITS = {32: (23, 127, 0x3F3504F3, "<i", "<f"), 64: (52, 1023, 0x3FE6A09E667F3BCD, "<q", "<d")}
+"""Bits of the mantissa, bias of the exponent, sqrt(1/2) as an integer, and codes of `struct`."""
+INDEX = ir.IntType(64)
 
 
 class Wide(types.Type):
@@ -37,12 +39,113 @@ float32x16, float64x8 = Wide(32), Wide(64)
 WIDE = {types.float32: float32x16, types.float64: float64x8}
 
 
+def llvm_vector(kind: Wide) -> Any:
+    """LLVM type of a vector."""
+    return ir.VectorType(ir.FloatType() if kind.bits == 32 else ir.DoubleType(), kind.lanes)
+
+
 @register_model(Wide)
 class WideModel(models.PrimitiveModel):
     """A vector lives in registers."""
 
     def __init__(self, manager: Any, kind: Any) -> None:
-        super().__init__(manager, kind, ir.VectorType(ir.FloatType() if kind.bits == 32 else ir.DoubleType(), kind.lanes))
+        super().__init__(manager, kind, llvm_vector(kind))
+
+
+def splat(builder: Any, value: Any, kind: Any) -> Any:
+    """One LLVM value in every lane."""
+    single = builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(single, single, ir.Constant(ir.VectorType(ir.IntType(32), kind.count), [0] * kind.count))
+
+
+class Emitter:
+    """The operations as LLVM instructions on values of type `kind`: a vector or a double; arguments may be Python numbers.
+
+    `scaled` and `exponent` work on the bits: adding 1.5 * 2^52 (floats: 1.5 * 2^23) to a small number leaves its nearest integer there.
+    """
+
+    def __init__(self, builder: Any, kind: Any) -> None:
+        self.builder, self.kind = builder, kind
+        self.lanes = kind.count if isinstance(kind, ir.VectorType) else 0
+        self.element = kind.element if self.lanes else kind
+        self.single = self.element == ir.FloatType()
+        self.bits = 32 if self.single else 64
+        self.whole = ir.VectorType(ir.IntType(self.bits), self.lanes) if self.lanes else ir.IntType(self.bits)
+
+    def value(self, x: Any) -> Any:
+        """A number, or a double beside vectors, as a value of the type."""
+        if isinstance(x, (int, float)):
+            return ir.Constant(self.kind, [float(x)] * self.lanes if self.lanes else float(x))
+        if self.lanes and not isinstance(x.type, ir.VectorType):
+            return splat(self.builder, self.builder.fptrunc(x, self.element) if self.single and x.type != self.element else x, self.kind)
+        return x
+
+    def _integer(self, value: int) -> Any:
+        return ir.Constant(self.whole, [value] * self.lanes if self.lanes else value)
+
+    def _llvm(self, name: str, *args: Any) -> Any:
+        suffix = f"v{self.lanes}f{self.bits}" if self.lanes else f"f{self.bits}"
+        kind = ir.FunctionType(self.kind, [self.kind] * len(args))
+        function = cgutils.get_or_insert_function(self.builder.module, kind, f"llvm.{name}.{suffix}")
+        return self.builder.call(function, [self.value(a) for a in args])
+
+    def add(self, a: Any, b: Any) -> Any:
+        """``a + b``."""
+        return self.builder.fadd(self.value(a), self.value(b))
+
+    def sub(self, a: Any, b: Any) -> Any:
+        """``a - b``."""
+        return self.builder.fsub(self.value(a), self.value(b))
+
+    def mul(self, a: Any, b: Any) -> Any:
+        """``a * b``."""
+        return self.builder.fmul(self.value(a), self.value(b))
+
+    def div(self, a: Any, b: Any) -> Any:
+        """``a / b``."""
+        return self.builder.fdiv(self.value(a), self.value(b))
+
+    def fma(self, a: Any, b: Any, c: Any) -> Any:
+        """``a * b + c``, rounded once."""
+        return self._llvm("fma", a, b, c)
+
+    def sqrt(self, a: Any) -> Any:
+        """Square root."""
+        return self._llvm("sqrt", a)
+
+    def magnitude(self, a: Any) -> Any:
+        """Absolute value."""
+        return self._llvm("fabs", a)
+
+    def copysign(self, a: Any, b: Any) -> Any:
+        """The magnitude of `a` with the sign of `b`."""
+        return self._llvm("copysign", a, b)
+
+    def choose(self, a: Any, b: Any, c: Any, d: Any) -> Any:
+        """``c if a < b else d``: `d` where `a` or `b` is not a number."""
+        return self.builder.select(self.builder.fcmp_ordered("<", self.value(a), self.value(b)), self.value(c), self.value(d))
+
+    def scaled(self, a: Any, t: Any) -> Any:
+        """``a * 2**(n - 1)`` where n is the integer in the low bits of `t`."""
+        shift, bias, *_ = BITS[self.bits]
+        power = self.builder.shl(self.builder.bitcast(self.value(t), self.whole), self._integer(shift))
+        power = self.builder.add(power, self._integer((bias - 1) << shift))
+        return self.builder.fmul(self.value(a), self.builder.bitcast(power, self.kind))
+
+    def mantissa(self, a: Any) -> Any:
+        """m in [sqrt(1/2), sqrt(2)) of ``a = m 2**k`` (a positive and normal)."""
+        shift, _, half, *_ = BITS[self.bits]
+        rest = self.builder.sub(self.builder.bitcast(self.value(a), self.whole), self._integer(half))
+        rest = self.builder.add(self.builder.and_(rest, self._integer((1 << shift) - 1)), self._integer(half))
+        return self.builder.bitcast(rest, self.kind)
+
+    def exponent(self, a: Any) -> Any:
+        """k of ``a = m 2**k``: the high bits, moved into the mantissa of 2^shift."""
+        shift, bias, half, integer, number = BITS[self.bits]
+        moved = self.builder.sub(self.builder.bitcast(self.value(a), self.whole), self._integer(half - ((bias + 1) << shift)))
+        base = struct.unpack(integer, struct.pack(number, 2.0**shift))[0]
+        value = self.builder.or_(self.builder.lshr(moved, self._integer(shift)), self._integer(base))
+        return self.sub(self.builder.bitcast(value, self.kind), 2.0**shift + bias + 1)
 
 
 def _result(args: tuple[Any, ...]) -> Any:
@@ -53,121 +156,29 @@ def _result(args: tuple[Any, ...]) -> Any:
     return wides.pop() if wides else types.float64
 
 
-def _splat(builder: Any, value: Any, kind: Any) -> Any:
-    single = builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
-    return builder.shuffle_vector(single, single, ir.Constant(ir.VectorType(ir.IntType(32), kind.count), [0] * kind.count))
+def function(formula: Callable[..., Any], count: int) -> Any:
+    """What compiled code calls for ``formula(m, x, ...)`` of `count` arguments."""
 
-
-def _promoted(builder: Any, values: Any, kind: Any) -> list[Any]:
-    """The arguments as vectors of LLVM type `kind` (or as doubles)."""
-    out = []
-    for value in values:
-        if isinstance(kind, ir.VectorType) and not isinstance(value.type, ir.VectorType):
-            value = _splat(builder, builder.fptrunc(value, kind.element) if kind.element == ir.FloatType() else value, kind)
-        out.append(value)
-    return out
-
-
-def _element(kind: Any) -> tuple[Any, int]:
-    """Element type of an LLVM type and its bits."""
-    element = kind.element if isinstance(kind, ir.VectorType) else kind
-    return element, 32 if element == ir.FloatType() else 64
-
-
-def _llvm(builder: Any, name: str, kind: Any, args: list[Any]) -> Any:
-    """Call an overloaded LLVM intrinsic whose arguments all have the type `kind`."""
-    _, bits = _element(kind)
-    suffix = f"v{kind.count}f{bits}" if isinstance(kind, ir.VectorType) else f"f{bits}"
-    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * len(args)), f"llvm.{name}.{suffix}")
-    return builder.call(function, args)
-
-
-def _whole(kind: Any, value: int) -> Any:
-    """An integer constant as wide as the elements of `kind`, in every lane."""
-    _, bits = _element(kind)
-    integer = ir.IntType(bits)
-    return ir.Constant(ir.VectorType(integer, kind.count), [value] * kind.count) if isinstance(kind, ir.VectorType) else ir.Constant(integer, value)
-
-
-def _operation(count: int, emit: Any, doc: str) -> Any:
-    """Numba intrinsic of `count` arguments; `emit(builder, kind, args)` returns the LLVM value."""
-
-    def checked(args: tuple[Any, ...]) -> Any:
+    def typed(args: tuple[Any, ...]) -> Any:
         kind = _result(args)
         if kind is None:
             return None
-        signature = kind(*(a if isinstance(a, Wide) else types.float64 for a in args))
 
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            value = context.get_value_type(signature.return_type)
-            return emit(builder, value, _promoted(builder, args, value))
+            m = Emitter(builder, context.get_value_type(kind))
+            return formula(m, *(m.value(a) for a in args))
 
-        return signature, generate
+        return kind(*(a if isinstance(a, Wide) else types.float64 for a in args)), generate
 
     def one(typing: Any, a: Any) -> Any:
-        return checked((a,))
+        return typed((a,))
 
     def two(typing: Any, a: Any, b: Any) -> Any:
-        return checked((a, b))
+        return typed((a, b))
 
-    def three(typing: Any, a: Any, b: Any, c: Any) -> Any:
-        return checked((a, b, c))
-
-    def four(typing: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
-        return checked((a, b, c, d))
-
-    function = (one, two, three, four)[count - 1]
-    function.__doc__ = doc
-    return intrinsic(function)
-
-
-def _select(builder: Any, kind: Any, args: list[Any]) -> Any:
-    return builder.select(builder.fcmp_ordered("<", args[0], args[1]), args[2], args[3])
-
-
-def _scaled(builder: Any, kind: Any, args: list[Any]) -> Any:
-    _, bits = _element(kind)
-    shift, bias, _ = BITS[bits]
-    whole = _whole(kind, 0).type
-    power = builder.shl(builder.bitcast(args[1], whole), _whole(kind, shift))
-    power = builder.add(power, _whole(kind, (bias - 1) << shift))
-    return builder.fmul(args[0], builder.bitcast(power, kind))
-
-
-def _mantissa(builder: Any, kind: Any, args: list[Any]) -> Any:
-    _, bits = _element(kind)
-    shift, _, half = BITS[bits]
-    whole = _whole(kind, 0).type
-    rest = builder.sub(builder.bitcast(args[0], whole), _whole(kind, half))
-    rest = builder.add(builder.and_(rest, _whole(kind, (1 << shift) - 1)), _whole(kind, half))
-    return builder.bitcast(rest, kind)
-
-
-def _exponent(builder: Any, kind: Any, args: list[Any]) -> Any:
-    """k of x = m 2^k: the high bits, put into the mantissa of 2^shift."""
-    element, bits = _element(kind)
-    shift, bias, half = BITS[bits]
-    whole = _whole(kind, 0).type
-    moved = builder.sub(builder.bitcast(args[0], whole), _whole(kind, half - ((bias + 1) << shift)))
-    base = float(1 << shift)
-    pattern = struct.unpack("<i" if bits == 32 else "<q", struct.pack("<f" if bits == 32 else "<d", base))[0]
-    value = builder.bitcast(builder.or_(builder.lshr(moved, _whole(kind, shift)), _whole(kind, pattern)), kind)
-    offset = ir.Constant(element, base + bias + 1)
-    return builder.fsub(value, _splat(builder, offset, kind) if isinstance(kind, ir.VectorType) else offset)
-
-
-add = _operation(2, lambda b, kind, x: b.fadd(*x), "``a + b``.")
-sub = _operation(2, lambda b, kind, x: b.fsub(*x), "``a - b``.")
-mul = _operation(2, lambda b, kind, x: b.fmul(*x), "``a * b``.")
-div = _operation(2, lambda b, kind, x: b.fdiv(*x), "``a / b``.")
-fma = _operation(3, lambda b, kind, x: _llvm(b, "fma", kind, x), "``a * b + c``, rounded once.")
-sqrt = _operation(1, lambda b, kind, x: _llvm(b, "sqrt", kind, x), "Square root.")
-magnitude = _operation(1, lambda b, kind, x: _llvm(b, "fabs", kind, x), "Absolute value.")
-copysign = _operation(2, lambda b, kind, x: _llvm(b, "copysign", kind, x), "The magnitude of `a` with the sign of `b`.")
-choose = _operation(4, _select, "``c if a < b else d``; `d` where `a` or `b` is not a number.")
-scaled = _operation(2, _scaled, "``a * 2**(n - 1)`` where n is the integer in the low bits of `b`.")
-mantissa = _operation(1, _mantissa, "m in [sqrt(1/2), sqrt(2)) of ``a = m 2**k`` (a positive and normal).")
-exponent = _operation(1, _exponent, "k of ``a = m 2**k`` as a float.")
+    made = one if count == 1 else two
+    made.__doc__, made.__name__ = formula.__doc__, formula.__name__
+    return intrinsic(made)
 
 
 def _array(kind: Any) -> Any:
@@ -204,17 +215,6 @@ def store(typing: Any, array: Any, offset: Any, value: Any) -> Any:
         return context.get_dummy_value()
 
     return (types.none(array, types.uint64, kind), generate) if kind and kind == value else None
-
-
-@intrinsic
-def spread(typing: Any, array: Any, offset: Any) -> Any:
-    """``array.flat[offset]`` in every lane."""
-    kind = _array(array)
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return _splat(builder, builder.load(_data(context, builder, array, args[0], args[1])), context.get_value_type(kind))
-
-    return (kind(array, types.uint64), generate) if kind else None
 
 
 @intrinsic
@@ -259,7 +259,7 @@ def _panel(rows: int) -> Any:
                 start = builder.mul(part.index, whole(held * kind.lanes))
                 sums = [[cgutils.alloca_once(builder, vector) for _ in range(held)] for _ in range(rows)]
                 for r in range(rows):
-                    bias = _splat(builder, builder.load(builder.gep(w, [whole(r)])), vector)
+                    bias = splat(builder, builder.load(builder.gep(w, [whole(r)])), vector)
                     for total in sums[r]:
                         builder.store(bias, total)
                 with cgutils.for_range(builder, args[4], intp=index) as k:
@@ -267,9 +267,9 @@ def _panel(rows: int) -> Any:
                     x = [builder.load(at_vector(row, whole(v * kind.lanes)), align=kind.bits // 8) for v in range(held)]
                     factors = builder.gep(w, [builder.add(builder.mul(k.index, whole(rows)), whole(rows))])
                     for r in range(rows):
-                        factor = _splat(builder, builder.load(builder.gep(factors, [whole(r)])), vector)
+                        factor = splat(builder, builder.load(builder.gep(factors, [whole(r)])), vector)
                         for v in range(held):
-                            builder.store(_llvm(builder, "fma", vector, [factor, x[v], builder.load(sums[r][v])]), sums[r][v])
+                            builder.store(Emitter(builder, vector).fma(factor, x[v], builder.load(sums[r][v])), sums[r][v])
                 for r in range(rows):
                     for v in range(held):
                         place = at_vector(builder.gep(c, [builder.add(start, whole(r * LANES))]), whole(v * kind.lanes))
@@ -282,39 +282,4 @@ def _panel(rows: int) -> Any:
     return intrinsic(panel)
 
 
-PANEL = 4
 panel1, panel2, panel3, panel4 = (_panel(rows) for rows in (1, 2, 3, 4))
-
-
-if config.DISABLE_JIT:
-    from . import simd_plain as _plain
-
-    globals().update({name: getattr(_plain, name) for name in _plain.__all__})
-
-__all__ = [
-    "LANES",
-    "PANEL",
-    "add",
-    "choose",
-    "copysign",
-    "div",
-    "exponent",
-    "float32x16",
-    "float64x8",
-    "fma",
-    "load",
-    "magnitude",
-    "mantissa",
-    "misaligned",
-    "mul",
-    "np",
-    "panel1",
-    "panel2",
-    "panel3",
-    "panel4",
-    "scaled",
-    "spread",
-    "sqrt",
-    "store",
-    "sub",
-]

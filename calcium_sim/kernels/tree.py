@@ -128,7 +128,7 @@ def push(queue: Group, new: float) -> Group:
     return queue[1:] + (new,)  # noqa: RUF005 (numba does not compile the starred form)
 
 
-@njit(**OPTIONS)
+@njit(inline="always", **OPTIONS)  # one level less to compile: a quarter of the time
 def _step(rows: tuple[np.uint64, ...], zero: Group, first: np.uint64, u: Floats, plan: Indices, factors: Floats, work: Floats) -> None:
     work[BRANCH, :, : plan.shape[1]] = 0.0
     _eliminate_fluxes(rows, zero, first, u, plan, factors, work)

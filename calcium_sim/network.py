@@ -1,0 +1,390 @@
+"""Feed-forward networks as tables of operations on columns: built here, evaluated by numpy (reference) or by the compiled interpreter.
+
+A column holds one number per node. A `Program` is data only: the table is structure, the weights one flat array. `Builder` writes programs in
+single-assignment form; `Builder.finish` reuses columns whose values are no longer needed, so that a block of 64 nodes stays in the
+fastest cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import InputError
+
+LANES, PANEL = 64, 4
+KINDS = (
+    "dense tanh sigmoid exp expm1 log log10 log1p asinh relu sqrt abs neg copy softplus elu pow add sub mul div minimum maximum sum norm"
+).split()
+COLUMNS, ONE, NUMBERS = 0, 1, 2
+UNARY, BINARY = frozenset(KINDS[1:17]), frozenset(KINDS[17:23])
+TOLERANCE = {"float32": 1e-6, "float64": 1e-12}
+"""Largest disagreement between a lowered network and its original, relative to max(1, |y|)."""
+
+Array = NDArray[Any]
+
+
+class Op(NamedTuple):
+    """One row of the table (see `kernels.network`): modes say whether an operand is columns, one column, or numbers among the weights."""
+
+    kind: str
+    target: int
+    width: int
+    a: int = 0
+    a_mode: int = COLUMNS
+    b: int = 0
+    b_mode: int = COLUMNS
+    at: int = 0
+    inner: int = 0
+
+
+@dataclass(frozen=True)
+class Program:
+    """A network: columns 0..inputs-1 are given, the last `outputs` of `columns` columns are the result.
+
+    `weights` (float32 or float64, read-only) holds all numbers; its type is the precision of the arithmetic.
+    """
+
+    inputs: int
+    outputs: int
+    columns: int
+    ops: tuple[Op, ...]
+    weights: Array
+
+    @property
+    def code(self) -> NDArray[np.int64]:
+        """The table for the interpreter, read-only (operations, 9)."""
+        table = np.array([(KINDS.index(op.kind), *op[1:]) for op in self.ops], np.int64).reshape(-1, 9)
+        table.flags.writeable = False
+        return table
+
+    @property
+    def work(self) -> int:
+        """Elements of the scratch array of a block."""
+        return LANES * (self.columns + 2) + 16
+
+    @property
+    def structure(self) -> tuple[Any, ...]:
+        """All but the weights; equal structures share their compiled code."""
+        return (self.inputs, self.outputs, self.columns, self.ops, self.weights.dtype.name)
+
+
+Columns = tuple[tuple[int, int], ...]
+"""Values of a builder: (register, column in it), one per column."""
+
+
+@dataclass
+class _Step:
+    """An operation in single-assignment form; operands are columns or numbers."""
+
+    kind: str
+    register: int
+    operands: tuple[Columns | Array, ...]
+    at: int = 0
+
+
+@dataclass
+class Builder:
+    """Writes a program.
+
+    Parameters
+    ----------
+    inputs : number of input columns.
+    dtype : "float32" or "float64".
+    """
+
+    inputs: int
+    dtype: str = "float64"
+    widths: list[int] = field(default_factory=list)
+    steps: list[_Step] = field(default_factory=list)
+    numbers: list[Array] = field(default_factory=list)
+    size: int = 0
+
+    def __post_init__(self) -> None:
+        if self.dtype not in TOLERANCE:
+            raise InputError("network", f"dtype is {self.dtype}, expected float32 or float64")
+        self._register(self.inputs)
+
+    def input(self, start: int, width: int) -> Columns:
+        """Some of the input columns."""
+        return tuple((0, start + k) for k in range(width))
+
+    def dense(self, x: Columns, weight: Any, bias: Any = None) -> Columns:
+        """``x @ weight.T + bias`` with weight (outputs, inputs)."""
+        w = np.asarray(weight)
+        if w.ndim != 2 or w.shape[1] != len(x):
+            raise InputError("network", f"weight has shape {w.shape}, expected (outputs, {len(x)})")
+        c = np.zeros(w.shape[0]) if bias is None else np.broadcast_to(np.asarray(bias).reshape(-1), (w.shape[0],))
+        panels = [np.concatenate([c[r : r + PANEL], w[r : r + PANEL].T.reshape(-1)]) for r in range(0, w.shape[0], PANEL)]
+        return self._emit("dense", w.shape[0], (self.contiguous(x),), self._store(np.concatenate(panels)))
+
+    def unary(self, kind: str, x: Columns, *parameters: float) -> Columns:
+        """A function of every column: tanh, sigmoid, relu, exp, ...; softplus(beta, threshold), elu(alpha), pow(exponent)."""
+        return self._emit(kind, len(x), (self.contiguous(x),), self._store(np.array(parameters)) if parameters else 0)
+
+    def binary(self, kind: str, a: Columns | Array | float, b: Columns | Array | float) -> Columns:
+        """add, sub, mul, div, minimum or maximum of columns (one column goes with all) and numbers (one, or one per column)."""
+        operands = tuple(x if isinstance(x, tuple) else np.atleast_1d(np.asarray(x, float)).reshape(-1) for x in (a, b))
+        width = max(map(len, operands))
+        if any(len(x) not in (1, width) for x in operands):
+            raise InputError("network", f"{kind} of {len(operands[0])} and {len(operands[1])} columns, expected equal numbers or one")
+        fitted = tuple(self.contiguous(x) if isinstance(x, tuple) else np.broadcast_to(x, (width,)) for x in operands)
+        return self._emit(kind, width, fitted)
+
+    def power(self, x: Columns, exponent: float) -> Columns:
+        """``x ** exponent``; whole exponents up to 8 by multiplication."""
+        n = abs(round(exponent))
+        if exponent in (0.5, -0.5):
+            out = self.unary("sqrt", x)
+        elif n != abs(exponent) or not 1 <= n <= 8:
+            return self.unary("pow", x, exponent)
+        else:
+            out = x
+            for bit in bin(n)[3:]:
+                out = self.binary("mul", out, out)
+                out = self.binary("mul", out, x) if bit == "1" else out
+        return self.binary("div", 1.0, out) if exponent < 0 else out
+
+    def sum(self, x: Columns) -> Columns:
+        """Sum of all columns, one column."""
+        return self._emit("sum", 1, (self.contiguous(x),))
+
+    def norm(self, x: Columns, epsilon: float, factor: Any = None, offset: Any = None) -> Columns:
+        """Layer normalisation over the columns."""
+        n = len(x)
+        f = np.ones(n) if factor is None else np.asarray(factor, float).reshape(n)
+        o = np.zeros(n) if offset is None else np.asarray(offset, float).reshape(n)
+        return self._emit("norm", n, (self.contiguous(x),), self._store(np.concatenate([[epsilon, 1 / n], f, o])))
+
+    def contiguous(self, x: Columns) -> Columns:
+        """The columns as neighbours in one register, copied where they are not."""
+        if all(c == (x[0][0], x[0][1] + k) for k, c in enumerate(x)):
+            return x
+        runs: list[list[tuple[int, int]]] = []
+        for c in x:
+            if runs and c == (runs[-1][-1][0], runs[-1][-1][1] + 1):
+                runs[-1].append(c)
+            else:
+                runs.append([c])
+        register, start = self._register(len(x)), 0
+        for run in runs:
+            self.steps.append(_Step("copy", register, (tuple(run),), start))
+            start += len(run)
+        return tuple((register, k) for k in range(len(x)))
+
+    def finish(self, outputs: Columns) -> Program:
+        """The program that returns these columns."""
+        if not outputs:
+            raise InputError("network", "has no outputs")
+        result = self._register(len(outputs))
+        for k, c in enumerate(outputs):
+            self.steps.append(_Step("copy", result, ((c,),), k))
+        ops, columns = _allocated(self, result)
+        weights = np.concatenate([*self.numbers, np.zeros(1, self.dtype)])
+        weights.flags.writeable = False
+        return Program(self.inputs, len(outputs), columns, ops, weights)
+
+    def _register(self, width: int) -> int:
+        self.widths.append(width)
+        return len(self.widths) - 1
+
+    def _store(self, values: Array) -> int:
+        at = self.size
+        self.numbers.append(np.asarray(values, self.dtype).reshape(-1))
+        self.size += self.numbers[-1].size
+        return at
+
+    def _emit(self, kind: str, width: int, operands: tuple[Columns | Array, ...], at: int = 0) -> Columns:
+        register = self._register(width)
+        self.steps.append(_Step(kind, register, operands, at))
+        return tuple((register, k) for k in range(width))
+
+
+def _used(step: _Step) -> set[int]:
+    return {x[0][0] for x in step.operands if isinstance(x, tuple)}
+
+
+def _in_place(step: _Step, widths: Sequence[int], dying: set[int]) -> int:
+    """A register that the result may overwrite: no longer needed, as wide, and read column by column; else -1."""
+    if step.kind not in UNARY | BINARY or step.kind == "copy":
+        return -1
+    width = widths[step.register]
+    for x in step.operands:
+        if isinstance(x, tuple) and x[0][0] in dying and widths[x[0][0]] == width:
+            same = [y for y in step.operands if isinstance(y, tuple) and y[0][0] == x[0][0]]
+            if all(len(y) == width for y in same):
+                return x[0][0]
+    return -1
+
+
+def _allocated(builder: Builder, result: int) -> tuple[tuple[Op, ...], int]:
+    """Place registers in as few columns as a first fit finds; the result comes last."""
+    steps, widths = builder.steps, builder.widths
+    last = {r: k for k, step in enumerate(steps) for r in (*_used(step), step.register)}
+    place: dict[int, int] = {0: 0}
+    live: dict[int, int] = {0: builder.inputs}  # register: columns that it occupies
+    top, ops = builder.inputs, []
+    for k, step in enumerate(steps):
+        register = step.register
+        dying = {r for r in _used(step) if last[r] == k}
+        if register not in place and register != result:
+            shared = _in_place(step, widths, dying)
+            place[register] = place[shared] if shared >= 0 else _gap([(place[r], n) for r, n in live.items()], widths[register])
+            live[register] = widths[register]
+            top = max(top, place[register] + widths[register])
+        ops.append((step, len(ops)))
+        for r in [r for r in live if last.get(r, -1) <= k]:
+            del live[r]
+    place[result] = top
+    return tuple(_op(builder, step, place) for step, _ in ops), top + widths[result]
+
+
+def _gap(taken: list[tuple[int, int]], width: int) -> int:
+    """First column after which `width` columns are free."""
+    at = 0
+    for start, n in sorted(taken):
+        if start - at >= width:
+            return at
+        at = max(at, start + n)
+    return at
+
+
+def _op(builder: Builder, step: _Step, place: Mapping[int, int]) -> Op:
+    """The row of the table of one step."""
+    target, width, at = place[step.register], builder.widths[step.register], step.at
+    where = []
+    for x in step.operands:
+        if isinstance(x, tuple):
+            where += [place[x[0][0]] + x[0][1], ONE if step.kind in BINARY and len(x) == 1 < width else COLUMNS]
+        else:
+            where += [builder._store(x), NUMBERS]
+    if step.kind == "copy":
+        return Op("copy", target + at, len(step.operands[0]), where[0])
+    inner = len(step.operands[0]) if step.kind == "dense" else 0
+    if step.kind == "sum":
+        width = len(step.operands[0])
+    return Op(step.kind, target, width, *where, *([0] * (4 - len(where))), at, inner)
+
+
+def _sigmoid(x: Array) -> Array:
+    return 1 / (1 + np.exp(-x))
+
+
+_NUMPY: dict[str, Any] = {
+    **{name: getattr(np, name) for name in ("tanh", "exp", "expm1", "log", "log10", "log1p", "sqrt", "abs", "minimum", "maximum")},
+    **{"asinh": np.arcsinh, "sigmoid": _sigmoid, "neg": np.negative, "copy": np.array, "relu": lambda x: np.maximum(x, 0)},
+    **{"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide},
+    "softplus": lambda x, p: np.where(x * p[0] > p[1], x, np.logaddexp(x * p[0], 0) / p[0]),
+    "elu": lambda x, p: np.where(x < 0, p[0] * np.expm1(np.minimum(x, 0)), x),
+    "pow": lambda x, p: x ** p[0],
+}
+
+
+def _norm(x: Array, p: Array) -> Array:
+    n = len(x)
+    centred = x - x.mean(axis=0)
+    return centred / np.sqrt((centred**2).mean(axis=0) + p[0]) * p[2 : n + 2, None] + p[n + 2 : 2 * n + 2, None]
+
+
+def _dense(op: Op, x: Array, weights: Array) -> Array:
+    rows = []
+    at = op.at
+    for r in range(0, op.width, PANEL):
+        n = min(PANEL, op.width - r)
+        rows.append(weights[at + n : at + n * (op.inner + 1)].reshape(op.inner, n).T @ x + weights[at : at + n, None])
+        at += n * (op.inner + 1)
+    return np.concatenate(rows)
+
+
+def evaluate(program: Program, columns: Any) -> Array:
+    """Reference evaluation in numpy, (inputs, nodes) -> (outputs, nodes), in the program's precision."""
+    given = np.asarray(columns, program.weights.dtype)
+    if given.ndim != 2 or given.shape[0] != program.inputs:
+        raise InputError("network", f"input has shape {given.shape}, expected ({program.inputs}, nodes)")
+    x = np.zeros((program.columns, given.shape[1]), given.dtype)
+    x[: program.inputs] = given
+    w = program.weights
+
+    def operand(op: Op, start: int, mode: int) -> Array:
+        return w[start : start + op.width, None] if mode == NUMBERS else x[start : start + (op.width if mode == COLUMNS else 1)]
+
+    with np.errstate(all="ignore"):
+        for op in program.ops:
+            out = slice(op.target, op.target + op.width)
+            if op.kind == "dense":
+                x[out] = _dense(op, x[op.a : op.a + op.inner], w)
+            elif op.kind in BINARY:
+                x[out] = _NUMPY[op.kind](operand(op, op.a, op.a_mode), operand(op, op.b, op.b_mode))
+            elif op.kind == "sum":
+                x[op.target] = x[op.a : op.a + op.width].sum(axis=0)
+            elif op.kind == "norm":
+                x[out] = _norm(x[op.a : op.a + op.width], w[op.at :])
+            elif op.kind in ("softplus", "elu", "pow"):
+                x[out] = _NUMPY[op.kind](x[op.a : op.a + op.width], w[op.at :])
+            else:
+                x[out] = _NUMPY[op.kind](x[op.a : op.a + op.width])
+    return x[program.columns - program.outputs :]
+
+
+def run(program: Program, columns: Any) -> NDArray[np.float64]:
+    """Evaluate with the compiled interpreter, (inputs, nodes) -> (outputs, nodes); the same bits however the nodes are split."""
+    from .kernels.network import prepared, sweep
+
+    prepared(program.weights.dtype.name)
+    given = np.ascontiguousarray(columns, float)
+    if given.ndim != 2 or given.shape[0] != program.inputs:
+        raise InputError("network", f"input has shape {given.shape}, expected ({program.inputs}, nodes)")
+    out = np.empty((program.outputs, given.shape[1]))
+    sweep(given, out, program.code, program.columns, program.weights)
+    return out
+
+
+def program_text(program: Program, name: str) -> str:
+    """Source of ``name(b, inputs, outputs, weights, work)``: one block of 64 nodes, from rows of `b` to rows of `b`.
+
+    `inputs` and `outputs` are tuples with the first elements of rows of the float64 array `b`; `weights` is `Program.weights`; `work` is an
+    array of the same type with `Program.work` elements. The text depends on `Program.structure` only, and expects `np`, `njit` and `OPTIONS` in the
+    module. One function compiles in the blink of an eye: the interpreter behind it is compiled once per precision and user.
+    """
+    rows = ",\n    ".join(str(tuple(int(v) for v in row)) for row in program.code)
+    return f"""
+from calcium_sim.kernels.network import prepared
+
+BLOCK_{name} = prepared({program.weights.dtype.name!r})
+TABLE_{name} = np.array([
+    {rows},
+], np.int64)
+
+
+@njit(forceinline=True, **OPTIONS)
+def {name}(b, inputs, outputs, weights, work):
+    BLOCK_{name}(b, inputs, outputs, TABLE_{name}, {program.columns}, weights, work)
+"""
+
+
+def disagreement(program: Program, original: Any, low: Any, high: Any, points: int = 256, seed: int = 0) -> float:
+    """Largest |compiled - original| / max(1, |original|) on random points of a box.
+
+    Half of the points are uniform, half log-uniform where the range is positive. `original` maps (inputs, points) to (outputs, points). Where
+    one of the two is not finite, the other must agree; else the result is infinite.
+    """
+    rng = np.random.default_rng(seed)
+    lo, hi = np.asarray(low, float)[:, None], np.asarray(high, float)[:, None]
+    share = rng.random((program.inputs, points))
+    x = lo + (hi - lo) * share
+    positive = (lo > 0) & (np.arange(points) % 2 == 1)
+    with np.errstate(all="ignore"):
+        x = np.where(positive, np.exp(np.log(np.where(lo > 0, lo, 1)) * (1 - share) + np.log(np.where(hi > 0, hi, 1)) * share), x)
+    x = np.clip(x, lo, hi)
+    ours, theirs = run(program, x), np.asarray(original(x), float)
+    if ours.shape != theirs.shape:
+        raise InputError("network", f"original returned shape {theirs.shape}, expected {ours.shape}")
+    both = np.isfinite(ours) & np.isfinite(theirs)
+    same = (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))
+    if not (both | same).all():
+        return float("inf")
+    return float(np.max(np.abs(ours[both] - theirs[both]) / np.maximum(1.0, np.abs(theirs[both])), initial=0.0))

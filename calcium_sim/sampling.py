@@ -1,0 +1,161 @@
+"""Columns for a network: the arrays that enter it, random ones over the ranges of its card, and the check of what comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .card import Card
+from .errors import InputError
+
+Array = NDArray[np.floating]
+Evaluate = Callable[["Columns"], tuple[Array, ...]]
+
+SIZES = (0, 1, 7, 1000)
+DT = 0.05
+"""Step [ms] at which networks of kind ``step`` are tried."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What enters a network, each ``[N, k]`` in the order of the card; None where the card does not list it; `dt` in ms."""
+
+    s: Array | None
+    x: Array
+    dx: Array | None
+    dt: float | None
+
+    def arguments(self) -> tuple[Array | float, ...]:
+        """Those that are there, in the order s, x, dx, dt."""
+        return tuple(a for a in (self.s, self.x, self.dx, self.dt) if a is not None)
+
+    def rows(self, start: int, stop: int, size: int) -> Columns:
+        """Rows from `start` to `stop`, the last one repeated up to `size` rows."""
+        take = np.minimum(np.arange(start, start + size), stop - 1)
+        s, x, dx = (None if a is None else np.ascontiguousarray(a[take]) for a in (self.s, self.x, self.dx))
+        assert x is not None
+        return Columns(s, x, dx, self.dt)
+
+    def copy(self) -> Columns:
+        """The same values in memory of their own."""
+        s, dx = (None if a is None else a.copy() for a in (self.s, self.dx))
+        return Columns(s, self.x.copy(), dx, self.dt)
+
+    def same(self, other: Columns) -> bool:
+        """Equal bit for bit."""
+        pairs = ((self.s, other.s), (self.x, other.x), (self.dx, other.dx))
+        return all((a is None) == (b is None) and (a is None or b is None or a.tobytes() == b.tobytes()) for a, b in pairs)
+
+
+def sample(card: Card, n: int, seed: int = 0) -> Columns:
+    """Return `n` random rows over the declared ranges, the first ones at their corners; wide ranges are sampled by decades."""
+    rng = np.random.default_rng([seed, n])
+    dtype = np.dtype(card.dtype)
+    x = np.stack([_column(rng, n, c.low, c.high, i) for i, c in enumerate(card.inputs)], axis=1).astype(dtype)
+    s = dx = None
+    if "s" in card.args:
+        bounds = [_finite(state.low, state.high, state.init) for state in card.states]
+        s = np.stack([rng.uniform(lo, hi, n) for lo, hi in bounds], axis=1).astype(dtype) if bounds else np.zeros((n, 0), dtype)
+        _corners(s, bounds)
+    if "dx" in card.args:
+        spans = [(-(c.dx_max or 0.0), c.dx_max or 0.0) for c in card.inputs]
+        dx = np.stack([hi * rng.uniform(-1.0, 1.0, n) ** 3 for _, hi in spans], axis=1).astype(dtype)
+        _corners(dx[4:], spans)
+    return Columns(s, x, dx, DT if "dt" in card.args else None)
+
+
+def _column(rng: np.random.Generator, n: int, low: float, high: float, index: int) -> Array:
+    decades = low > 0.0 and high / low > 100.0
+    values = np.exp(rng.uniform(np.log(low), np.log(high), n)) if decades else rng.uniform(low, high, n)
+    values[: min(n, 2)] = [low, high][: min(n, 2)]
+    if n > 7:
+        values[2 + 2 * index : 4 + 2 * index] = low, high
+    return np.clip(values, low, high)
+
+
+def _corners(values: Array, bounds: list[tuple[float, float]]) -> None:
+    if len(values) >= 4 and bounds:
+        values[0], values[1] = [b[0] for b in bounds], [b[1] for b in bounds]
+
+
+def _finite(low: float, high: float, init: float | str) -> tuple[float, float]:
+    """Bounds of a state to sample from: one unit around the start value where it has none."""
+    start = init if isinstance(init, float) else 0.0
+    lo = low if np.isfinite(low) else min(start, high) - 1.0
+    return lo, high if np.isfinite(high) else max(start, lo) + 1.0
+
+
+def check_outputs(card: Card, evaluate: Evaluate, where: str) -> None:
+    """Try a network on 0, 1, 7 and 1000 rows over its declared ranges.
+
+    Raises
+    ------
+    InputError
+        If an output has the wrong shape or dtype, is not finite or out of bounds, differs when repeated, or if an input was changed.
+    """
+    first: tuple[Columns, tuple[Array, ...]] | None = None
+    for n in SIZES:
+        columns = sample(card, n)
+        given = columns.copy()
+        out = _call(evaluate, given, where)
+        if not given.same(columns):
+            raise InputError(where, f"the network changes its inputs (at {n} rows), expected a pure function")
+        _check_shapes(card, out, n, where)
+        _check_values(card, out, columns, where)
+        again = _call(evaluate, given, where)
+        if any(a.tobytes() != b.tobytes() for a, b in zip(out, again, strict=True)):
+            raise InputError(where, f"the network returns other values when it is called again with the same {n} rows")
+        if n and first is None:
+            first = given, out
+    if first and any(a.tobytes() != b.tobytes() for a, b in zip(first[1], _call(evaluate, first[0], where), strict=True)):
+        raise InputError(where, "the network returns other values after calls with other rows")
+
+
+def _call(evaluate: Evaluate, columns: Columns, where: str) -> tuple[Array, ...]:
+    return tuple(np.array(a) for a in evaluate(columns))
+
+
+def _check_shapes(card: Card, out: tuple[Array, ...], n: int, where: str) -> None:
+    if len(out) != len(card.returns):
+        raise InputError(where, f"the network returns {len(out)} tensors, kind '{card.kind}' expects {len(card.returns)}")
+    for array, k in zip(out, card.returns, strict=True):
+        if array.shape != (n, k):
+            raise InputError(where, f"the network returns shape {list(array.shape)} for {n} rows, expected {[n, k]}")
+        if array.dtype != np.dtype(card.dtype):
+            raise InputError(where, f"the network returns {array.dtype}, the card says {card.dtype}")
+
+
+def _check_values(card: Card, out: tuple[Array, ...], columns: Columns, where: str) -> None:
+    low = np.array([s.low for s in card.states])
+    high = np.array([s.high for s in card.states])
+    inf = np.inf
+    bounds = {
+        "open_prob": [(0.0, 1.0, "p")],
+        "hh_gates": [(low, high, "xinf"), (np.finfo(card.dtype).tiny, inf, "tau")],
+        "rates": [(0.0, inf, "alpha"), (0.0, inf, "beta")],
+        "rhs": [(-inf, inf, "ds")],
+        "step": [(low, high, "the next s")],
+        "current": [(-inf, inf, "j"), (-inf, inf, "ds")],
+    }[card.kind]
+    slack = 1e-5 if card.dtype == "float32" else 1e-12
+    for array, (lo, hi, name) in zip(out, bounds, strict=False):
+        bad = ~np.isfinite(array)
+        if bad.any():
+            raise InputError(where, f"{name} is not finite at {_row(card, columns, bad)}")
+        room = 0.0 if name == "tau" else slack * np.where(np.isfinite(hi - lo), hi - lo, 0.0 if card.kind == "rates" else 1.0)
+        bad = (array < lo - room) | (array > hi + room)
+        if bad.any():
+            raise InputError(where, f"{name} = {array[bad][0]:.6g} is out of bounds at {_row(card, columns, bad)}")
+
+
+def _row(card: Card, columns: Columns, bad: NDArray[np.bool_]) -> str:
+    i = int(np.flatnonzero(bad.any(axis=1))[0])
+    told = [f"{c.port} = {columns.x[i, k]:.6g} {c.unit}" for k, c in enumerate(card.inputs)]
+    if columns.s is not None:
+        told += [f"{s.name} = {columns.s[i, k]:.6g}" for k, s in enumerate(card.states)]
+    if columns.dx is not None:
+        told += [f"d({c.port}) = {columns.dx[i, k]:.6g} {c.unit}/ms" for k, c in enumerate(card.inputs)]
+    return ", ".join(told)
