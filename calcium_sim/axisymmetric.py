@@ -44,7 +44,7 @@ class AxisymmetricStepper:
         self.sources = pack_sources(plan, 0)
         weights = [g.weight for g in plan.gauges if g.weight is not None]
         self.weights = np.array(weights).reshape(-1, self.grid.slices)
-        self.factors: dict[float, Any] = {}
+        self.factors: dict[float, Factors] = {}
         self.layout = self._layout()
 
     def _spec(self, parallel: bool) -> AxisymmetricSpec:
@@ -177,7 +177,7 @@ class AxisymmetricStepper:
 
     def _responses(self, f: int, factors: Floats, h: float) -> Floats:
         """Change of a line of field f by each unit flux that feeds it."""
-        plan, spec, out = self.plan, self.spec, []
+        spec, out = self.spec, []
         radii = self.grid.radii[self.region[f]]
         for j in spec.responses(f):
             membranes = {spec.channels[m].membrane for m, _ in spec.unknowns[j].carriers}
@@ -194,9 +194,9 @@ class AxisymmetricStepper:
         rows = tuple(np.array(r, np.uint64) for r in self.rows)
         work = axisymmetric.workspace(n, 1)
         self.module.advance(
-            state.u, state.y.reshape(-1, n), state.moved, self.weights, self.plan.parameters, coupling, start, at, cells, booked, across,
-            responses, rows, inner, np.uint64(n), size, mobile, mobile_cells, numbers, halves, work, fed, s.course, s.target, s.start, s.node,
-            s.rate, clock.times, clock.potential, state.t, h, state.before, steps,
+            state.u, state.y.reshape(-1, n), state.moved, self.weights, self.plan.parameters, coupling, start, at, cells, booked,
+            across, responses, rows, inner, np.uint64(n), size, mobile, mobile_cells, numbers, halves, work, fed, s.course, s.target, s.start,
+            s.node, s.rate, clock.times, clock.potential, state.t, h, state.before, steps,
         )  # fmt: skip
         state.t += steps * h
         state.before = h
@@ -206,5 +206,3 @@ def _rows(c: ChannelSpec, n: int, weight: int) -> ChannelSpec:
     """Offsets into the flat state array become rows of its (rows, n) view."""
     ports = tuple(PortRef(p.kind, p.index // n) if p.kind == "rate" else p for p in c.ports)
     return replace(c, state=c.state // n, ports=ports, weight=weight)
-
-

@@ -65,7 +65,7 @@ def demo(
 
     folder = output or _fresh("calcium-sim-demo")
     model, options = build(parse(MODEL))
-    typer.echo(f"a granule cell of {model.mesh.nodes // 2} compartments, {options.until:g} ms; the first run compiles", err=True)
+    typer.echo(f"a granule cell of {model.mesh.nodes // 2} compartments, {options.until:g} ms; the first run compiles for some seconds", err=True)
     with _progress() as progress:
         done = execute(model, options, folder, "granule-cell", MODEL, force=force, progress=progress)
     target = folder / "granule-cell.toml"
@@ -200,6 +200,8 @@ def _refused(error: Exception) -> int:
         for problem in problems:
             _say(f"error: {problem}".replace("\n", " "), 0)
         return error.exit_code
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return _say(str(error), 2)
     if hasattr(error, "format_message"):
         return _say(f"error: {error.format_message()} (see calcium-sim --help)", 2)
     if type(error).__name__ == "Abort":

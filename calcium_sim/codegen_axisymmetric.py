@@ -4,10 +4,10 @@ One step h: half a step along z and half of the stimuli | buffers and decays h/2
 the stimuli and half a step along z (see `kernels.lines`; the halves of neighbouring steps are one solve).
 
 The joint step is SDIRK2 (Alexander 1977, doi 10.1137/0714068), g = 1 - 1/sqrt(2), in increments: stage i with base u_i solves
-``(I - g h L) d = g h (L u_i + s J)``. The solve without flux is done first; the membrane nodes then depend linearly on the fluxes J, through
-the response of the line to a unit flux, and Newton's method finds the J that the channels carry at those concentrations, each gate being
-advanced implicitly to them. One flux per membrane and species is unknown, so that the systems stay tiny. What each channel moved is taken from
-the last linearisation: their sum is what was applied, to round-off. Where a state leaves its bounds, it is advanced by backward Euler.
+``(I - g h L) d = g h (L u_i + s J)``. The solve without flux is done first; the concentrations on the membranes then depend linearly on
+the fluxes J, through the response of the line to a unit flux, and Newton's method finds the J that the channels carry there, each gate being
+advanced implicitly to them. One flux per membrane and species is unknown, so that the systems stay tiny. What each channel moved is taken
+from the last linearisation: their sum is what was applied, to round-off. Where a state leaves its bounds, it is advanced by backward Euler.
 """
 
 from __future__ import annotations
@@ -112,8 +112,8 @@ def _rows(spec: AxisymmetricSpec) -> list[str]:
 _IMPORTS = f"""
 SLICES = {SLICES}
 from calcium_sim.kernels.lines import (
-    add_row, book, book_tile, combine, explicit_half, give, implicit_half, implicit_half_parallel, increments, inject, load_tile, move, move_sum,
-    store_tile, take,
+    add_row, book, book_tile, combine, explicit_half, give, implicit_half, implicit_half_parallel, increments, inject, load_tile, move,
+    move_sum, store_tile, take,
 )
 from calcium_sim.kernels.stimulus import table_value
 
@@ -134,9 +134,14 @@ def ports_read(function: Callable[..., Any], names: Sequence[str]) -> set[str]:
 def _stage_text(cls: type[Channel], key: str) -> str:
     """The function `stage_<key>`: solve z = b + g f(z) for the states, f linearised about the states p (exact for linear rates)."""
     n = len(cls.states)
-    listed = lambda name: ", ".join(f"{name}{i}" for i in range(n))  # noqa: E731
     comma = "," if n == 1 else ""
-    call = lambda values: f"rates_{key}({bundle('Y', key, values)}, x, q)"  # noqa: E731
+
+    def listed(name: str) -> str:
+        return ", ".join(f"{name}{i}" for i in range(n))
+
+    def call(values: list[str]) -> str:
+        return f"rates_{key}({bundle('Y', key, values)}, x, q)"
+
     lines = [f"{listed('r')}{comma} = {call([f'p{i}' for i in range(n)])}"]
     for j in range(n):
         lines.append(f"{listed('s')}{comma} = {call([f'p{i} + {2.0**-20!r}' if i == j else f'p{i}' for i in range(n)])}")
@@ -185,7 +190,8 @@ class _Text:
         if not c.cls.states or c.cls.rates is None:
             return set()
         names = ports_read(c.cls.rates, list(c.cls.reads))
-        return {self.spec.point(c.membrane, p.index) for name, p in zip(c.cls.reads, c.ports, strict=True) if p.kind == "field" and name in names}
+        read = [p.index for name, p in zip(c.cls.reads, c.ports, strict=True) if p.kind == "field" and name in names]
+        return {self.spec.point(c.membrane, f) for f in read}
 
     def stage(self, m: int, out: Sequence[str], base: str, about: str, step: str, shift: int = -1) -> str:
         """Statement that advances the states of channel m from `base`, linearised about `about`."""
@@ -225,7 +231,7 @@ def _port_loop(spec: AxisymmetricSpec, lanes: Lanes) -> list[str]:
     for q in range(len(spec.points)):
         terms = "".join(f" + k{q}_{j} * J{j}" for p, j in spec.coupling() if p == q)
         body += [f"c{q} = max(p{q}{terms}, {TINY!r})", f"d{q} = {2.0**-20!r} * c{q}", f"i{q} = 1.0 / d{q}"]
-    return lanes.loop(body, [f"{name}{q}" for q in range(len(spec.points)) for name in "cdi"])
+    return _loop(lanes, body, [f"{name}{q}" for q in range(len(spec.points)) for name in "cdi"])
 
 
 def _update_loop(spec: AxisymmetricSpec, text: _Text, lanes: Lanes) -> list[str]:
@@ -235,9 +241,8 @@ def _update_loop(spec: AxisymmetricSpec, text: _Text, lanes: Lanes) -> list[str]
     for i, u in enumerate(spec.unknowns):
         body.append(f"r{i} = {' + '.join(f'{float(count)!r} * f{m}' for m, count in u.carriers)} - J{i}")
         for j in range(n):
-            slopes = [
-                f" - {float(count)!r} * j{m}_{q} * k{q}_{j}" for m, count in u.carriers for q in text.points(spec.channels[m]) if (q, j) in coupled
-            ]
+            read = [(m, count, q) for m, count in u.carriers for q in text.points(spec.channels[m]) if (q, j) in coupled]
+            slopes = [f" - {float(count)!r} * j{m}_{q} * k{q}_{j}" for m, count, q in read]
             body.append(f"w{i}_{j} = {'1.0' if i == j else '0.0'}{''.join(slopes)}")
     factor, filled = lu_factor(n, {(i, j) for i in range(n) for j in range(n)}, "w")
     body += [*factor, *lu_solve(n, filled, "w", "r"), *(f"J{j} = J{j} + r{j}" for j in range(n))]
@@ -252,6 +257,8 @@ def _update_loop(spec: AxisymmetricSpec, text: _Text, lanes: Lanes) -> list[str]
 
 def _newton(spec: AxisymmetricSpec, module: Module, lanes: Lanes) -> str:
     """The function `newton`: fluxes J, channel fluxes f and states ys of one stage, given p (without flux), yb and yp."""
+    if not spec.channels:
+        return "\n@njit(**OPTIONS)\ndef newton(b, P, K, v, t, g):\n    pass\n"
     text = _Text(spec, module)
     head = _parameters(spec, module) + [f"k{q}_{j} = K[{n}]" for n, (q, j) in enumerate(spec.coupling())]
     module.parts += [_stage_text(cls, key) for cls, key in module.keys.items() if cls.states and cls.rates is not None]
@@ -310,51 +317,77 @@ def _interior(kinetics: LocalKinetics, region: int, module: Module, lanes: Lanes
 
 def _across(spec: AxisymmetricSpec, lanes: Lanes) -> str:
     """The function `across`: everything of a step but the z direction and the stimuli, tile by tile."""
-    channels = range(len(spec.channels))
-    gated = sorted({c.state + k for c in spec.channels if c.cls.rates is not None for k in range(len(c.cls.states))})
-    rows = range(spec.states)
     lines = ["lo = U64(SLICES * block)", "size = min(U64(SLICES), slices - lo)", "b = SB[block]", "a = SA[block]"]
-    lines += [f"load_tile(u, start[{f}], lo, size, cells[{r}], a, at[{f}])" for f, r in enumerate(spec.region)]
-    lines += [f"take(b, U64({lanes.row(f'yn{r}')}), Y[{r}], lo, size)" for r in rows]
-    lines += [f"take(b, U64({lanes.row(f'weight{m}')}), W[{row}], lo, size)" for m, row in spec.weights]
-    copies = [f"move(a, {_cell(spec, q)}, b, U64({lanes.row(f'c{q}')}))" for q in range(len(spec.points))]
-    if spec.follow:
-        lines += copies
-        for tr in spec.follow:
-            body = [f"yn{tr.rate} = (c{tr.point} - yn{tr.last}) / before", f"yn{tr.last} = c{tr.point}"]
-            lines += lanes.loop(body, [f"yn{tr.rate}", f"yn{tr.last}"])
-    interior = _interior_calls(spec)
-    lines += [*interior, *copies, "guess(b, P, v1, t1)"]
-    lines += lanes.loop([t for r in gated for t in (f"yb{r} = yn{r}", f"yp{r} = yn{r}")], [f"{n}{r}" for r in gated for n in ("yb", "yp")]) if gated else []
-    lines += [*_stage_calls(spec, lanes, "v1", "t1"), *(_accumulate(lanes, channels, f"A = {1 - GAMMA!r} * F"))]
-    lines += _combine(spec, f"{(1 - GAMMA) / GAMMA!r}")
-    if gated:
-        body = [t for r in gated for t in (f"yb{r} = yn{r} + {(1 - GAMMA) / GAMMA!r} * (ys{r} - yn{r})", f"yp{r} = ys{r}")]
-        lines += lanes.loop(body, [f"{n}{r}" for r in gated for n in ("yb", "yp")])
-    lines += [*_stage_calls(spec, lanes, "v2", "t2"), *(_accumulate(lanes, channels, f"A = h * (A + {GAMMA!r} * F)"))]
-    lines += [*_combine(spec, "1.0"), "keep_bounds(b, P, v2, t2, h)", *interior]
-    lines += [f"store_tile(a, at[{f}], u, start[{f}], lo, size, cells[{r}])" for f, r in enumerate(spec.region)]
-    lines += [f"give(b, U64({lanes.row(f'ys{r}' if r in gated else f'yn{r}')}), Y[{r}], lo, size)" for r in rows]
-    lines += [f"book(b, U64({lanes.row(f'A{m}')}), M, booked[{m}] + lo, size)" for m in channels]
-    for n, (r, f) in enumerate(_decays(spec)):
-        lines.append(f"book_tile(a, at[{len(spec.region) + len(spec.lines) + n}], M, booked[{len(spec.channels) + n}], lo, size, cells[{r}])")
-        lines.append(f"a[at[{len(spec.region) + len(spec.lines) + n}] : at[{len(spec.region) + len(spec.lines) + n}] + U64(SLICES) * cells[{r}]] = 0.0")
-    head = ["g = GAMMA * h", "t1 = t0 + g", "t2 = t0 + h * 0.9999999", f"for block in {'prange' if spec.parallel else 'range'}((slices + U64(SLICES - 1)) // U64(SLICES)):"]
+    lines += [*_loads(spec, lanes), *_interior_calls(spec), *_joint(spec, lanes), *_interior_calls(spec), *_stores(spec, lanes)]
+    loop = "prange" if spec.parallel else "range"
+    head = ["g = GAMMA * h", "t1 = t0 + g", "t2 = t0 + 0.9999999 * h", f"for block in {loop}({_TILES}):"]
     options = "parallel=True, " if spec.parallel else ""
     signature = "u, Y, M, W, P, K, start, at, cells, booked, factors, responses, rows, inner, slices, SA, SB, t0, h, before, v1, v2"
-    text = f"\nGAMMA = {GAMMA!r}\nSIZE = SCRATCH\n\n\n@njit({options}cache=True, **OPTIONS)\ndef across({signature}):\n{_indent(head)}\n{_indent(lines, 8)}\n"
-    return text
+    body = f"{_indent(head)}\n{_indent(lines, 8)}"
+    return f"\nGAMMA = {GAMMA!r}\nSIZE = SCRATCH\n\n\n@njit({options}cache=True, **OPTIONS)\ndef across({signature}):\n{body}\n"
+
+
+_TILES = "(slices + U64(SLICES - 1)) // U64(SLICES)"
+
+
+def _gated(spec: AxisymmetricSpec) -> list[int]:
+    """Rows of the states that have rates."""
+    return sorted({c.state + k for c in spec.channels if c.cls.rates is not None for k in range(len(c.cls.states))})
+
+
+def _loads(spec: AxisymmetricSpec, lanes: Lanes) -> list[str]:
+    """Fill the tile; rates of change that channels read."""
+    lines = [f"load_tile(u, start[{f}], lo, size, cells[{r}], a, at[{f}])" for f, r in enumerate(spec.region)]
+    lines += [f"take(b, U64({lanes.row(f'yn{r}')}), Y[{r}], lo, size)" for r in range(spec.states)]
+    lines += [f"take(b, U64({lanes.row(f'weight{m}')}), W[{row}], lo, size)" for m, row in spec.weights]
+    if spec.follow:
+        lines += _at_membranes(spec, lanes)
+    for tr in spec.follow:
+        body = [f"yn{tr.rate} = (c{tr.point} - yn{tr.last}) / before", f"yn{tr.last} = c{tr.point}"]
+        lines += lanes.loop(body, [f"yn{tr.rate}", f"yn{tr.last}"])
+    return lines
+
+
+def _at_membranes(spec: AxisymmetricSpec, lanes: Lanes) -> list[str]:
+    return [f"move(a, {_cell(spec, q)}, b, U64({lanes.row(f'c{q}')}))" for q in range(len(spec.points))]
+
+
+def _joint(spec: AxisymmetricSpec, lanes: Lanes) -> list[str]:
+    """The two stages of the joint step."""
+    gated, channels, ratio = _gated(spec), range(len(spec.channels)), f"{(1 - GAMMA) / GAMMA!r}"
+    rows = [f"{name}{r}" for r in gated for name in ("yb", "yp")]
+    lines = [*_at_membranes(spec, lanes), "guess(b, P, v1, t1)"]
+    lines += _loop(lanes, [t for r in gated for t in (f"yb{r} = yn{r}", f"yp{r} = yn{r}")], rows)
+    lines += _stage_calls(spec, lanes, "v1", "t1")
+    lines += _loop(lanes, [f"A{m} = {1 - GAMMA!r} * f{m}" for m in channels], [f"A{m}" for m in channels])
+    lines += _combine(spec, ratio)
+    lines += _loop(lanes, [t for r in gated for t in (f"yb{r} = yn{r} + {ratio} * (ys{r} - yn{r})", f"yp{r} = ys{r}")], rows)
+    lines += _stage_calls(spec, lanes, "v2", "t2")
+    lines += _loop(lanes, [f"A{m} = h * (A{m} + {GAMMA!r} * f{m})" for m in channels], [f"A{m}" for m in channels])
+    return [*lines, *_combine(spec, "1.0"), "keep_bounds(b, P, v2, t2, h)"]
+
+
+def _loop(lanes: Lanes, body: list[str], outputs: list[str]) -> list[str]:
+    return lanes.loop(body, outputs) if body else []
+
+
+def _stores(spec: AxisymmetricSpec, lanes: Lanes) -> list[str]:
+    """Write the tile back; book what channels and decays moved."""
+    gated, collected = _gated(spec), len(spec.region) + len(spec.lines)
+    lines = [f"store_tile(a, at[{f}], u, start[{f}], lo, size, cells[{r}])" for f, r in enumerate(spec.region)]
+    lines += [f"give(b, U64({lanes.row(f'ys{r}' if r in gated else f'yn{r}')}), Y[{r}], lo, size)" for r in range(spec.states)]
+    lines += [f"book(b, U64({lanes.row(f'A{m}')}), M, booked[{m}] + lo, size)" for m in range(len(spec.channels))]
+    for n, region in enumerate(region for region, kinetics in spec.interior for _ in kinetics.decays):
+        tile = f"at[{collected + n}]"
+        lines.append(f"book_tile(a, {tile}, M, booked[{len(spec.channels) + n}], lo, size, cells[{region}])")
+        lines.append(f"a[{tile} : {tile} + U64(SLICES) * cells[{region}]] = 0.0")
+    return lines
 
 
 def _cell(spec: AxisymmetricSpec, q: int, tile: str = "at") -> str:
     p = spec.points[q]
     index = p.field if tile == "at" else len(spec.region) + spec.lines.index(p.field)
     return f"at[{index}] + U64(SLICES) * (cells[{spec.region[p.field]}] - U64(1))" if p.last else f"at[{index}]"
-
-
-def _decays(spec: AxisymmetricSpec) -> list[tuple[int, int]]:
-    """(region, field) of every decay, in the order of the tiles that collect their amounts."""
-    return [(region, d.field) for region, kinetics in spec.interior for d in kinetics.decays]
 
 
 def _interior_calls(spec: AxisymmetricSpec) -> list[str]:
@@ -373,29 +406,24 @@ def _stage_calls(spec: AxisymmetricSpec, lanes: Lanes, v: str, t: str) -> list[s
     return [*lines, f"newton(b, P, K, {v}, {t}, g)"]
 
 
-def _accumulate(lanes: Lanes, channels: range, formula: str) -> list[str]:
-    body = [formula.replace("A", f"A{m}").replace("F", f"f{m}") for m in channels]
-    return lanes.loop(body, [f"A{m}" for m in channels]) if body else []
-
-
 def _combine(spec: AxisymmetricSpec, scale: str) -> list[str]:
-    nf = len(spec.region)
-    return [
-        f"combine(a, at[{f}], at[{nf + n}], cells[{spec.region[f]}], {scale}, responses[{n}], b, rows[{n}])" for n, f in enumerate(spec.lines)
-    ]
+    lines = []
+    for n, f in enumerate(spec.lines):
+        tiles = f"at[{f}], at[{len(spec.region) + n}], cells[{spec.region[f]}]"
+        lines.append(f"combine(a, {tiles}, {scale}, responses[{n}], b, rows[{n}])")
+    return lines
 
 
 def _advance(spec: AxisymmetricSpec) -> str:
     half = "implicit_half_parallel" if spec.parallel else "implicit_half"
-    count = "(slices + U64(SLICES - 1)) // U64(SLICES)"
     return f'''
 
 @njit(cache=True, **OPTIONS)
 def advance(u, Y, M, W, P, K, start, at, cells, booked, factors, responses, rows, inner, slices, size,
             mobile, mobile_cells, numbers, halves, work, fed, course, target, first, node, rate, vt, vv, t, h, before, steps):
     """`steps` steps of length h from time t; half steps along z of neighbouring steps are merged."""
-    SA = np.zeros(({count}, size))
-    SB = np.zeros(({count}, SIZE))
+    SA = np.zeros(({_TILES}, size))
+    SB = np.zeros(({_TILES}, SIZE))
     for f in range(mobile.size):
         explicit_half(u, mobile[f], slices, mobile_cells[f], numbers[f])
     for k in range(steps):

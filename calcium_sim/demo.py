@@ -57,8 +57,9 @@ shape = "ramp-down"
 duration = "1 ms"
 
 [run]
-until = "200 ms"
+until = "300 ms"
 every = "0.5 ms"
 record = ["ca"]
 tolerance = 0.01            # about 1 % in the speed of the wave
+threads = 1                 # more pay from 10 000 compartments on
 """

@@ -64,7 +64,7 @@ def _range(low: float, high: float) -> str:
 
 def _first_sentence(cls: type[Channel]) -> str:
     text = inspect.cleandoc(cls.__doc__ or "").split("\n\n")[0].replace("\n", " ")
-    return re.split(r"(?<!al)\. |: ", text)[0].rstrip(".")
+    return re.split(r"(?<!al)\. |(?<!\s): ", text)[0].rstrip(".")
 
 
 def check_file(path: Path) -> Iterator[str]:

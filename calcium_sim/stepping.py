@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from .errors import InputError, RunStopped
 from .kernels.control import pair_error
 from .lowering import Plan
 from .mesh import Floats
+from .postmortem import describe, finite
 from .state import Clock, State
 
 RUNGS = 40
@@ -101,7 +102,8 @@ class Loop:
             count = min(256, steps - done)
             saved.assign(state)
             self.stepper.advance(state, h, count, clock)
-            if not np.isfinite(state.u).all() or not np.isfinite(state.y).all():
+            if not finite(state):
+                state.assign(saved)
                 self._diagnose(saved, h, count, clock)
             done += count
             state.t = begin + stretch * (done / steps)
@@ -117,18 +119,24 @@ class Loop:
             h = stretch / (1 << rung)
             left = (total - done) // unit
             if left <= control.credit:  # the stretch ends before the next check is due
+                saved.assign(state)
                 self.stepper.advance(state, h, left, clock)
-                control.credit -= left
-                control.steps += left
-                return
+                if finite(state):
+                    control.credit -= left
+                    control.steps += left
+                    return
+                state.assign(saved)
+                control.rejected += left
+                control.credit, control.run, rung = 0, 0, rung + 1
+                continue
             count = min(control.credit + 2, left)
             saved.assign(state)
             error = self._checked(state, pair, coarse, h, count, clock)
             if not error <= 1.0:
+                state.assign(saved)
                 strikes = strikes + 1 if math.isnan(error) else 0
                 if strikes > 4 or 0.5 * h < control.smallest or rung >= RUNGS - 2:
                     self._refuse(saved, h, count, clock, error)
-                state.assign(saved)
                 control.rejected += count
                 control.credit, control.run, rung = 0, 0, rung + 1
                 control.step = stretch / (1 << rung)
@@ -160,22 +168,18 @@ class Loop:
 
     def _refuse(self, saved: State, h: float, count: int, clock: Clock, error: float) -> None:
         if not math.isfinite(error):
-            self._diagnose(saved, h, count, clock)
+            self._diagnose(saved, 2 * h, count, clock)  # the check's long step is the one that failed first
         raise RunStopped(
             f"run stopped at t={saved.t:.6g} ms: no step above {h:.2g} ms meets tolerance {self.control.tolerance:g} (raise tolerance=)"
         )
 
-    def _diagnose(self, saved: State, h: float, count: int, clock: Clock) -> None:
-        """Repeat the failed steps one by one and name the first value that is not finite."""
-        from .postmortem import describe
+    def _diagnose(self, saved: State, h: float, count: int, clock: Clock) -> NoReturn:
+        """Say where and in which channel the first value that is not finite appears."""
 
-        state = saved.copy()
-        for _ in range(count + 2):
-            previous = state.copy()
-            self.stepper.advance(state, h, 1, clock)
-            if not np.isfinite(state.u).all() or not np.isfinite(state.y).all():
-                raise RunStopped(describe(self.stepper.plan, previous, state, self.control.steps))
-        raise RunStopped(f"run stopped at t={saved.t:.6g} ms: a value is not finite (step {h:.3g} ms)")
+        def step(state: State, length: float) -> None:
+            self.stepper.advance(state, length, 1, clock)
+
+        raise RunStopped(describe(self.stepper.plan, saved, step, h, count, self.control.steps))
 
 
 def check_step(value: float, what: str) -> float:

@@ -6,7 +6,7 @@ TEMPLATE = """\
 
 [mesh]
 kind = "neurite"            # or "swc" (path = "cell.swc", or example = "granule-cell"; spacing, er_fraction), or "well-mixed"
-length = "50 um"
+length = "30 um"
 radius = "0.4 um"
 er_radius = "0.15 um"       # the ER is a tube along the axis
 spacing = "0.05 um"         # the front of a wave is 0.2 to 1 um wide
@@ -60,7 +60,7 @@ shape = "ramp-down"         # or "square", "triangle"
 duration = "1 ms"
 
 [run]
-until = "60 ms"
+until = "75 ms"
 every = "0.25 ms"           # one output per interval
 # record = ["ca", "flux"]   # species, buffers, "flux", "po" (open probabilities); everything by default
 # tolerance = 0.002         # relative error that the steps are chosen for; or dt = "10 us" for a fixed step

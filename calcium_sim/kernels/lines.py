@@ -1,8 +1,8 @@
 """Pieces of the joint radial step on rotationally symmetric (z, r) grids: tiles of slices, radial solves, half steps along z.
 
-A *tile* is a group of `SLICES` neighbouring slices. Its fields are copied into a flat scratch array ``a``, cell by cell: value of
-cell i in slice k of the tile is ``a[at + SLICES * i + k]``, so that every operation on a radial line is one on vectors over the slices. What
-lives on the membranes is held in rows of `SLICES` values of a second scratch array ``b``.
+A *tile* is a group of `SLICES` neighbouring slices. Its fields are copied into a flat scratch array ``a``, cell by cell: the value of
+cell i in slice k of the tile is ``a[at + SLICES * i + k]``, so that every operation on a radial line is one on vectors over the slices.
+What lives on the membranes is held in rows of `SLICES` values of a second scratch array ``b``.
 
 Along z the step is that of Peaceman and Rachford (1955, doi 10.1137/0103003): explicit over h/2, everything else over h, implicit over h/2.
 Between two steps both halves together are a Crank-Nicolson step, one solve. The error of this splitting and that of Crank-Nicolson have
@@ -164,7 +164,9 @@ def combine(a: Floats, u: Index, d: Index, cells: Index, scale: float, responses
 
 
 @njit(**OPTIONS)
-def inject(u: Floats, start: Indices, course: Floats, target: Indices, first: Indices, node: Indices, rate: Floats, t: float, h: float) -> None:
+def inject(
+    u: Floats, start: Indices, course: Floats, target: Indices, first: Indices, node: Indices, rate: Floats, t: float, h: float
+) -> None:
     """Add half of what the stimuli supply over [t, t + h]; `start` is the first value of each fed field, the rest as in `fill_sources`."""
     for k in range(target.size):
         c = course[k]

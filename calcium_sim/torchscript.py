@@ -1,0 +1,271 @@
+"""All that touches torch: loading an admitted network, checking its graphs, calling it, and writing one. Torch is imported on first use.
+
+TorchScript is deprecated upstream; exactly its deprecation warnings are silenced here, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import re
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from .admission import Admitted
+from .admission_syntax import ADVICE, OPERATORS
+from .card import MEMBER, Card, card_from
+from .card_fields import shown
+from .errors import InputError
+from .sampling import Array, Columns, check_outputs, sample
+
+BLOCK = 256
+"""Rows per call: a row's last bits depend on the rows around it, so blocks have one fixed size, the last one padded."""
+
+_PLAIN = {"Int", "Float", "Bool", "len", "__getitem__"}
+_PRIM = """Constant ListConstruct TupleConstruct ListUnpack TupleUnpack TupleIndex If GetAttr ConstantChunk unchecked_cast"""
+KINDS = frozenset({*(f"aten::{name}" for name in OPERATORS | _PLAIN), *(f"prim::{name}" for name in _PRIM.split())})
+
+
+def load_module(admitted: Admitted) -> Any:
+    """Load the bytes of an admitted archive, check the graph of every method, and return the frozen module.
+
+    Raises
+    ------
+    InputError
+        If torch cannot read it, or a graph has an operation outside the allow-list.
+    """
+    torch = _torch()
+    with _quiet():
+        try:
+            module = torch.jit.load(io.BytesIO(admitted.archive), map_location="cpu").eval()
+            if not admitted.trusted:
+                _check_graphs(module, admitted.source)
+            return module if not list(module._c.named_attributes()) else torch.jit.freeze(module)
+        except InputError:
+            raise
+        except Exception as error:  # torch raises many kinds, all mean that this file cannot be used
+            raise InputError(admitted.source, f"torch {torch.__version__} cannot load it: {_first_line(error)}") from None
+
+
+def evaluate(module: Any, columns: Columns, block: int = BLOCK) -> tuple[Array, ...]:
+    """Call a network on rows in blocks of fixed size, on one thread; return one array ``[N, k]`` per output.
+
+    Parameters
+    ----------
+    module : what `load_module` returned.
+    columns : inputs, see `Columns`; they are copied, never changed.
+    """
+    n = len(columns.x)
+    if n == 0:
+        return call(module, columns.copy())
+    parts = [call(module, columns.rows(start, min(start + block, n), block)) for start in range(0, n, block)]
+    return tuple(np.concatenate(column)[:n] for column in zip(*parts, strict=True))
+
+
+def call(module: Any, columns: Columns) -> tuple[Array, ...]:
+    """Call a network once on all rows, sharing the memory of `columns`."""
+    torch = _torch()
+    arguments = [torch.from_numpy(a) if isinstance(a, np.ndarray) else a for a in columns.arguments()]
+    with _quiet(), _one_thread(torch), torch.inference_mode():
+        try:
+            out = module(*arguments)
+        except Exception as error:  # torch raises many kinds
+            raise InputError("network", f"fails on {len(columns.x)} rows: {_first_line(error)}") from None
+    tensors = out if isinstance(out, tuple) else (out,)
+    for tensor in tensors:
+        if not isinstance(tensor, torch.Tensor) or tensor.device.type != "cpu" or tensor.layout != torch.strided:
+            raise InputError("network", f"returns {type(tensor).__name__}, expected tensors in main memory")
+    return tuple(tensor.detach().numpy() for tensor in tensors)
+
+
+def check_module(module: Any, card: Card, where: str) -> None:
+    """Try a network on 0, 1, 7 and 1000 rows and on blocks; see `sampling.check_outputs`."""
+    try:
+        check_outputs(card, lambda columns: call(module, columns), where)
+        check_outputs(card, lambda columns: evaluate(module, columns), where)
+    except InputError as error:
+        if error.where == "network":
+            raise InputError(where, f"the network {error.message}") from None
+        raise
+
+
+def serve() -> None:
+    """The child process of `probe.probe`: read a network from stdin, try it under limits, write the verdict to stdout."""
+    source, out = sys.stdin.buffer, sys.stdout.buffer
+    header = json.loads(source.read(int.from_bytes(source.read(8), "little")))
+    archive = source.read()
+    card = card_from(header["card"])
+    _warm_up()
+    _limit(int(header["memory"]), float(header["seconds"]))
+    out.write(b"ready\n")
+    out.flush()
+    try:
+        admitted = Admitted(archive, header["sha256"], card, header["source"], bool(header["trusted"]))
+        check_module(load_module(admitted), card, "")
+        verdict: dict[str, Any] = {"ok": True}
+    except InputError as error:
+        verdict = {"error": error.message}
+    except MemoryError:
+        verdict = {"error": "out of memory"}
+    out.write(json.dumps(verdict).encode() + b"\n")
+    out.flush()
+
+
+def script(module: Any, card: Card, where: str) -> bytes:
+    """Turn a ``torch.nn.Module`` into the bytes of a frozen TorchScript archive that holds the card.
+
+    The module itself is not changed. Where its source text cannot be read (a class typed at a prompt), it is traced at two batch sizes.
+    """
+    torch = _torch()
+    with _quiet():
+        fresh = copy.deepcopy(module).eval().to(getattr(torch, card.dtype))
+        for parameter in fresh.parameters():
+            parameter.requires_grad_(False)
+        try:
+            frozen = torch.jit.freeze(fresh if isinstance(fresh, torch.jit.ScriptModule) else torch.jit.script(fresh))
+        except OSError:
+            frozen = _trace(fresh, card, where)
+        except Exception as error:  # torch raises many kinds
+            raise InputError(where, f"torch.jit.script refuses the module: {_last_line(error)}") from None
+        _compare(fresh, frozen, card, where)
+        stream = io.BytesIO()
+        torch.jit.save(frozen, stream, _extra_files={MEMBER: card.json()})
+    return stream.getvalue()
+
+
+def forward_arguments(module: Any) -> tuple[str, ...]:
+    """Names of the arguments of ``forward``."""
+    if hasattr(module, "_c"):
+        return tuple(a.name for a in module.forward.schema.arguments[1:])
+    code = module.forward.__func__.__code__
+    return tuple(code.co_varnames[1 : code.co_argcount])
+
+
+def dtype_of(module: Any) -> str:
+    """ "float64" if any number of the module is, otherwise "float32"."""
+    torch = _torch()
+    return "float64" if any(t.dtype == torch.float64 for t in [*module.parameters(), *module.buffers()]) else "float32"
+
+
+def _torch() -> Any:
+    try:
+        import torch
+    except ImportError as error:
+        raise InputError("torch", f"cannot be imported ({shown(error)}); install it with `pip install torch`") from None
+    return torch
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    with warnings.catch_warnings():
+        for category in (DeprecationWarning, FutureWarning):
+            warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is (deprecated|not supported)", category)
+        yield
+
+
+@contextmanager
+def _one_thread(torch: Any) -> Iterator[None]:
+    before = torch.get_num_threads()
+    if before != 1:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        if before != 1:
+            torch.set_num_threads(before)
+
+
+def _check_graphs(module: Any, where: str) -> None:
+    """The second net: operations of every method of every submodule, calls written out, against the allow-list."""
+    torch = _torch()
+    for part in module.modules():
+        for method in part._c._get_methods():
+            graph = method.graph.copy()
+            torch._C._jit_pass_inline(graph)
+            for kind in _kinds(graph):
+                if kind not in KINDS:
+                    raise InputError(where, f"refused: operation '{shown(kind, 60)}' in the graph of {shown(method.name)} ({ADVICE})")
+
+
+def _kinds(graph: Any) -> set[str]:
+    found: set[str] = set()
+    blocks = [graph]
+    while blocks:
+        for node in blocks.pop().nodes():
+            found.add(node.kind())
+            blocks.extend(node.blocks())
+    return found
+
+
+def _trace(module: Any, card: Card, where: str) -> Any:
+    torch = _torch()
+    if "dt" in card.args:
+        raise InputError(where, "the source of the module cannot be read and dt cannot be traced: define the class in a file")
+    traced = []
+    for n in (3, 8):
+        arguments = tuple(torch.from_numpy(a) for a in sample(card, n).arguments() if isinstance(a, np.ndarray))
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", torch.jit.TracerWarning)
+            traced.append(torch.jit.freeze(torch.jit.trace(module, arguments, check_trace=False)))
+        if any(issubclass(w.category, torch.jit.TracerWarning) for w in caught):
+            raise InputError(where, "tracing the module would fix a decision that depends on its values: define the class in a file")
+    first, second = (re.sub(r"___torch_mangle_\d+", "", m.code) for m in traced)
+    if first != second:
+        raise InputError(where, "tracing gives other operations for 3 rows than for 8: define the class in a file")
+    return traced[1]
+
+
+def _compare(module: Any, frozen: Any, card: Card, where: str) -> None:
+    """The exported network against the module as it was given."""
+    columns = sample(card, 1000, seed=1)
+    tolerance = 1e-5 if card.dtype == "float32" else 1e-12
+    for a, b in zip(call(module, columns.copy()), call(frozen, columns.copy()), strict=True):
+        if a.shape != b.shape or not np.allclose(a, b, rtol=tolerance, atol=tolerance, equal_nan=True):
+            raise InputError(where, "the exported network differs from the module (does it use random numbers or change itself?)")
+
+
+def _warm_up() -> None:
+    """Load and call a network of our own, so that torch opens all files that it needs before opening is forbidden."""
+    torch = _torch()
+    torch.set_num_threads(1)
+    columns = Columns(None, np.ones((3, 1), np.float32), None, None)
+    with _quiet():
+        stream = io.BytesIO()
+        torch.jit.save(torch.jit.trace(torch.nn.Linear(1, 1).eval(), torch.ones(2, 1)), stream)
+        stream.seek(0)
+        loaded = torch.jit.load(stream).eval()
+        _check_graphs(loaded, "warm-up")
+        frozen = torch.jit.freeze(loaded)
+    for _ in range(3):
+        evaluate(frozen, columns)
+
+
+def _limit(memory: int, seconds: float) -> None:
+    """No more files, no writing, little more memory, and an end by the kernel should the parent be gone."""
+    try:
+        import resource
+    except ImportError:  # not a Unix system: the parent's clock is all there is
+        return
+    with open("/proc/self/statm") as stream:
+        used = int(stream.read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + memory, used + memory))
+    cpu = int(resource.getrusage(resource.RUSAGE_SELF).ru_utime + seconds) + 2
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return shown(lines[0] if lines else type(error).__name__, 200)
+
+
+def _last_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{shown(lines[0], 120)} ... {shown(lines[-1], 80)}" if len(lines) > 1 else _first_line(error)
