@@ -196,5 +196,5 @@ class Reader:
 
 def kind_of(value: Any) -> str:
     """The JSON name of a value's type."""
-    names = {dict: "an object", list: "a list", str: "text", bool: "a truth value", int: "a number", float: "a number", type(None): "null"}
+    names: dict[type, str] = {dict: "an object", list: "a list", str: "text", bool: "a truth value", int: "a number", float: "a number", type(None): "null"}
     return names.get(type(value), type(value).__name__)

@@ -201,7 +201,10 @@ def _scale(shown: Floats) -> tuple[Any, str]:
     low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
     wave = float(np.nanpercentile(np.nanmax(shown, axis=1), 95))
     top, extend = (wave, "max") if high > 1.25 * wave > 0 else (high, "neither")
-    return (LogNorm if 0 < _DECADES * low < top else Normalize)(low, top), extend
+    rest = float(np.nanmedian(shown[:, 0]))
+    if 0 < _DECADES * rest < top:
+        return LogNorm(rest, top), extend
+    return Normalize(low, top), extend
 
 
 def _edges(centres: Floats) -> Floats:

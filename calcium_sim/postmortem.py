@@ -37,7 +37,8 @@ def describe(plan: Plan, saved: State, advance: Step, h: float, count: int, take
     if found is not None:
         cause = f"first seen in channel '{found[0].label}'"
     where = ", ".join(f"{x:.4g}" for x in plan.model.mesh.position[node])
-    return f"run stopped at step {taken + int((last.t - saved.t) / h)}, t={last.t:.6g} ms: {what} is not finite at node {node} ({where}) um, {cause}"
+    step = taken + int((last.t - saved.t) / h)
+    return f"run stopped at step {step}, t={last.t:.6g} ms: {what} is not finite at node {node} ({where}) um, {cause}"
 
 
 def _approach(saved: State, advance: Step, h: float, count: int) -> tuple[State, State, State]:

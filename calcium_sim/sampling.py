@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,7 +133,7 @@ def _check_values(card: Card, out: tuple[Array, ...], columns: Columns, where: s
     low = np.array([s.low for s in card.states])
     high = np.array([s.high for s in card.states])
     inf = np.inf
-    bounds = {
+    bounds: list[tuple[Any, Any, str]] = {
         "open_prob": [(0.0, 1.0, "p")],
         "hh_gates": [(low, high, "xinf"), (np.finfo(card.dtype).tiny, inf, "tau")],
         "rates": [(0.0, inf, "alpha"), (0.0, inf, "beta")],

@@ -16,9 +16,11 @@ from collections.abc import Callable
 from typing import Any
 
 from llvmlite import binding, ir
-from numba import types
+from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
+
+from .simd_plain import Plain
 
 LANES, PANEL = 64, 4
 """Nodes of a block (rows of a block are this long) and outputs of a dense layer that are computed together."""
@@ -158,6 +160,8 @@ def _result(args: tuple[Any, ...]) -> Any:
 
 def function(formula: Callable[..., Any], count: int) -> Any:
     """What compiled code calls for ``formula(m, x, ...)`` of `count` arguments."""
+    if config.DISABLE_JIT:
+        return lambda *args: formula(Plain(), *args)
 
     def typed(args: tuple[Any, ...]) -> Any:
         kind = _result(args)

@@ -55,7 +55,7 @@ def front(t, arrival):
     """A pulse that crosses 0.2 uM exactly at `arrival` [ms]: steep rise, slow fall, from 0.05 uM."""
     s = t[:, None] - arrival[None, :]
     rise = 1 / (1 + np.exp(-(s - 0.5 * np.log(2.85 / 0.15 - 1)) / 0.5))
-    return 0.05 + 2.85 * rise * np.exp(-np.maximum(s, 0) * 0) * np.where(s > 10, np.exp(-(s - 10) / 30), 1.0)
+    return 0.05 + 2.85 * rise * np.where(s > 10, np.exp(-(s - 10) / 30), 1.0)
 
 
 def wave_dataset(mesh, arrival, until=100.0, every=0.5):

@@ -95,16 +95,17 @@ def li_rinzel(t, s):
     return [j, -j / 0.185, 2e-4 * (q * (1 - h) - c * h)]
 
 
-def li_rinzel_model():
-    """The same as fluxes through 1 um^2 between 1 um^3 of cytosol and 0.185 um^3 of ER."""
+def li_rinzel_model(size=1.0, stimuli=()):
+    """The same as fluxes through 1 um^2 between 1 um^3 of cytosol and 0.185 um^3 of ER; `size` multiplies all fluxes."""
     mesh = well_mixed({"cytosol": "1 um^3", "er": "0.185 um^3"}, {"er": (("er", "cytosol"), "1 um^2")})
     er = [
-        cs.get_channel("ip3r/li-rinzel")(permeability=f"{0.185 * 6e-3} um/ms", initial={"h": 0.8}),
-        cs.get_channel("leak/linear")(permeability=f"{0.185 * 0.11e-3} um/ms"),
-        cs.get_channel("serca/hill2")(vmax="0.9 uM um/s", km="0.1 uM"),
+        cs.get_channel("ip3r/li-rinzel")(permeability=f"{size * 0.185 * 6e-3} um/ms", initial={"h": 0.8}),
+        cs.get_channel("leak/linear")(permeability=f"{size * 0.185 * 0.11e-3} um/ms"),
+        cs.get_channel("serca/hill2")(vmax=f"{size * 0.9} uM um/s", km="0.1 uM"),
     ]
     calcium = cs.Species("ca", {"cytosol": "0 um^2/s", "er": "0 um^2/s"}, {"cytosol": "0.1 uM", "er": f"{1.9 / 0.185} uM"})
-    return cs.Model(mesh, [calcium, cs.Species("ip3", {"cytosol": "0 um^2/s"}, {"cytosol": "0.4 uM"})], {"er": er})
+    ip3 = cs.Species("ip3", {"cytosol": "0 um^2/s"}, {"cytosol": "0.4 uM"})
+    return cs.Model(mesh, [calcium, ip3], {"er": er}, stimuli=stimuli)
 
 
 def test_li_rinzel_oscillations(order):
@@ -129,3 +130,13 @@ def test_li_rinzel_oscillations(order):
     seen = [errors(dt=f"{dt} ms") for dt in steps]
     assert order(steps, seen) == pytest.approx(2.0, abs=0.2), seen
     assert errors() < 4e-3
+
+
+def test_inactivation_stays_in_range_at_any_concentration():
+    """Li-Rinzel's h with calcium clamped (no flux) at 1e-3 to 1e5 uM from one moment to the next, steps of 10 ms."""
+    for level in (1e-3, 1.0, 1e3, 1e5):
+        sim = cs.Simulation(li_rinzel_model(0.0, [cs.Set("ca", f"{level} uM")]), dt="10 ms")
+        for t in range(10, 500, 10):
+            sim.advance(float(t))
+            assert 0 <= sim.state.y[0] <= 1, (level, t, sim.state.y)
+            assert sim.concentration("ca")[0] == pytest.approx(level, rel=1e-12)

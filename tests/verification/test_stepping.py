@@ -10,36 +10,59 @@ import pytest
 import calcium_sim as cs
 from calcium_sim import presets
 from calcium_sim.errors import RunStopped
-from calcium_sim.meshes import neurite
+from calcium_sim.meshes import neurite, well_mixed
+
+
+class Relay(cs.Channel):
+    """Lets calcium in while calcium is high, through a gate: a cheap wave, quick to compile for threads."""
+
+    across = ("outside", "cytosol")
+    reads = {"ca": "ca@cytosol"}
+    states = {"s": 0.9}
+    params = {"rate": (0.1, "uM*um/ms"), "out": (0.02, "um/ms")}
+
+    @staticmethod
+    def rates(y, x, p):
+        return (0.1 * (1.0 / (1.0 + x.ca * x.ca) - y.s),)
+
+    @staticmethod
+    def flux(y, x, p):
+        return p.rate * y.s * x.ca * x.ca / (0.01 + x.ca * x.ca) - p.out * x.ca
+
+
+def relay(length):
+    species = cs.Species("ca", {"cytosol": "220 um^2/s"}, {"cytosol": "0 uM", "outside": "1000 uM"})
+    start = cs.Influx("ca", at="left", flux="1 uM um/ms", duration="1 ms")
+    return cs.Model(neurite(f"{length} um", "0.2 um", spacing="0.05 um"), [species], {"plasma": [Relay()]}, stimuli=[start])
 
 
 @pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="needs two threads (NUMBA_NUM_THREADS)")
-def test_threads_do_not_change_a_bit(bq):
-    """A cable of 6400 positions, which the parallel kernel takes."""
+def test_threads_do_not_change_a_bit():
+    """A cable of 6400 positions, which the parallel kernel takes, with a wave in it."""
     states = []
     for threads in (1, 2):
-        sim = cs.Simulation(bq(spacing=0.05, length=320.0), threads=threads)
+        sim = cs.Simulation(relay(320.0), threads=threads)
         sim.advance(0.5)
-        sim.advance(3.0)
+        sim.advance(20.0)
         states.append(sim.state)
     numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
     assert (states[0].u == states[1].u).all()
     assert (states[0].y == states[1].y).all()
     assert (states[0].moved == states[1].moved).all()
-    assert states[0].u.max() > 250.0 or states[0].u[:6400].max() > 1.0
+    assert states[0].u[100] > 1.0, states[0].u[:200]  # 5 um from the end
 
 
-def test_parallel_kernel_agrees_with_the_serial_one(bq):
-    """The same 100 positions through both."""
+def test_parallel_kernel_agrees_with_the_serial_one():
+    """The same 200 positions through both."""
     from calcium_sim.columns import ColumnStepper
     from calcium_sim.stepping import Control, Loop
 
     ends = []
     for parallel in (False, True):
-        sim = cs.Simulation(bq(spacing=0.1, length=10.0))
+        sim = cs.Simulation(relay(10.0))
         sim.stepper = ColumnStepper(sim.plan, parallel=parallel)
         sim.loop = Loop(sim.stepper, Control())
-        sim.advance(4.0)
+        sim.advance(10.0)
         ends.append(sim.state.u)
     np.testing.assert_allclose(ends[0], ends[1], rtol=1e-12)
 
@@ -101,9 +124,13 @@ def test_a_value_that_is_not_finite_stops_the_run(stops, options):
     place = lambda x, y, z: (x > 3.0) & (x < 3.5)  # noqa: E731
     model = cs.Model(neurite("10 um", "0.4 um", spacing="0.5 um"), [species], {"plasma": [Fragile(at=place, rate="0.2 uM um/ms")]})
     sim = cs.Simulation(model, **options)
-    with pytest.raises(RunStopped) as stopped:
+
+    def go():
         for t in stops:
             sim.advance(t)
+
+    with pytest.raises(RunStopped) as stopped:
+        go()
     told = str(stopped.value)
     found = re.search(r"step (\d+), t=([\d.]+) ms: ca@cytosol is not finite at node (\d+) \(([\d.]+), 0, 0\) um, .*channel 'Fragile'", told)
     assert found, told
@@ -150,25 +177,24 @@ def test_gates_stay_in_range_at_any_concentration(bq):
             assert y.sum(axis=0).max() <= 1 + 1e-9, (dt, sim.t, y.sum(axis=0).max())
 
 
-@pytest.mark.parametrize("name", ["ip3r/de-young-keizer", "ip3r/li-rinzel"])
-def test_receptor_states_stay_in_range(name):
-    """IP3 receptors in a well-mixed cell with calcium set from 1e-3 to 1e3 uM at once, steps of 1 ms."""
-    from calcium_sim.meshes import well_mixed
-
+@pytest.mark.slow
+def test_receptor_of_seven_states_stays_in_range():
+    """De Young-Keizer IP3 receptors in a well-mixed cell with calcium set from 1e-3 to 1e3 uM at once, steps of 1 ms."""
     mesh = well_mixed({"cytosol": "1 um^3", "er": "0.2 um^3"}, {"er": (("er", "cytosol"), "1 um^2")})
-    still = {"density": "0 /um^2"} if "keizer" in name else {"permeability": "0 um/ms"}
-    zero = {"cytosol": "0 um^2/s", "er": "0 um^2/s"}
+    receptor = cs.get_channel("ip3r/de-young-keizer")(density="0 /um^2")
+    calcium = cs.Species("ca", {"cytosol": "0 um^2/s", "er": "0 um^2/s"}, {"cytosol": "0.1 uM", "er": "10 uM"})
+    ip3 = cs.Species("ip3", {"cytosol": "0 um^2/s"}, {"cytosol": "5 uM"})
     for level in (1e-3, 1.0, 30.0, 1e3):
-        species = [cs.Species("ca", zero, {"cytosol": "0.1 uM", "er": "10 uM"}), cs.Species("ip3", {"cytosol": "0 um^2/s"}, {"cytosol": "5 uM"})]
-        model = cs.Model(mesh, species, {"er": [cs.get_channel(name)(**still)]}, stimuli=[cs.Set("ca", f"{level} uM")])
-        sim = cs.Simulation(model, dt="1 ms")
+        sim = cs.Simulation(cs.Model(mesh, [calcium, ip3], {"er": [receptor]}, stimuli=[cs.Set("ca", f"{level} uM")]), dt="1 ms")
         for t in range(1, 40):
             sim.advance(float(t))
-            assert ((sim.state.y >= 0) & (sim.state.y <= 1)).all(), (level, t, sim.state.y)
+            y = sim.state.y
+            assert ((y >= 0) & (y <= 1)).all(), (level, t, y)
+            assert y.sum() <= 1 + 1e-9, (level, t, y)
 
 
 def test_presets_run_at_rest_without_cost():
-    """At rest the step grows to its bound: 2 s take few steps."""
+    """At rest the step grows to its bound of 1 ms: 2 s take few steps."""
     model = presets.breit_queisser(
         neurite("2 um", "0.4 um", er_radius="0.15 um", spacing="0.1 um"), stimulus=cs.Influx("ca", "left", "0 uM um/s", "1 ms", "ramp-down")
     )

@@ -1,0 +1,112 @@
+"""Arrival, speed, totals: numbers read off waves of known course."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import calcium_sim as cs
+from calcium_sim.diagnostics import cite, undershoot, wave_path
+from calcium_sim.paths import travel
+
+
+def test_arrival_is_the_crossing_of_the_threshold(cable):
+    """The synthetic pulse passes 0.2 uM at 2 ms + distance / 0.5 um/ms; outputs every 0.5 ms, rise time 0.5 ms."""
+    arrival = cs.arrival_times(cable)
+    exact = 2.0 + arrival["distance"].values / 0.5
+    error = np.abs(arrival.values - exact).max()
+    assert error < 0.005, f"largest error {error} ms"
+
+
+def test_cubic_interpolation_is_of_fourth_order():
+    """c = exp(t / 2) passes 1 at t = 0; halving the interval divides the error by 16."""
+    from calcium_sim.diagnostics import first_crossing
+
+    errors = []
+    for n in (20, 40, 80):
+        t = np.linspace(-4, 4, n + 1) + 0.31 * 8 / n
+        errors.append(abs(first_crossing(t, np.exp(t / 2)[:, None], 1.0)[0]))
+    order = np.log2(np.array(errors[:-1]) / errors[1:])
+    assert (order > 3.8).all(), f"orders {order}, errors {errors}"
+
+
+def test_no_crossing_is_nan_and_a_start_above_is_the_first_time(cable):
+    assert np.isnan(cs.arrival_times(cable, threshold="50 uM").values).all()
+    assert (cs.arrival_times(cable, threshold=0.01).values == 0.0).all()
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3])
+def test_few_outputs_fall_back_to_straight_lines(cable, frames):
+    arrival = cs.arrival_times(cable.isel(time=[0, 100, 200][:frames]))
+    assert np.isfinite(arrival.values).any() == (frames > 1)
+
+
+def test_wave_speed_of_a_cable(cable):
+    assert cs.wave_speed(cable) == pytest.approx(0.5, rel=1e-3)
+    assert cs.wave_speed(cable, between=(8, 16)) == pytest.approx(0.5, rel=1e-3)
+    assert cs.wave_speed(cable, between=("16 um", "8 um")) == pytest.approx(0.5, rel=1e-3)
+
+
+def test_wave_speed_is_robust_against_a_few_wrong_arrivals(cable):
+    broken = cable.copy(deep=True)
+    broken.ca.values[:, 100] = 5.0
+    assert cs.wave_speed(broken) == pytest.approx(0.5, rel=5e-3)
+
+
+def test_wave_speed_on_a_tree_follows_the_path_of_the_wave(fork):
+    """The wave starts at the tip of the right arm (20 cells) and runs to the end of the left one: away from the root on one side only."""
+    assert cs.wave_speed(fork) == pytest.approx(0.8, rel=2e-3)
+    path = wave_path(fork)
+    assert path.nodes[0] == 99
+    assert path.nodes[-1] in (0, 79)
+    assert path.position[-1] == pytest.approx(0.5 * (20 + (40 if path.nodes[-1] == 79 else 39)))
+
+
+def test_a_wave_into_the_root_has_a_positive_speed(fork):
+    assert cs.wave_speed(fork, path=(39, 0)) == pytest.approx(0.8, rel=2e-3)
+    assert cs.wave_speed(fork, path=(0, 39), between=(5, 15)) == pytest.approx(0.8, rel=2e-3)
+
+
+def test_a_wave_that_stops_has_no_speed_and_says_how_far_it_came(cable):
+    with pytest.warns(UserWarning, match=r"seen from 0.1 to 11.1 um, but not everywhere from 8.06 to 31.94 um"):
+        assert np.isnan(cs.wave_speed(cable.isel(time=slice(0, 50))))
+    with pytest.warns(UserWarning, match=r"never crosses 50 uM"):
+        assert np.isnan(cs.wave_speed(cable, threshold=50))
+
+
+def test_wave_speed_across_a_section(cable):
+    """On a mesh that is no tree the arrival is taken over the coordinate `distance`."""
+    extra = np.array([[0, 2]], np.int32)
+    nodes = xr.DataArray(np.concatenate([cable.edge_nodes.values, extra]), dims=("edge", "two"))
+    looped = cable.drop_vars("edge_nodes").assign(edge_nodes=nodes)
+    assert cs.wave_speed(looped) == pytest.approx(0.5, rel=1e-3)
+
+
+def test_bad_places_are_refused(cable, fork):
+    with pytest.raises(cs.InputError, match="must be two places on the path"):
+        cs.wave_speed(cable, between=(8, 100))
+    with pytest.raises(cs.InputError, match="unknown region 'cytosl' .did you mean 'cytosol'"):
+        cs.arrival_times(cable, region="cytosl")
+    with pytest.raises(cs.InputError, match="has no 'cal' .did you mean 'calbindin'|has no 'cal'"):
+        cs.arrival_times(cable, species="cal")
+    with pytest.raises(cs.InputError, match="does not live in 'er'"):
+        cs.arrival_times(cable, species="calbindin", region="er")
+    with pytest.raises(cs.InputError, match="node 150 is not in region 'cytosol'"):
+        travel(fork, 0, 150)
+
+
+def test_total_counts_free_and_bound_in_all_regions(cable):
+    volume = cable.volume.values
+    free = np.nansum(cable.ca.values * volume, axis=1)
+    bound = ((160 - 149.4) * volume[:200]).sum()
+    np.testing.assert_allclose(cs.total_calcium(cable).values, free + bound, rtol=1e-14)
+
+
+def test_undershoot_is_relative_to_the_peak(cable):
+    assert undershoot(cable) == {"ca": 0.0, "calbindin": 0.0}
+    low = cable.copy(deep=True)
+    low.ca.values[3, 7] = -2.5
+    assert undershoot(low)["ca"] == pytest.approx(2.5 / np.abs(cable.ca.values).max())
+
+
+def test_sources_of_channels_that_are_not_installed(cable):
+    assert cite(cable) == ["Release: (not installed here)"]

@@ -1,0 +1,105 @@
+"""Quantities: what people write, what is refused, and that no string is ever evaluated."""
+
+import time
+
+import numpy as np
+import pytest
+
+from calcium_sim import units as u
+from calcium_sim.errors import InputError
+from calcium_sim.units import text, value
+
+
+@pytest.mark.parametrize(
+    ("given", "unit", "expected"),
+    [
+        ("220 um^2/s", "um^2/ms", 0.22),
+        ("220 um2/s", "um^2/ms", 0.22),
+        ("220 \u00b5m\u00b2/s", "um^2/ms", 0.22),
+        ("220 \u03bcm^2/s", "um^2/ms", 0.22),
+        ("3 /um^2", "1/um^2", 3.0),
+        ("3/um^2", "1/um^2", 3.0),
+        ("3 1/um^2", "1/um^2", 3.0),
+        ("1/um^2", "1/um^2", 1.0),
+        ("3 \u00b5m\u207b\u00b2", "1/um^2", 3.0),
+        ("27 /uM/s", "1/uM/ms", 0.027),
+        ("27 1/(uM s)", "1/uM/ms", 0.027),
+        ("27 uM^-1 s^-1", "1/uM/ms", 0.027),
+        ("2500 uM um/s", "uM*um/ms", 2.5),
+        ("2500 uM*um/s", "uM*um/ms", 2.5),
+        ("1 umol/L", "uM", 1.0),
+        ("1e-3 mM", "uM", 1.0),
+        (".05uM", "uM", 0.05),
+        ("50 %", "1", 0.5),
+        ("2", "1", 2.0),
+        (2, "1", 2.0),
+        ("310 K", "K", 310.0),
+        ("-70 mV", "mV", -70.0),
+    ],
+)
+def test_what_people_write(given, unit, expected):
+    assert value(given, unit, "x") == expected
+
+
+def test_quantities_of_python():
+    assert value(220 * u.um2 / u.s, "um^2/ms", "x") == 0.22
+    assert value(27 / u.uM / u.s, "1/uM/ms", "x") == 0.027
+    assert value(np.float64(3) / u.um2, "1/um^2", "x") == 3.0
+
+
+def test_quantity_of_another_pint_registry():
+    pint = pytest.importorskip("pint")
+    other = pint.UnitRegistry()
+    assert value(3 * other.mm, "um", "x") == 3000.0
+    with pytest.raises(InputError, match=r"'3 s' has dimension \[time\], expected \[length\]"):
+        value(3 * other.s, "um", "x")
+
+
+HOSTILE = [
+    "9**9**9 um", "5 um**9**9**9", "5 um^99999999", "__import__('os').system('true')", "5 __import__", "1 (((((((((((((((((um", "5 um/(s*(ms))", "a" * 10**6,
+    "5 " + "u" * 70, "1" * 10**6 + " um", "5 um;import os", "lambda: 0", "5 um\n6", "5 m 12", "5 um//s", "5 um/", "\u0663 um", "5 bananas", "27 degC", "", "-", "um",
+    "nan um", "inf um", "1e400 um", "1e99999999999 um", "0x10 um", "5 um if 1 else 2",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text_", HOSTILE, ids=range(len(HOSTILE)))
+def test_hostile_strings_are_refused_at_once(text_):
+    value("1 um", "um", "warm up")
+    before = time.process_time()
+    with pytest.raises(InputError) as caught:
+        value(text_, "um", "mesh.length")
+    assert str(caught.value).startswith("mesh.length: ")
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 200
+    assert time.process_time() - before < 1.0
+
+
+@pytest.mark.parametrize(
+    ("given", "unit", "message"),
+    [
+        ("60 s", "um", r"mesh\.length: '60 s' has dimension \[time\], expected \[length\] \(e\.g\. '60 um'\)"),
+        ("0.05 um", "uM", r"'0\.05 um' has dimension \[length\], expected \[concentration\].*'um' is a length, 'uM' a concentration"),
+        ("60", "um", r"'60' has no unit, expected \[length\]"),
+        (60, "um", r"60 has no unit, expected \[length\]"),
+        (60.0, "um", r"60\.0 has no unit"),
+        (True, "1", r"'True' is not a quantity, expected \[pure number\]"),
+        (None, "um", r"'None' is not a quantity"),
+        ([1], "um", r"'\[1\]' is not a quantity"),
+        (float("nan"), "1", r"nan is not finite"),
+        ("3 um^2", "1/um^2", r"has dimension \[area\], expected \[density\]"),
+    ],
+)
+def test_refusals_name_what_was_found_and_the_fix(given, unit, message):
+    with pytest.raises(InputError, match=message):
+        value(given, unit, "mesh.length")
+
+
+def test_an_array_is_not_one_number():
+    with pytest.raises(InputError, match=r"is not one number"):
+        value(np.array([1.0, 2.0]) * u.um, "um", "x")
+
+
+@pytest.mark.parametrize("unit", ["um", "ms", "uM", "mV", "um^2/ms", "1/um^2", "1/uM/ms", "uM*um^3/ms", "1"])
+def test_text_reads_back_the_same_float(unit):
+    for number in (0.1, 1 / 3, 3.4606854e-3, 1e-300, 12345.678901234567):
+        assert value(text(number, unit), unit, "x") == number
