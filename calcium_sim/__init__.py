@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from .errors import InputError as InputError
     from .errors import RunStopped as RunStopped
     from .errors import StorageError as StorageError
+    from .export import export_channel as export_channel
+    from .export import save_weights as save_weights
+    from .learned import load_channel as load_channel
     from .mesh import Mesh as Mesh
     from .mesh import within as within
     from .model import Buffer as Buffer
@@ -35,7 +38,9 @@ if TYPE_CHECKING:
     from .plot import kymograph as kymograph
     from .plugin import BALANCE as BALANCE
     from .plugin import Channel as Channel
+    from .plugin import TorchGate as TorchGate
     from .plugin import channel as channel
+    from .registry import add_channel_folder as add_channel_folder
     from .registry import get_channel as get_channel
     from .registry import list_channels as list_channels
     from .results import open as open
@@ -49,12 +54,14 @@ _MODULES = ("errors", "presets", "units")
 _NAMES = {
     "checking": ("check_channel",),
     "diagnostics": ("arrival_times", "cite", "total_calcium", "wave_speed"),
+    "export": ("export_channel", "save_weights"),
     "errors": ("CalciumSimError", "InputError", "RunStopped", "StorageError"),
+    "learned": ("load_channel",),
     "mesh": ("Mesh", "within"),
     "model": ("Buffer", "Influx", "Model", "Set", "Species"),
     "plot": ("kymograph",),
-    "plugin": ("BALANCE", "Channel", "channel"),
-    "registry": ("get_channel", "list_channels"),
+    "plugin": ("BALANCE", "Channel", "channel", "TorchGate"),
+    "registry": ("add_channel_folder", "get_channel", "list_channels"),
     "results": ("open", "save"),
     "simulate": ("Simulation", "simulate"),
 }

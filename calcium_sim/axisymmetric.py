@@ -9,15 +9,16 @@ import numpy as np
 
 from . import generated
 from .codegen import GAMMA, ChannelSpec, LocalKinetics, PortRef
-from .codegen_axisymmetric import AxisymmetricSpec, Follow, Point, Unknown, source
+from .codegen_axisymmetric import source
+from .codegen_newton import AxisymmetricSpec, Follow, Point, Unknown
 from .errors import InputError
 from .kernels import axisymmetric, lines
 from .lowering import Plan
 from .mesh import Axisymmetric, Floats, Membrane
 from .state import Clock, State, pack_sources
 
-PARALLEL_FROM = 256
-"""Slices from which a step is spread over threads."""
+PARALLEL_FROM = 20000
+"""Nodes from which a step is spread over threads."""
 
 Factors = tuple[Floats, tuple[Floats, ...], tuple[Floats, ...], Floats, Floats]
 
@@ -38,7 +39,7 @@ class AxisymmetricStepper:
         assert isinstance(mesh.structure, Axisymmetric)
         self.plan, self.grid = plan, mesh.structure
         self.region = [mesh.regions.index(f.region) for f in plan.fields]
-        self.spec = self._spec(self.grid.slices >= PARALLEL_FROM if parallel is None else parallel)
+        self.spec = self._spec(mesh.nodes >= PARALLEL_FROM if parallel is None else parallel)
         text, self.rows = source(self.spec)
         self.module = generated.load(text)
         self.sources = pack_sources(plan, 0)
@@ -195,8 +196,8 @@ class AxisymmetricStepper:
         work = axisymmetric.workspace(n, 1)
         self.module.advance(
             state.u, state.y.reshape(-1, n), state.moved, self.weights, self.plan.parameters, coupling, start, at, cells, booked,
-            across, responses, rows, inner, np.uint64(n), size, mobile, mobile_cells, numbers, halves, work, fed, s.course, s.target, s.start,
-            s.node, s.rate, clock.times, clock.potential, state.t, h, state.before, steps,
+            across, responses, rows, inner, np.uint64(n), size, mobile, mobile_cells, numbers, halves, work, fed, s.course, s.target,
+            s.start, s.node, s.rate, clock.times, clock.potential, state.t, h, state.before, steps,
         )  # fmt: skip
         state.t += steps * h
         state.before = h

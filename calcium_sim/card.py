@@ -240,7 +240,7 @@ def _flux(row: Reader, kind: str) -> FluxCard:
             raise InputError(
                 f"{row.where}.moves", f"{species!r}: {count!r}, expected a species and a small whole number (e.g. {{'ca': 1}})"
             )
-    if law in ("linear", "ghk") and len(moves) != 1:
+    if law in ("linear", "ghk", "ohmic") and len(moves) != 1:
         raise InputError(f"{row.where}.moves", f"law {law!r} needs one species, found {len(moves)}")
     source, target = (row.matching(side, _REGION, "a region (e.g. 'er')") for side in ("from", "to"))
     if source == target:

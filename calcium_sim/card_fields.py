@@ -131,10 +131,10 @@ class Reader:
 
     def choice(self, key: str, known: Sequence[str], value: Any = _MISSING) -> str:
         """One of the known words."""
-        value = self.text(key, value)
-        if value not in known:
-            raise InputError(f"{self.where}: {key}", f"'{shown(value, 60)}', expected one of {', '.join(known)}{nearest(value, known)}")
-        return value
+        word = self.text(key, value)
+        if word not in known:
+            raise InputError(f"{self.where}: {key}", f"'{shown(word, 60)}', expected one of {', '.join(known)}{nearest(word, known)}")
+        return word
 
     def number(self, key: str, value: Any = _MISSING) -> float:
         """A finite number, not a truth value."""
@@ -196,5 +196,13 @@ class Reader:
 
 def kind_of(value: Any) -> str:
     """The JSON name of a value's type."""
-    names: dict[type, str] = {dict: "an object", list: "a list", str: "text", bool: "a truth value", int: "a number", float: "a number", type(None): "null"}
+    names: dict[type, str] = {
+        dict: "an object",
+        list: "a list",
+        str: "text",
+        bool: "a truth value",
+        int: "a number",
+        float: "a number",
+        type(None): "null",
+    }
     return names.get(type(value), type(value).__name__)

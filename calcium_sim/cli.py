@@ -20,6 +20,7 @@ app = typer.Typer(name="calcium-sim", no_args_is_help=True, add_completion=False
 channels_app = typer.Typer(no_args_is_help=True, help="List channels, or show one.")
 app.add_typer(channels_app, name="channels")
 
+_INTERRUPTED = 130
 Folder = Annotated[Path, typer.Option("-o", "--output", help="Folder for data and pictures.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite a result that is already there.")]
 NoPicture = Annotated[bool, typer.Option("--no-picture", help="Write the data only.")]
@@ -65,7 +66,9 @@ def demo(
 
     folder = output or _fresh("calcium-sim-demo")
     model, options = build(parse(MODEL))
-    typer.echo(f"a granule cell of {model.mesh.nodes // 2} compartments, {options.until:g} ms; the first run compiles for some seconds", err=True)
+    typer.echo(
+        f"a granule cell of {model.mesh.nodes // 2} compartments, {options.until:g} ms; the first run compiles for some seconds", err=True
+    )
     with _progress() as progress:
         done = execute(model, options, folder, "granule-cell", MODEL, force=force, progress=progress)
     target = folder / "granule-cell.toml"
@@ -189,7 +192,9 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         code = _refused(error)
     except KeyboardInterrupt:
-        code = _say("interrupted", 130)
+        code = _INTERRUPTED
+    if code == _INTERRUPTED:
+        _say("interrupted", code)
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -205,7 +210,7 @@ def _refused(error: Exception) -> int:
     if hasattr(error, "format_message"):
         return _say(f"error: {error.format_message()} (see calcium-sim --help)", 2)
     if type(error).__name__ == "Abort":
-        return _say("interrupted", 130)
+        return _INTERRUPTED
     if isinstance(error, BrokenPipeError):
         sys.stderr.close()
         return 0
@@ -224,3 +229,7 @@ def _say(line: str, code: int) -> int:
 
 def _warn(message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: str | None = None) -> None:
     typer.echo(f"warning: {message}", err=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -35,6 +35,7 @@ from collections import namedtuple
 import numpy as np
 from numba import njit, prange
 
+I64 = np.int64  # a literal argument would make a specialisation of its own
 OPTIONS = dict(error_model="numpy", fastmath={"contract", "nsz"}, nogil=True)
 '''
 
@@ -333,8 +334,9 @@ class LocalKinetics:
         body += [*self._rates("v", "e_", "r", "z", order, "H"), *(f"H{k} = H{k} - 2.0 * F{k}" for k in at)]
         body += lu_solve(len(order), filled, "w", "H") + self._corrected("e_", "r", "z", "H", order, "o", [])
         body += [f"{a}{k} = 0.5 * h * (p{a}{k} + o{a}{k})" for a, k in self._amounts()] + self._update(order)
-        out = [f"m{m}" for m in range(len(self.channels))] + [f"x{d.field}" for d in self.decays] + [f"u{f}" for f in order]
-        return lines + lanes.loop(body, out)
+        out = [f"m{m}" for m in range(len(self.channels))] + [f"x{d.field}" for d in self.decays]
+        # a field that nothing changes is not loaded in this loop either, so it must not be stored
+        return lines + lanes.loop(body, [*out, *(f"u{f}" for f in order if self._changes(f))])
 
     def _rates_only(self, u: str, r: str, z: str) -> list[str]:
         return [*self._binding_rates(u, r), *self._decay_rates(u, z)]
@@ -409,10 +411,14 @@ class LocalKinetics:
         lines += [f"{out}x{d.field} = {decay}{d.field} + g * kd{d.field} * {k}{at[d.field]}" for d in self.decays]
         return lines
 
+    def _changes(self, f: int) -> list[str]:
+        """Terms of the change of field f over a step."""
+        return self._terms(f, "m", "b", "x") + ([f"h * s{f}"] if f in self.sources else [])
+
     def _update(self, order: list[int]) -> list[str]:
         lines = []
         for f in order:
-            terms = self._terms(f, "m", "b", "x") + ([f"h * s{f}"] if f in self.sources else [])
+            terms = self._changes(f)
             if terms:
                 lines.append(f"u{f} = u{f} + ({' + '.join(terms)})".replace("+ -", "- "))
         return lines

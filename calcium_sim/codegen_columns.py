@@ -53,7 +53,7 @@ def _local(spec: ColumnSpec, module: Module) -> str:
     inputs += [(f"weight{m}", f"W[{row}]") for m, row in spec.weights]
     lines = ["lo = block * LANES", "size = min(LANES, n - lo)", f"b = scratch[{'block' if spec.parallel else '0'}]"]
     for name, array in inputs:
-        lines.append(f"load(b, {lanes.row(name)}, {array}, lo, size)")
+        lines.append(f"load(b, I64({lanes.row(name)}), {array}, lo, size)")
     for tr in spec.tracked:
         body = [f"y{tr.rate} = (u{tr.field} - y{tr.last}) / before", f"y{tr.last} = u{tr.field}"]
         lines += lanes.loop(body, [f"y{tr.rate}", f"y{tr.last}"])
@@ -61,9 +61,9 @@ def _local(spec: ColumnSpec, module: Module) -> str:
     lines += ["v, t = v2, t0 + 0.5 * h", *k.reaction(module, lanes)]
     lines += ["v, t = v3, t0 + 0.75 * h", *k.gates(module, lanes, "0.5 * h")]
     stored = [(f"u{f}", f"U[{f}]") for f in k.fields] + [(f"y{r}", f"Y[{r}]") for r in range(spec.states)]
-    lines += [f"store(b, {lanes.row(name)}, {array}, lo, size)" for name, array in stored]
+    lines += [f"store(b, I64({lanes.row(name)}), {array}, lo, size)" for name, array in stored]
     moved = [f"m{m}" for m in range(len(k.channels))] + [f"x{d.field}" for d in k.decays]
-    lines += [f"book(b, {lanes.row(name)}, M[{r}], lo, size)" for r, name in enumerate(moved)]
+    lines += [f"book(b, I64({lanes.row(name)}), M[{r}], lo, size)" for r, name in enumerate(moved)]
     count = "blocks" if spec.parallel else "1"
     head = ["n = U.shape[1]", "blocks = (n + LANES - 1) // LANES", f"scratch = np.zeros(({count}, {lanes.size}))", *k.prologue(module)]
     lines = [*head, f"for block in {'prange' if spec.parallel else 'range'}(blocks):", *("    " + line for line in lines)]

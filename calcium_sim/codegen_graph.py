@@ -92,29 +92,29 @@ def _membrane(k: int, m: Membrane, spec: GraphSpec, module: Module) -> str:
     load = []
     for f in used:
         x, column, side = _side(m, f)
-        load.append(f"gather(b, {lanes.row(f'u{f}')}, {x}, {column}, {side}, lo, size)")
-    load += [f"load(b, {lanes.row(f'y{r}')}, Y[{r}], lo, size)" for r in range(m.states)]
+        load.append(f"gather(b, I64({lanes.row(f'u{f}')}), {x}, I64({column}), {side}, lo, size)")
+    load += [f"load(b, I64({lanes.row(f'y{r}')}), Y[{r}], lo, size)" for r in range(m.states)]
     gates = [*load, *kin.gates(module, lanes, "h")]
-    gates += [f"store(b, {lanes.row(f'y{r}')}, Y[{r}], lo, size)" for r in range(m.states)]
+    gates += [f"store(b, I64({lanes.row(f'y{r}')}), Y[{r}], lo, size)" for r in range(m.states)]
     text = _define(f"gates{k}", f"{xs}Y, inside, outside, P, t, v, h", [*kin.prologue(module), *_blocks(gates, "inside.size", lanes)])
     text += _track(k, m, xs)
     lanes = Lanes()
     body = []
     for f in used:
         x, column, side = _side(m, f)
-        body.append(f"gather_sum(b, {lanes.row(f'u{f}')}, {x}, {x.replace('X', 'N')}, {column}, {side}, lo, size)")
-    body += [f"load(b, {lanes.row(f'y{r}')}, Y[{r}], lo, size)" for r in range(m.states)]
-    body += [f"load(b, {lanes.row(f'weight{j}')}, W[{row}], lo, size)" for j, row in m.weights]
+        body.append(f"gather_sum(b, I64({lanes.row(f'u{f}')}), {x}, {x.replace('X', 'N')}, I64({column}), {side}, lo, size)")
+    body += [f"load(b, I64({lanes.row(f'y{r}')}), Y[{r}], lo, size)" for r in range(m.states)]
+    body += [f"load(b, I64({lanes.row(f'weight{j}')}), W[{row}], lo, size)" for j, row in m.weights]
     for j in range(len(kin.channels)):
         body += lanes.loop([f"f{j} = {kin.flux(module, j, 'u')}"], [f"f{j}"])
-        body.append(f"store(b, {lanes.row(f'f{j}')}, J[{j}], lo, size)")
+        body.append(f"store(b, I64({lanes.row(f'f{j}')}), J[{j}], lo, size)")
     lines = [*kin.prologue(module), *_blocks(body, "inside.size", lanes)]
     text += _define(f"fluxes{k}", f"{xs}{ws}Y, J, W, inside, outside, P, t, v", lines)
     spread = []
     for j, c in enumerate(kin.channels):
         for f, count, row in c.gains:
             x, column, side = _side(m, f)
-            spread.append(f"scatter({x.replace('X', 'N')}, {column}, {side}, A[{row}], {float(count)!r} * factor, J[{j}], J0[{j}])")
+            spread.append(f"scatter({x.replace('X', 'N')}, I64({column}), {side}, A[{row}], {float(count)!r} * factor, J[{j}], J0[{j}])")
     return text + _define(f"spread{k}", f"{ws}J, J0, A, inside, outside, factor", spread)
 
 
@@ -131,9 +131,9 @@ def _region(r: int, region: Region, spec: GraphSpec) -> str:
     lanes = Lanes()
     kinetics = LocalKinetics(region.fields, (), region.bindings, region.decays, ())
     reacting = sorted({f for b in region.bindings for f in (b.free, b.ligand)} | {d.field for d in region.decays})
-    body = [f"load_column(b, {lanes.row(f'u{f}')}, X, {region.fields.index(f)}, lo, size)" for f in reacting]
+    body = [f"load_column(b, I64({lanes.row(f'u{f}')}), X, I64({region.fields.index(f)}), lo, size)" for f in reacting]
     body += LocalKinetics(tuple(reacting), (), region.bindings, region.decays, ()).reaction(Module(), lanes) if reacting else []
-    body += [f"store_column(b, {lanes.row(f'u{f}')}, X, {region.fields.index(f)}, lo, size)" for f in reacting]
+    body += [f"store_column(b, I64({lanes.row(f'u{f}')}), X, I64({region.fields.index(f)}), lo, size)" for f in reacting]
     for d, decay in enumerate(region.decays):
         body += ["for i in range(size):", f"    D[{d}, lo + i] += b[{lanes.row(f'x{decay.field}')} + i]"]
     lines = [*kinetics.prologue(Module()), *_blocks(body, "X.shape[0]", lanes)] if reacting else []

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,7 +56,7 @@ class Program:
     ops: tuple[Op, ...]
     weights: Array
 
-    @property
+    @cached_property
     def code(self) -> NDArray[np.int64]:
         """The table for the interpreter, read-only (operations, 9)."""
         table = np.array([(KINDS.index(op.kind), *op[1:]) for op in self.ops], np.int64).reshape(-1, 9)
@@ -274,6 +275,54 @@ def _sigmoid(x: Array) -> Array:
     return 1 / (1 + np.exp(-x))
 
 
+def mlp_program(
+    layers: Sequence[int],
+    act: str,
+    skip: bool,
+    out: Sequence[str],
+    arrays: Mapping[str, Any],
+    inputs: Sequence[str] = (),
+    clip: tuple[float, float] | None = None,
+    dtype: str = "float32",
+) -> Program:
+    """Multilayer perceptron: z = (T(gain c) - mean) / scale; h = act(W h + b) per layer; last layer linear (+ skip z); clip; output maps.
+
+    Parameters
+    ----------
+    layers, act, skip, out, inputs, clip : the `fast` part of a channel's card: widths, activation, linear skip, map of every output
+        (identity, exp, sigmoid, softplus), transform T of every input (identity, log, log10, asinh), bounds before the output maps.
+    arrays : ``weight0`` (out, in), ``bias0`` (out,), ... for each layer, ``skip`` (outputs, inputs); ``gain``, ``mean``, ``scale`` (inputs,).
+    """
+    b = Builder(layers[0], dtype)
+    c = b.input(0, layers[0])
+    if "gain" in arrays and (np.asarray(arrays["gain"]) != 1).any():
+        c = b.binary("mul", c, np.asarray(arrays["gain"]))
+    parts = [_mapped(b, kind, c[i : i + 1]) for i, kind in enumerate(inputs or ["identity"] * layers[0])]
+    z = tuple(p[0] for p in parts)
+    for name, kind in (("mean", "sub"), ("scale", "div")):
+        z = b.binary(kind, z, np.asarray(arrays[name])) if name in arrays else z
+    h = z
+    for i in range(len(layers) - 1):
+        h = b.dense(h, arrays[f"weight{i}"], arrays[f"bias{i}"])
+        h = _mapped(b, act, h) if i < len(layers) - 2 else h
+    if skip:
+        h = b.binary("add", h, b.dense(z, arrays["skip"]))
+    if clip is not None:
+        h = b.binary("minimum", b.binary("maximum", h, clip[0]), clip[1])
+    if len(set(out)) == 1:
+        return b.finish(_mapped(b, out[0], h))
+    return b.finish(tuple(_mapped(b, kind, h[i : i + 1])[0] for i, kind in enumerate(out)))
+
+
+def _mapped(b: Builder, name: str, x: Columns) -> Columns:
+    """An activation, transform or output map by its name in a card."""
+    if name == "identity":
+        return x
+    if name == "silu":
+        return b.binary("mul", x, b.unary("sigmoid", x))
+    return b.unary(name, x, *((1.0, 40.0) if name == "softplus" else ()))
+
+
 _NUMPY: dict[str, Any] = {
     **{name: getattr(np, name) for name in ("tanh", "exp", "expm1", "log", "log10", "log1p", "sqrt", "abs", "minimum", "maximum")},
     **{"asinh": np.arcsinh, "sigmoid": _sigmoid, "neg": np.negative, "copy": np.array, "relu": lambda x: np.maximum(x, 0)},
@@ -332,12 +381,16 @@ def evaluate(program: Program, columns: Any) -> Array:
 
 def run(program: Program, columns: Any) -> NDArray[np.float64]:
     """Evaluate with the compiled interpreter, (inputs, nodes) -> (outputs, nodes); the same bits however the nodes are split."""
+    from numba import config
+
     from .kernels.network import prepared, sweep
 
     prepared(program.weights.dtype.name)
     given = np.ascontiguousarray(columns, float)
     if given.ndim != 2 or given.shape[0] != program.inputs:
         raise InputError("network", f"input has shape {given.shape}, expected ({program.inputs}, nodes)")
+    if config.DISABLE_JIT:
+        return np.asarray(evaluate(program, given), float)
     out = np.empty((program.outputs, given.shape[1]))
     sweep(given, out, program.code, program.columns, program.weights)
     return out

@@ -7,6 +7,7 @@ A channel is a table (what it reads, its states, its parameters with units) and 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from . import units
@@ -39,6 +40,24 @@ class State(NamedTuple):
     start: float
     low: float
     high: float
+
+
+@dataclass(frozen=True)
+class TorchGate:
+    """A network that takes the place of `rates`: ``gate = TorchGate("ip3r.pt", inputs=("ca", "ip3"), outputs=("po",))``.
+
+    Attributes
+    ----------
+    file : TorchScript file (``.pt``) or weights (``.npz``) with its card, beside the file that defines the class.
+    inputs : names in `reads`, in the order of the network's columns.
+    outputs : names in `states` of the columns that the network advances or returns.
+    format : "torchscript" or "weights".
+    """
+
+    file: str
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    format: str = "torchscript"
 
 
 class Channel:

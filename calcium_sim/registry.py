@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 
+from .admission import read_card
 from .errors import InputError, nearest
 from .plugin import LOCAL, Channel
 
@@ -22,9 +25,45 @@ def installed() -> dict[str, tuple[EntryPoint, ...]]:
     return found
 
 
+def add_channel_folder(folder: str | os.PathLike[str]) -> list[str]:
+    """Make the learned channels of a folder (``.pt`` and ``.npz`` files) known by the names on their cards; return these names.
+
+    Only the cards are read here; a file is examined as a whole when its channel is first asked for. A file whose card cannot be read is
+    left out with a warning.
+
+    Raises
+    ------
+    InputError
+        If the folder does not exist.
+    """
+    path = Path(folder)
+    if not path.is_dir():
+        raise InputError("channel folder", f"'{path}' is not a folder")
+    path = path.resolve()
+    _in_folder.pop(path, None)
+    found: dict[Path, str] = {}
+    for file in sorted(p for p in path.iterdir() if p.suffix in LEARNED):
+        try:
+            found[file] = read_card(file).name
+        except InputError as error:
+            warnings.warn(f"{error} (left out)", stacklevel=2)
+    _in_folder[path] = found
+    return sorted(set(found.values()))
+
+
+_in_folder: dict[Path, dict[Path, str]] = {}
+LEARNED = (".pt", ".npz")
+
+
+def learned_files(name: str) -> list[Path]:
+    """Files of the known folders whose card has this name; where a ``.pt`` lies beside its ``.npz``, the weights win."""
+    files = [file for folder in _in_folder.values() for file, known in folder.items() if known == name]
+    return [f for f in files if not (f.suffix == ".pt" and f.with_suffix(".npz") in files)]
+
+
 def list_channels() -> list[str]:
-    """Names of all channels: installed ones and those registered in this process. Imports no plugin."""
-    return sorted({*installed(), *LOCAL})
+    """Names of all channels: installed, in the folders, and registered in this process. Imports no plugin."""
+    return sorted({*installed(), *LOCAL, *(name for folder in _in_folder.values() for name in folder.values())})
 
 
 def get_channel(name: str) -> type[Channel]:
@@ -38,6 +77,8 @@ def get_channel(name: str) -> type[Channel]:
     if name in LOCAL:
         return LOCAL[name]
     points = installed().get(name, ())
+    if files := learned_files(name):
+        return _from_file(name, files, points)
     if not points:
         raise InputError("channel", f"unknown channel '{name}'{nearest(name, list_channels())}; list them with `calcium-sim channels list`")
     if len(points) > 1:
@@ -56,8 +97,27 @@ def get_channel(name: str) -> type[Channel]:
     return cls
 
 
+def _from_file(name: str, files: list[Path], points: tuple[EntryPoint, ...]) -> type[Channel]:
+    from .learned import load_channel
+
+    if len(files) > 1 or points:
+        claims = [str(f) for f in files] + [_owner(p) for p in points]
+        raise InputError("channel", f"'{name}' is claimed by {' and by '.join(claims)}; rename one")
+    file = files[0]
+    stamp = file.stat() if file.exists() else None
+    key = (file, stamp.st_mtime_ns, stamp.st_size) if stamp else (file, 0, 0)
+    if key not in _loaded:
+        _loaded[key] = load_channel(file)
+    return _loaded[key]
+
+
+_loaded: dict[tuple[Path, int, int], type[Channel]] = {}
+
+
 def owner(name: str) -> str:
-    """Distribution that provides a channel ("this process" for one registered by the decorator)."""
+    """Distribution or file that provides a channel ("this process" for one registered by the decorator)."""
+    if files := learned_files(name):
+        return str(files[0])
     points = installed().get(name, ())
     return _owner(points[0]) if points else "this process"
 

@@ -133,16 +133,16 @@ def _check_values(card: Card, out: tuple[Array, ...], columns: Columns, where: s
     low = np.array([s.low for s in card.states])
     high = np.array([s.high for s in card.states])
     inf = np.inf
-    bounds: list[tuple[Any, Any, str]] = {
+    table: dict[str, list[tuple[Any, Any, str]]] = {
         "open_prob": [(0.0, 1.0, "p")],
         "hh_gates": [(low, high, "xinf"), (np.finfo(card.dtype).tiny, inf, "tau")],
         "rates": [(0.0, inf, "alpha"), (0.0, inf, "beta")],
         "rhs": [(-inf, inf, "ds")],
         "step": [(low, high, "the next s")],
         "current": [(-inf, inf, "j"), (-inf, inf, "ds")],
-    }[card.kind]
+    }
     slack = 1e-5 if card.dtype == "float32" else 1e-12
-    for array, (lo, hi, name) in zip(out, bounds, strict=False):
+    for array, (lo, hi, name) in zip(out, table[card.kind], strict=False):
         bad = ~np.isfinite(array)
         if bad.any():
             raise InputError(where, f"{name} is not finite at {_row(card, columns, bad)}")

@@ -34,6 +34,9 @@ class Sheet:
     number: bool = False
 
 
+NODES = object()
+"""Stands for the number of nodes, which no result may depend on."""
+
 UNARY = {n: n for n in ("tanh", "sigmoid", "relu", "exp", "expm1", "log", "log10", "log1p", "asinh", "sqrt", "abs", "neg")}
 BINARY = {"add": "add", "sub": "sub", "rsub": "sub", "mul": "mul", "div": "div", "minimum": "minimum", "maximum": "maximum"}
 FREE = ("contiguous", "clone", "detach", "dropout", "feature_dropout", "alpha_dropout")
@@ -87,7 +90,7 @@ def _flattened(value: Any) -> Columns:
 
 
 def _constant(value: Any) -> bool:
-    return not isinstance(value, Sheet) and not (isinstance(value, (list, tuple)) and any(not _constant(v) for v in value))
+    return not isinstance(value, Sheet) and value is not NODES and not (isinstance(value, (list, tuple)) and any(not _constant(v) for v in value))
 
 
 def _array(value: Any) -> Any:
@@ -115,6 +118,15 @@ class _Walk:
         args = [self._value(v) for v in node.inputs()]
         if kind in ("prim::ListConstruct", "prim::TupleConstruct"):
             self.values[outputs[0]] = list(args) if kind.endswith("ListConstruct") else tuple(args)
+        elif kind in ("prim::TupleIndex", "aten::__getitem__"):
+            self.values[outputs[0]] = args[0][args[1]]
+        elif kind == "prim::ConstantChunk":
+            self.values.update(zip(outputs, self.on_chunk(kind, args[0], node.i("chunks"), node.i("dim")), strict=True))
+        elif kind == "prim::If" and isinstance(args[0], (bool, int)):
+            block = list(node.blocks())[0 if args[0] else 1]
+            for inner in block.nodes():
+                self.step(inner)
+            self.values.update({name: self._value(o) for name, o in zip(outputs, block.outputs(), strict=True)})
         elif kind in ("prim::ListUnpack", "prim::TupleUnpack"):
             self.values.update(zip(outputs, args[0], strict=True))
         elif not kind.startswith("aten::"):
@@ -201,6 +213,16 @@ class _Walk:
         rank = (1 if x.flat else 2) if rank is None else rank
         if dim not in (1, -1) or rank != 2 or (dim == 1 and rank < 2):
             raise Unsupported(kind, f"dimension {dim}")
+
+    def on_size(self, kind: str, x: Any, dim: int | None = None) -> Any:
+        """Numbers of nodes (not known here) and of columns."""
+        x = self._tensor(kind, x)
+        shape: list[Any] = [NODES] if x.flat else [NODES, len(x.columns)]
+        return shape if dim is None else shape[dim]
+
+    def on_dim(self, kind: str, x: Any) -> int:
+        """Number of dimensions."""
+        return 1 if self._tensor(kind, x).flat else 2
 
     def on_linear(self, kind: str, x: Any, weight: Any, bias: Any = None) -> Sheet:
         """``x @ weight.T + bias``."""
@@ -372,7 +394,7 @@ class _Walk:
 
     def on_reshape(self, kind: str, x: Any, shape: Any) -> Sheet:
         """Between ``[nodes]`` and ``[nodes, 1]`` only."""
-        n = len(self._tensor(kind, x).columns)
+        n, shape = len(self._tensor(kind, x).columns), [-1 if k is NODES else k for k in shape]
         if list(shape) == [-1] and n == 1:
             return Sheet(x.columns, True)
         if list(shape) == [-1, n]:

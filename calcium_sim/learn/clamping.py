@@ -55,8 +55,10 @@ class Clamped:
         return float(self.time[1] - self.time[0])
 
 
-def clamp(channel: Channel, time: Floats, ports: Mapping[str, Any], *, substep: float = SUBSTEP) -> Clamped:
-    """Integrate a channel from its equilibrium at the first sample, with ports linear between samples.
+def clamp(
+    channel: Channel, time: Floats, ports: Mapping[str, Any], *, rest: Mapping[str, float] | None = None, substep: float = SUBSTEP
+) -> Clamped:
+    """Integrate a channel from equilibrium, with ports linear between samples.
 
     The gates are advanced by the package's own implicit scheme (ROS2, and linearly implicit Euler where a state would leave its bounds)
     in sub-steps of at most `substep`.
@@ -67,6 +69,7 @@ def clamp(channel: Channel, time: Floats, ports: Mapping[str, Any], *, substep: 
     time : (samples,) [ms], evenly spaced.
     ports : port -> (traces, samples) or number; concentrations [uM], ``v`` [mV]. Ports that are not given rest (`RESTING_PORTS`); rates
         of change are taken by backward differences.
+    rest : port -> value at which the channel is in equilibrium when the traces begin; the first samples by default.
     substep : longest step [ms].
 
     Raises
@@ -80,13 +83,17 @@ def clamp(channel: Channel, time: Floats, ports: Mapping[str, Any], *, substep: 
     given = _shape_ports(cls.label(), time, ports)
     dt = float(time[1] - time[0])
     inputs = np.stack([_port(cls.label(), text, given, dt, time) for text in cls.reads.values()])
+    held = np.ascontiguousarray(inputs[:, :, 0])
+    for k, text in enumerate(cls.reads.values()):
+        if rest is not None and text in rest:
+            held[k] = rest[text]
     traces, samples, n = inputs.shape[1], inputs.shape[2], len(cls.states)
     states, fluxes = np.zeros((n, traces, samples)), np.zeros((3, traces, samples))
     gains = np.zeros((2, n if cls.gains is not None else 0, traces, samples))
     module = generated.load(_source(cls))
     start = np.array([s.start for s in cls.state_table().values()])
     parameters = np.array([float(v) for v in channel.values.values()])
-    module.roll(inputs, parameters, start, states, fluxes, gains, dt, max(1, int(np.ceil(dt / substep - 1e-9))))
+    module.roll(inputs, held, parameters, start, states, fluxes, gains, dt, max(1, int(np.ceil(dt / substep - 1e-9))))
     if not (np.isfinite(fluxes).all() and np.isfinite(states).all()):
         raise InputError(cls.label(), "values are not finite under these ports (check their ranges)")
     declared = cls.opening is not None and cls.closing is not None
@@ -143,8 +150,9 @@ def _source(cls: type[Channel]) -> str:
     ys = [f"y{i}" for i in range(n)]
     y = bundle("Y", key, ys)
     point = f"{y}, x, q"
-    lines = [f"q = {bundle('Q', key, [f'Q[{i}]' for i in range(len(cls.params))])}", "for r in range(U.shape[1]):", "    k, w = 0, 1.0"]
-    lines += ["    " + line for line in [_ports(cls, key, "r"), *_start(module, cls, key)]]
+    lines = [f"q = {bundle('Q', key, [f'Q[{i}]' for i in range(len(cls.params))])}", "for r in range(U.shape[1]):"]
+    held = bundle("X", key, [f"H[{i}, r]" for i in range(len(cls.reads))])
+    lines += ["    " + line for line in [f"x = {held}", *_start(module, cls, key)]]
     lines += ["    for k in range(U.shape[2]):", "        if k > 0:"]
     lines += ["            " + line for line in (_advance(cls, key) if n else ["pass"])]
     body = ["w = 1.0", _ports(cls, key, "r"), f"O[0, r, k] = {embed_call(module, cls, 'open_probability', point)}"]
@@ -158,7 +166,7 @@ def _source(cls: type[Channel]) -> str:
             body += [f"f = {embed_call(module, cls, name, point)}", *(f"G[{g}, {i}, r, k] = f[{i}]" for i in range(n))]
     lines += ["        " + line for line in body]
     text = "\n".join("    " + line for line in lines)
-    return f"{module.text()}\n\n@njit(cache=True, **OPTIONS)\ndef roll(U, Q, start, S, O, G, dt, sub):\n{text}\n"
+    return f"{module.text()}\n\n@njit(cache=True, **OPTIONS)\ndef roll(U, H, Q, start, S, O, G, dt, sub):\n{text}\n"
 
 
 def embed_call(module: Module, cls: type[Channel], name: str, arguments: str) -> str:

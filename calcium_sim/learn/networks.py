@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -17,7 +19,7 @@ class Perceptron(nn.Module):
         self.transforms = transforms
         self.register_buffer("gain", torch.ones(layers[0]))
         self.register_buffer("mean", torch.zeros(layers[0]))
-        self.register_buffer("width", torch.ones(layers[0]))
+        self.register_buffer("scale", torch.ones(layers[0]))
         self.linears = nn.ModuleList([nn.Linear(a, b) for a, b in zip(layers[:-1], layers[1:], strict=True)])
         self.skip = nn.Linear(layers[0], layers[-1], bias=False) if skip else None
         if self.skip is not None:
@@ -36,7 +38,7 @@ class Perceptron(nn.Module):
             elif kind == "asinh":
                 c = torch.asinh(c)
             parts.append(c)
-        return (torch.cat(parts, 1) - self.mean) / self.width
+        return (torch.cat(parts, 1) - self.mean) / self.scale
 
     def outputs(self, z: Tensor) -> Tensor:
         """What the layers make of scaled inputs."""
@@ -49,6 +51,15 @@ class Perceptron(nn.Module):
         if self.skip is not None:
             h = h + self.skip(z)
         return h
+
+    def arrays(self) -> dict[str, Any]:
+        """Weights under the names of a weights file."""
+        found = {name: getattr(self, name) for name in ("gain", "mean", "scale")}
+        for i, linear in enumerate(self.linears):
+            found[f"weight{i}"], found[f"bias{i}"] = linear.weight, linear.bias
+        if self.skip is not None:
+            found["skip"] = self.skip.weight
+        return {name: t.detach().numpy().copy() for name, t in found.items()}
 
 
 class RateNetwork(Perceptron):

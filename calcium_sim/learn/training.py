@@ -22,6 +22,10 @@ HUBER = 0.5
 FLOOR = 0.05
 """Least weight of a rate that carries little flux: it will matter elsewhere on the wave."""
 
+SLACK = 1.1
+"""The last weights within this factor of the best roll-out are kept: late steps settle the rates at the wave's front, which hardly weigh
+in the error of the open probability but decide whether a wave runs."""
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -33,7 +37,7 @@ class Schedule:
     batch : samples per step; a quarter of them is drawn evenly, the others where the open probability moves.
     rate : peak of the one-cycle learning rate.
     checks : how often the validation traces are rolled out.
-    patience : checks without improvement after which training stops.
+    patience : checks in a row, all worse than the best by the factor `SLACK`, after which training stops.
     """
 
     steps: int = 10_000
@@ -62,14 +66,14 @@ def prepare(module: Any, traces: Traces, gain: list[float]) -> None:
         columns = torch.from_numpy(traces.columns()[::7].astype(np.float32))
         raw = module.scaled(columns)
         module.mean.copy_(raw.mean(0))
-        module.width.copy_(torch.clamp(raw.std(0), min=1e-3))
+        module.scale.copy_(torch.clamp(raw.std(0), min=1e-3))
         targets = np.concatenate([traces.log_alpha, traces.log_beta], axis=2).reshape(-1, 2 * traces.states.shape[2])
         if targets.shape[1] == module.linears[-1].bias.shape[0]:
             module.linears[-1].bias.copy_(torch.from_numpy(targets.mean(0)))
 
 
 def train(module: Any, data: list[Traces], check: Traces, seed: int, schedule: Schedule, progress: Progress | None) -> History:
-    """Train in place and leave the weights of the best check.
+    """Train in place and leave the last weights whose roll-out was as good as the best (within `SLACK`).
 
     Parameters
     ----------
@@ -103,8 +107,9 @@ def train(module: Any, data: list[Traces], check: Traces, seed: int, schedule: S
             losses.append(running)
             if progress is not None:
                 progress(step, schedule.steps, error)
-            if error < best:
-                best, kept = error, (step, {k: v.detach().clone() for k, v in module.state_dict().items()})
+            best = min(best, error)
+            if error <= SLACK * best:
+                kept = (step, {k: v.detach().clone() for k, v in module.state_dict().items()})
             elif kept is not None and (step - kept[0]) // every >= schedule.patience:
                 break
     assert kept is not None

@@ -46,7 +46,10 @@ def branched_mesh(steps=40, dx=0.5):
     return columns_mesh(
         ("cytosol", "er"), parent=np.array(parent), volume=np.tile(area * dx, n), conductance=conductance,
         position=np.stack([x, y, 0 * ones], axis=1), distance=np.array(distance),
-        membranes={"plasma": (("cytosol", "outside"), 2 * np.pi * 0.4 * dx * ones), "er": (("er", "cytosol"), 2 * np.pi * 0.15 * dx * ones)},
+        membranes={
+            "plasma": (("cytosol", "outside"), 2 * np.pi * 0.4 * dx * ones),
+            "er": (("er", "cytosol"), 2 * np.pi * 0.15 * dx * ones),
+        },
         ends={"left": ("cytosol", np.array([0]), np.array([0.5]))}, notes=("A fork.",),
     )  # fmt: skip
 

@@ -84,9 +84,9 @@ def test_wave_speed_across_a_section(cable):
 def test_bad_places_are_refused(cable, fork):
     with pytest.raises(cs.InputError, match="must be two places on the path"):
         cs.wave_speed(cable, between=(8, 100))
-    with pytest.raises(cs.InputError, match="unknown region 'cytosl' .did you mean 'cytosol'"):
+    with pytest.raises(cs.InputError, match=r"unknown region 'cytosl' \(did you mean 'cytosol'"):
         cs.arrival_times(cable, region="cytosl")
-    with pytest.raises(cs.InputError, match="has no 'cal' .did you mean 'calbindin'|has no 'cal'"):
+    with pytest.raises(cs.InputError, match=r"has no 'cal' \(did you mean"):
         cs.arrival_times(cable, species="cal")
     with pytest.raises(cs.InputError, match="does not live in 'er'"):
         cs.arrival_times(cable, species="calbindin", region="er")

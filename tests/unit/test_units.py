@@ -56,9 +56,10 @@ def test_quantity_of_another_pint_registry():
 
 
 HOSTILE = [
-    "9**9**9 um", "5 um**9**9**9", "5 um^99999999", "__import__('os').system('true')", "5 __import__", "1 (((((((((((((((((um", "5 um/(s*(ms))", "a" * 10**6,
-    "5 " + "u" * 70, "1" * 10**6 + " um", "5 um;import os", "lambda: 0", "5 um\n6", "5 m 12", "5 um//s", "5 um/", "\u0663 um", "5 bananas", "27 degC", "", "-", "um",
-    "nan um", "inf um", "1e400 um", "1e99999999999 um", "0x10 um", "5 um if 1 else 2",
+    "9**9**9 um", "5 um**9**9**9", "5 um^99999999", "__import__('os').system('true')", "5 __import__", "1 (((((((((((((((((um",
+    "5 um/(s*(ms))", "a" * 10**6, "5 " + "u" * 70, "1" * 10**6 + " um", "5 um;import os", "lambda: 0", "5 um\n6", "5 m 12", "5 um//s",
+    "5 um/", "\u0663 um", "5 bananas", "27 degC", "", "-", "um", "nan um", "inf um", "1e400 um", "1e99999999999 um", "0x10 um",
+    "5 um if 1 else 2",
 ]  # fmt: skip
 
 

@@ -234,7 +234,11 @@ def test_rest_is_exact_and_amounts_close():
 
 def test_same_bits_on_threads_and_split_runs():
     """Tiles do not depend on the number of threads, and a step ends in a state of its own: no half steps are left over."""
-    plan = lower(classic())
+    model = classic()
+    pumps = {"plasma": [cs.get_channel("pmca/hill2")(), cs.get_channel("leak/linear")(permeability=cs.BALANCE)]}
+    mesh = neurite(length=5 * u.um, radius=0.4 * u.um, spacing=0.1 * u.um, radial_spacing=0.05 * u.um, dims=2)
+    species = [cs.Species("ca", {"cytosol": FAST}, {"cytosol": 0.05 * u.uM, "outside": 1000 * u.uM})]
+    plan = lower(cs.Model(mesh, species=species, buffers=model.buffers, membranes=pumps, stimuli=model.stimuli))
     clock, runs = Clock(np.zeros(2), np.zeros(2)), []
     for parallel, parts in ((False, (40,)), (True, (40,)), (False, (10, 30))):
         stepper, state = AxisymmetricStepper(plan, parallel=parallel), State.start(plan)

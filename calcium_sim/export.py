@@ -1,0 +1,181 @@
+"""Writes channel files: a plain ``torch.nn.Module`` with its card as checked TorchScript, or weights with a declared architecture."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+from . import torchscript
+from .admission import admit_bytes
+from .card import ARGS, FORMAT, VERSION, Card, card_from
+from .errors import InputError
+from .weights import make_weights, write_bytes, write_weights
+
+DEFAULT_K = 0.0138427
+"""Permeability of one ryanodine receptor [um^3/ms]: its flux at the reference gradient over 250 uM."""
+
+StateRow = float | str | tuple[float | str, float | None, float | None] | Mapping[str, Any]
+InputRow = tuple[Any, ...] | Mapping[str, Any]
+
+
+def export_channel(
+    module: Any,
+    path: str | os.PathLike[str],
+    *,
+    kind: str,
+    inputs: Mapping[str, InputRow],
+    licence: str,
+    flux: str | Mapping[str, Any] = "linear",
+    name: str | None = None,
+    args: Sequence[str] | None = None,
+    dtype: str | None = None,
+    **card: Any,
+) -> Card:
+    """Write a network as a channel file that `load_channel` accepts: script, freeze, examine, try, compare, save.
+
+    Parameters
+    ----------
+    module : ``torch.nn.Module``; ``forward`` takes some of ``s, x, dx, dt`` in this order, tensors ``[N, k]`` (`dt` a float [ms]).
+        It is not changed. Normalisation belongs inside.
+    path : file to write, ``.pt``.
+    kind : ``open_prob`` (returns p), ``hh_gates`` (xinf, tau [ms]), ``rates`` (alpha, beta [1/ms]), ``rhs`` (ds [1/ms]), ``step`` (next s),
+        ``current`` (flux, ds).
+    inputs : ``{"ca@cytosol": ("uM", low, high)}`` or ``(unit, low, high, dx_max)``: the trained ranges.
+    licence : of the network, e.g. "MIT".
+    flux : "linear", "ohmic", "ghk", "none", or the card's whole entry.
+    name : registry name; the file's stem by default.
+    args : names of the arguments, where those of ``forward`` are others.
+    dtype : "float32" or "float64"; the module's own by default.
+    **card : `states` ({"h": "steady"}, {"h": (start, low, high)}), `powers`, `moves`, `across` or `source` and `target` (regions), `k`
+        [um^3/ms], `unit`, `g` [mS/cm^2], `e_rev` [mV], `out_of_range`, `training`, `citation`, `fast`.
+
+    Returns
+    -------
+    Card
+        The card as written.
+
+    Raises
+    ------
+    InputError
+        If the card is wrong, or the network cannot be exported or breaks its card. Nothing is written then.
+    """
+    where = Path(path)
+    if where.suffix != ".pt":
+        raise InputError(str(path), "expected a name that ends in .pt")
+    made = make_card(
+        kind=kind,
+        inputs=inputs,
+        licence=licence,
+        flux=flux,
+        name=name or where.stem,
+        args=args or _forward_args(module, str(path)),
+        dtype=dtype or torchscript.dtype_of(module),
+        **card,
+    )
+    admitted = admit_bytes(torchscript.script(module, made, str(path)), str(path))
+    torchscript.check_module(torchscript.load_module(admitted), made, str(path))
+    write_bytes(where, admitted.archive)
+    return made
+
+
+def save_weights(path: str | os.PathLike[str], arrays: Mapping[str, ArrayLike], *, fast: Mapping[str, Any], **card: Any) -> Card:
+    """Write a channel as weights only (``.npz``): no code, nothing to trust.
+
+    Parameters
+    ----------
+    path : file to write, ``.npz``.
+    arrays : ``weight0`` [out, in], ``bias0`` [out], ... per layer; optional ``mean``, ``scale``, ``gain`` [inputs]; ``skip`` [out, in].
+    fast : ``{"arch": "mlp", "layers": [3, 32, 32, 2], "act": "tanh", "skip": True, "out": "exp"}``, optional ``inputs`` (per column
+        identity, log, log10 or asinh) and ``clip`` [low, high] before the output map. The formula is that of `weights.Weights`.
+    **card : as in `export_channel`.
+
+    Raises
+    ------
+    InputError
+        If card and arrays do not fit, or the network breaks its card.
+    """
+    where = Path(path)
+    if where.suffix != ".npz":
+        raise InputError(str(path), "expected a name that ends in .npz")
+    made = make_card(**{"name": where.stem, "args": ("x",), "dtype": "float32", "flux": "linear", **card}, fast=fast)
+    write_weights(where, make_weights(made, arrays, str(path)))
+    return made
+
+
+def make_card(
+    *,
+    kind: str,
+    inputs: Mapping[str, InputRow],
+    licence: str,
+    name: str,
+    args: Sequence[str],
+    dtype: str,
+    flux: str | Mapping[str, Any],
+    states: Mapping[str, StateRow] | None = None,
+    powers: Sequence[int] | None = None,
+    across: tuple[str, str] = ("er", "cytosol"),
+    source: str | None = None,
+    target: str | None = None,
+    moves: Mapping[str, int] | None = None,
+    k: float = DEFAULT_K,
+    g: float | None = None,
+    e_rev: float | None = None,
+    unit: str | None = None,
+    out_of_range: str = "clamp",
+    training: Mapping[str, Any] | None = None,
+    citation: str | Iterable[str] = (),
+    fast: Mapping[str, Any] | None = None,
+) -> Card:
+    """Return the checked card of these entries; see `export_channel`."""
+    if isinstance(flux, str):
+        law: dict[str, Any] = {"law": flux, "moves": dict(moves or {"ca": 1}), "from": source or across[0], "to": target or across[1]}
+        if flux in ("linear", "ghk"):
+            law.update(k=k, unit=unit or "um^3/ms")
+        elif flux == "ohmic":
+            law.update(g=g, e_rev=e_rev, unit=unit or "mS/cm^2")
+    else:
+        law = dict(flux)
+    document: dict[str, Any] = {
+        "format": FORMAT,
+        "version": VERSION,
+        "name": name,
+        "kind": kind,
+        "args": list(args),
+        "states": [_state(n, row) for n, row in (states or {}).items()],
+        "inputs": [_input(port, row) for port, row in inputs.items()],
+        "dtype": dtype,
+        "time_unit": "ms",
+        "flux": law,
+        "out_of_range": out_of_range,
+        "licence": licence,
+        "citation": [citation] if isinstance(citation, str) else list(citation),
+    }
+    optional = {"powers": None if powers is None else list(powers), "training": training, "fast": fast}
+    document.update({key: value for key, value in optional.items() if value is not None})
+    return card_from(document, "card")
+
+
+def _state(name: str, row: StateRow) -> dict[str, Any]:
+    if isinstance(row, Mapping):
+        return {"name": name, "unit": "1", "min": 0, "max": 1, "init": "steady", **row}
+    init, low, high = row if isinstance(row, tuple) else (row, 0, 1)
+    return {"name": name, "unit": "1", "min": low, "max": high, "init": init}
+
+
+def _input(port: str, row: InputRow) -> dict[str, Any]:
+    if isinstance(row, Mapping):
+        return {"port": port, **row}
+    if len(row) not in (3, 4):
+        raise InputError(f"inputs: {port}", f"{row!r}, expected (unit, low, high) or (unit, low, high, dx_max)")
+    return {"port": port, **dict(zip(("unit", "min", "max", "dx_max"), row, strict=False))}
+
+
+def _forward_args(module: Any, where: str) -> tuple[str, ...]:
+    names = torchscript.forward_arguments(module)
+    if not names or any(n not in ARGS for n in names):
+        raise InputError(where, f"forward takes {', '.join(names) or 'nothing'}, expected some of s, x, dx, dt (or give args=...)")
+    return names

@@ -1,0 +1,226 @@
+"""Trains a network to stand in for the open probability of a channel, or to do what a design asks for.
+
+The opening and closing rates are learned, alpha = F+/(1 - P) and beta = F-/P from the one-way fluxes F, not dP/dt and not P(t): a wave's
+front lives where P is below 0.05, which hardly weighs in an error of P. The published law, dP/dt = N(P, u, du/dt) (arXiv:2407.15364), is
+offered for comparison as ``law="slope"``.
+"""
+
+from __future__ import annotations
+
+import time as clock
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..mesh import Floats
+from ..plugin import Channel
+from ..registry import get_channel
+from .clamping import SUBSTEP, Clamped, clamp
+from .designs import Design
+from .result import Check, FitResult, make_card
+from .rollout import rollout_errors, summary
+from .samples import Traces, make_traces
+from .training import Progress, Schedule, prepare, train
+from .transients import rate_of_change, transients
+from .waves import wave_traces
+
+PAPER = "arXiv:2407.15364"
+RESTS = (0.02, 0.03, 0.04, 0.07, 0.1)
+"""Resting calcium [uM] of the traces that widen the trained range below and above the usual 0.05."""
+
+DEFAULT_K = 0.0138427
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Which data to train on.
+
+    Parameters
+    ----------
+    traces : random transients at rest 0.05 uM (`transients`); a quarter as many more at other resting levels.
+    fresh : traces for the check, never trained on.
+    waves : add calcium recorded at nodes of simulated waves (`wave_traces`).
+    duration, dt : length of a trace and interval of its samples [ms].
+    substep : of the channel's own equations [ms].
+    ports : port -> options of `transients`; the first port gates the channel.
+    asinh : port -> rate of change [uM/ms] around which the network resolves its input du/dt.
+    """
+
+    traces: int = 160
+    fresh: int = 40
+    waves: bool = False
+    duration: float = 200.0
+    dt: float = 0.05
+    substep: float = SUBSTEP
+    ports: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"ca@cytosol": {}})
+    asinh: Mapping[str, float] = field(default_factory=lambda: {"ca@cytosol": 0.2})
+
+
+IP3_RECIPE = Recipe(
+    duration=4000.0,
+    dt=0.5,
+    substep=0.05,
+    ports={
+        "ca@cytosol": {"rise": (1.0, 150.0), "decay": (20.0, 1500.0)},
+        "ip3@cytosol": {"rest": 0.04, "amplitude": (0.05, 10.0), "rise": (5.0, 300.0), "decay": (300.0, 5000.0), "ceiling": 12.0},
+    },
+    asinh={"ca@cytosol": 0.02, "ip3@cytosol": 0.01},
+)
+"""For IP3 receptors: seconds instead of milliseconds, and IP3 as a second port."""
+
+
+def fit_open_probability(
+    source: str | Channel | Design,
+    *,
+    name: str | None = None,
+    law: str = "rates",
+    latent: Sequence[str] = (),
+    power: int = 1,
+    recipe: Recipe | None = None,
+    hidden: Sequence[int] = (32, 32),
+    seed: int = 0,
+    schedule: Schedule | None = None,
+    threads: int = 1,
+    progress: Progress | None = None,
+    licence: str = "Apache-2.0",
+    citation: Sequence[str] = (),
+    command: str = "",
+) -> FitResult:
+    """Train a network on a channel of the registry (or on a design), and test it with its states fed back on fresh traces.
+
+    Parameters
+    ----------
+    source : registry name or channel object with `open_probability`, or a `Design`.
+    name : registry name of the result.
+    law : ``"rates"``: (P, log10 u, asinh(du/dt)) -> opening and closing rate, P within [0, 1] at any step; ``"slope"``: the paper's scalar law,
+        (P, u, du/dt) -> dP/dt, explicit.
+    latent : states of the channel that the network keeps besides P, e.g. ``("c2",)`` for the slow closed state of Keizer & Levine.
+    power : P = gate^power.
+    recipe : data; `IP3_RECIPE` for a channel that reads IP3.
+    hidden : widths of the hidden layers.
+    seed : of data, weights and batches; the same seed on the same machine and one thread gives the same weights.
+    schedule : length and rate of the training.
+    threads : of torch.
+    progress : called with (step, steps, roll-out error) at every check.
+    licence, citation, command : for the card.
+
+    Returns
+    -------
+    FitResult
+
+    Raises
+    ------
+    InputError
+        If the channel cannot be clamped, a latent state is unknown, or an option is out of range.
+    """
+    import torch
+
+    if law not in ("rates", "slope"):
+        raise InputError("law", f"'{law}', expected 'rates' or 'slope'")
+    if law == "slope" and (latent or power != 1):
+        raise InputError("law", "'slope' has the open probability as its only state (use law='rates' with latent= or power=)")
+    channel = get_channel(source)() if isinstance(source, str) else source
+    plan = recipe or _recipe(channel)
+    data, check, fresh = _data(channel, plan, seed, power, tuple(latent))
+    old = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        began = clock.process_time()
+        module = _network(law, data[0], plan, hidden, seed)
+        history = train(module, data, check, seed, schedule or Schedule(), progress)
+        seconds = clock.process_time() - began
+        p, errors = rollout_errors(module, fresh)
+    finally:
+        torch.set_num_threads(old)
+    figures = summary(p, errors)
+    label = "design" if isinstance(channel, Design) else channel.label()
+    ranges = _ranges(plan, data)
+    training = {
+        "data": f"{label}, {plan.traces + plan.traces // 4} transients" + (" and nodes of simulated waves" if plan.waves else "") + f", seed {seed}",
+        "sha256": data[0].digest(),
+        "loss": "log-rate" if law == "rates" else "slope",
+        "steps": history.best,
+        "error": figures,
+        "torch": torch.__version__,
+    }
+    if command:
+        training["command"] = command
+    cited = [PAPER, *citation] if isinstance(channel, Design) or not channel.source else [PAPER, channel.source, *citation]
+    states = {"P" if power == 1 else "gate": "steady", **dict.fromkeys(latent, "steady")}
+    k = DEFAULT_K if isinstance(channel, Design) else channel.values.get("rate", DEFAULT_K * 250.0) / channel.values.get("ca_ref", 250.0)
+    kind = "rates" if law == "rates" else "rhs"
+    card = make_card(name or f"{label}-network", module, kind, states, power, ranges, k, training, [c[:490] for c in cited], licence)
+    result = Check(fresh.time, fresh.inputs[..., 0], fresh.open_probability, p, errors, next(iter(plan.ports)))
+    return FitResult(module, card, figures, result, history, seconds)
+
+
+def _recipe(channel: Channel | Design) -> Recipe:
+    return IP3_RECIPE if isinstance(channel, Channel) and "ip3@cytosol" in channel.reads.values() else Recipe()
+
+
+def _data(channel: Channel | Design, plan: Recipe, seed: int, power: int, latent: tuple[str, ...]) -> tuple[list[Traces], Traces, Traces]:
+    """Training sets, validation set, fresh set."""
+
+    def respond(count: int, kind: int, rest: float = 0.05) -> Traces:
+        time, ports, rests = _inputs(plan, count, 10_000 * seed + kind, rest)
+        return make_traces(_response(channel, plan, time, ports, rests), power=power, latent=latent)
+
+    data = [respond(plan.traces, 0)]
+    more = max(1, plan.traces // 4 // len(RESTS))
+    data += [respond(more, 1 + i, rest) for i, rest in enumerate(RESTS)]
+    if plan.waves:
+        time, traces = wave_traces(duration=plan.duration, dt=plan.dt)
+        data.append(make_traces(_response(channel, plan, time, {"ca@cytosol": traces}, {"ca@cytosol": 0.05}), power=power, latent=latent))
+    # the fresh traces do not depend on the seed, so that fits with different seeds are compared on the same ones
+    time, ports, rests = _inputs(plan, plan.fresh, 987_654, 0.05)
+    fresh = make_traces(_response(channel, plan, time, ports, rests), power=power, latent=latent)
+    return data, respond(max(4, plan.traces // 8), 100), fresh
+
+
+def _inputs(plan: Recipe, count: int, seed: int, rest: float) -> tuple[Floats, dict[str, Floats], dict[str, float]]:
+    ports, rests = {}, {}
+    time = np.empty(0)
+    for i, (port, options) in enumerate(plan.ports.items()):
+        chosen = {"rest": rest, **options}
+        time, ports[port] = transients(count, seed + 500 * i, duration=plan.duration, dt=plan.dt, **chosen)
+        rests[port] = chosen["rest"]
+    return time, ports, rests
+
+
+def _response(channel: Channel | Design, plan: Recipe, time: Floats, ports: dict[str, Floats], rests: dict[str, float]) -> Clamped:
+    if isinstance(channel, Design):
+        return channel.respond(time, ports[channel.port])
+    return clamp(channel, time, ports, rest=rests, substep=plan.substep)
+
+
+def _network(law: str, traces: Traces, plan: Recipe, hidden: Sequence[int], seed: int) -> Any:
+    import torch
+
+    from .networks import RateNetwork, SlopeNetwork
+
+    torch.manual_seed(seed)
+    k, n = traces.states.shape[2], traces.inputs.shape[2]
+    layers = [k + 2 * n, *hidden, 2 * k if law == "rates" else 1]
+    transforms = ["identity"] * k + ["log10"] * n + ["asinh"] * n
+    module = RateNetwork(transforms, layers, True) if law == "rates" else SlopeNetwork(transforms, layers, False)
+    prepare(module, traces, [1.0] * (k + n) + [1.0 / plan.asinh[port] for port in plan.ports])
+    return module
+
+
+def _ranges(plan: Recipe, data: list[Traces]) -> dict[str, tuple[str, float, float, float]]:
+    """Trained range of every port and of its rate of change."""
+    found = {}
+    for i, port in enumerate(plan.ports):
+        values = [t.inputs[..., i] for t in data]
+        rates = max(float(np.abs(rate_of_change(v, plan.dt)).max()) for v in values)
+        low, high = min(float(v.min()) for v in values), max(float(v.max()) for v in values)
+        found[port] = ("uM", float(f"{low:.3g}"), float(f"{high:.3g}"), float(f"{rates:.3g}"))
+    return found
+
+
+def with_waves(recipe: Recipe) -> Recipe:
+    """The same data and the nodes of simulated waves."""
+    return replace(recipe, waves=True)
