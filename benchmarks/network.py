@@ -11,6 +11,7 @@ import argparse
 import json
 import time
 import warnings
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ def scripted(layers, dtype):
     torch.manual_seed(0)
     torch.set_num_threads(1)
     parts = []
-    for a, b in zip(layers, layers[1:], strict=False):
+    for a, b in pairwise(layers):
         parts += [torch.nn.Linear(a, b), torch.nn.Tanh()]
     module = torch.nn.Sequential(*parts[:-1]).to(getattr(torch, dtype)).eval()
     with warnings.catch_warnings():
@@ -88,7 +89,7 @@ def report(rows, table):
     head = [
         "# Networks: lowered against TorchScript",
         "",
-        "tanh networks on one core, nanoseconds per node, inputs and outputs as float64 columns on both sides; written by `benchmarks/network.py`.",
+        "tanh networks on one core, nanoseconds per node, inputs and outputs float64 columns on both sides; by `benchmarks/network.py`.",
         "The smallest of alternating rounds on a machine with other work; the ratios count, not the nanoseconds.",
         "",
         "| layers | precision | nodes | lowered | TorchScript call | ratio | largest difference |",
@@ -99,7 +100,11 @@ def report(rows, table):
         figures = f"{r['lowered_ns']:.0f} | {r['torchscript_ns']:.0f} | {r['ratio']:.1f} | {r['disagreement']:.1e}"
         head.append(f"| {name} | {r['dtype']} | {r['nodes']} | {figures} |")
     points, cost = table["points"], table["lookup_ns"]
-    head += ["", f"A gate of one input, tabulated to 1e-5 and 1e-4 relative with {points} points and two outputs: {cost:.1f} ns per node.", ""]
+    head += [
+        "",
+        f"A gate of one input, tabulated to 1e-5 and 1e-4 relative with {points} points and two outputs: {cost:.1f} ns per node.",
+        "",
+    ]
     return "\n".join(head)
 
 

@@ -86,7 +86,8 @@ def admit_bytes(data: bytes, where: str, trust: str | None = None) -> Admitted:
 
 def read_card(path: str | os.PathLike[str]) -> Card:
     """Return the card of a channel file (``.pt`` or ``.npz``) without examining the rest."""
-    return _card(_members(read_file(Path(path)), str(path)), str(path))
+    data, where = read_file(Path(path)), str(path)
+    return _card(read_archive(data, where) if where.endswith(".npz") else _members(data, where), where)
 
 
 def trusted_models_file() -> Path:
@@ -116,7 +117,7 @@ def trusted_hashes() -> frozenset[str]:
 
 def examine_arrays(data: bytes, where: str) -> tuple[Card, dict[str, bytes]]:
     """Return the card and the raw ``.npy`` members of a weights file."""
-    members = _members(data, where)
+    members = read_archive(data, where)
     return _card(members, where), {k: v for k, v in members.items() if k != MEMBER}
 
 
@@ -127,14 +128,12 @@ def _digest(trust: Any) -> str:
 
 
 def _members(data: bytes, where: str) -> dict[str, bytes]:
-    """Members of either form of channel file, the top folder taken off."""
+    """Members of a TorchScript archive, the one top folder taken off."""
     found = read_archive(data, where)
     tops = {name.partition("/")[0] for name in found}
-    if len(tops) != 1 or any("/" not in name for name in found):
-        return found
-    top = tops.pop()
-    if not _TOP.fullmatch(top):
-        raise InputError(where, f"refused: top folder '{shown(top, 40)}' has an odd name")
+    top = min(tops)
+    if len(tops) != 1 or top in found or not _TOP.fullmatch(top):
+        raise InputError(where, f"refused: top folders {shown(sorted(tops)[:3], 60)}, expected one that holds all members")
     return {name.removeprefix(f"{top}/"): content for name, content in found.items()}
 
 

@@ -6,8 +6,9 @@ the stimuli and half a step along z (see `kernels.lines`; the halves of neighbou
 The joint step is SDIRK2 (Alexander 1977, doi 10.1137/0714068), g = 1 - 1/sqrt(2), in increments: stage i with base u_i solves
 ``(I - g h L) d = g h (L u_i + s J)``. The solve without flux is done first; the concentrations on the membranes then depend linearly on
 the fluxes J, through the response of the line to a unit flux, and Newton's method finds the J that the channels carry there, each gate
-being advanced implicitly to them. One flux per membrane and species is unknown, so that the systems stay tiny. What each channel moved is taken
-from the last linearisation: their sum is what was applied, to round-off. Where a state leaves its bounds, it is advanced by backward Euler.
+being advanced implicitly to them. One flux per membrane and species is unknown, so that the systems stay tiny. What each channel moved
+is taken from the last linearisation: their sum is what was applied, to round-off. Where a state leaves its bounds, it is advanced by
+backward Euler.
 """
 
 from __future__ import annotations
@@ -63,15 +64,16 @@ def _interior(kinetics: LocalKinetics, region: int, module: Module, lanes: Lanes
 
 
 def _across(spec: AxisymmetricSpec, lanes: Lanes) -> str:
-    """The function `across`: everything of a step but the z direction and the stimuli, tile by tile."""
-    lines = ["lo = U64(SLICES * block)", "size = min(U64(SLICES), slices - lo)", "b = SB[block]", "a = SA[block]"]
+    """The functions `tile` (everything of a step but the z direction and the stimuli, for one tile) and `across` (for all of them)."""
+    lines = ["lo = U64(SLICES) * U64(block)", "size = min(U64(SLICES), slices - lo)", "b = SB[block]", "a = SA[block]"]
+    lines += ["g = GAMMA * h", "t1 = t0 + g", "t2 = t0 + 0.9999999 * h"]
     lines += [*_loads(spec, lanes), *_interior_calls(spec), *_joint(spec, lanes), *_interior_calls(spec), *_stores(spec, lanes)]
-    loop = "prange" if spec.parallel else "range"
-    head = ["g = GAMMA * h", "t1 = t0 + g", "t2 = t0 + 0.9999999 * h", f"for block in {loop}({_TILES}):"]
-    options = "parallel=True, " if spec.parallel else ""
-    signature = "u, Y, M, W, P, K, start, at, cells, booked, factors, responses, rows, inner, slices, SA, SB, t0, h, before, v1, v2"
-    body = f"{indent(head)}\n{indent(lines, 8)}"
-    return f"\nGAMMA = {GAMMA!r}\nSIZE = SCRATCH\n\n\n@njit({options}cache=True, **OPTIONS)\ndef across({signature}):\n{body}\n"
+    given = "u, Y, M, W, P, K, start, at, cells, booked, factors, responses, rows, inner, slices, SA, SB, t0, h, before, v1, v2"
+    kind, options = ("prange", "parallel=True, ") if spec.parallel else ("range", "")
+    text = f"\nGAMMA = {GAMMA!r}\nSIZE = SCRATCH\n\n\n@njit(**OPTIONS)\ndef tile(block, {given}):\n{indent(lines)}\n"
+    # the loop stands apart from its body: what numba does to a parallel loop takes long for a large one
+    calls = indent([f"for block in {kind}({_TILES}):", f"    tile(block, {given})"])
+    return text + f"\n\n@njit({options}cache=True, **OPTIONS)\ndef across({given}):\n{calls}\n"
 
 
 _TILES = "(slices + U64(SLICES - 1)) // U64(SLICES)"

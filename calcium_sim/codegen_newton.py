@@ -115,6 +115,7 @@ def _stage_text(cls: type[Channel], key: str) -> str:
 
 
 def indent(lines: Sequence[str], by: int = 4) -> str:
+    """Lines as one indented text."""
     return "\n".join(" " * by + line for line in lines)
 
 
@@ -265,4 +266,5 @@ def fallback(spec: AxisymmetricSpec, module: Module, lanes: Lanes) -> str:
 
 
 def loop(lanes: Lanes, body: list[str], outputs: list[str]) -> list[str]:
+    """A loop over the lanes, or nothing for an empty body."""
     return lanes.loop(body, outputs) if body else []

@@ -109,7 +109,7 @@ def wave_path(ds: xr.Dataset, threshold: Any = THRESHOLD, species: str = "ca", r
     arrival = arrival_times(ds, threshold, species, region)
     nodes, there = arrival["node_index"].values, np.isfinite(arrival.values)
     if not there.any():
-        raise InputError("threshold", f"'{species}' never crosses {micromolar(threshold):g} uM in '{region}', so there is no wave to follow")
+        raise InputError("threshold", f"'{species}' never crosses {micromolar(threshold):g} uM in '{region}': no wave to follow")
     return travel(ds, int(nodes[np.nanargmin(arrival.values)]), None, region, nodes[there])
 
 

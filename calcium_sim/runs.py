@@ -5,15 +5,20 @@ from __future__ import annotations
 import os
 import shutil
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .config import RunOptions
 from .errors import InputError, StorageError
 from .model import Model
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 Progress = Callable[[float, float], None]
 
@@ -111,15 +116,12 @@ def execute(
     return Outcome(data, pictures, (*_wave_line(ds), steps))
 
 
-def _pictures(ds: object, folder: Path, stem: str) -> tuple[Path, ...]:
+def _pictures(ds: xr.Dataset, folder: Path, stem: str) -> tuple[Path, ...]:
     """A kymograph along the way of the wave; on trees the cell coloured by arrival too. None for a single point."""
-    import xarray as xr
-
     from .diagnostics import wave_path
     from .paths import graph, region_nodes
     from .plot import arrival_map, draw, kymograph
 
-    assert isinstance(ds, xr.Dataset)
     region = "cytosol" if "cytosol" in ds.region.values else str(ds.region.values[0])
     species = "ca" if "ca" in ds else next((str(k) for k, v in ds.data_vars.items() if v.dims == ("time", "node")), "")
     nodes = region_nodes(ds, region)
@@ -136,17 +138,14 @@ def _pictures(ds: object, folder: Path, stem: str) -> tuple[Path, ...]:
     return tuple(out)
 
 
-def _branches(edges: object) -> bool:
-    joined = edges.tocoo()  # type: ignore[attr-defined]
+def _branches(edges: Any) -> bool:
+    joined = edges.tocoo()
     return bool(np.bincount(np.concatenate([joined.row, joined.col])).max() > 2)
 
 
-def _wave_line(ds: object) -> tuple[str, ...]:
-    import xarray as xr
-
+def _wave_line(ds: xr.Dataset) -> tuple[str, ...]:
     from .diagnostics import arrival_times, wave_path, wave_speed
 
-    assert isinstance(ds, xr.Dataset)
     try:
         arrival = arrival_times(ds)
         path = wave_path(ds)
@@ -154,8 +153,6 @@ def _wave_line(ds: object) -> tuple[str, ...]:
         return ("no wave: calcium in the cytosol stays below 0.2 uM",) if "ca" in ds and "cytosol" in ds.region.values else ()
     if len(path.nodes) < 5:
         return ()
-    import warnings
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         speed = wave_speed(ds, path=path)

@@ -62,8 +62,8 @@ def tabulate(
     ----------
     function : program with one input, or function of (nodes,) that returns (outputs, nodes).
     low, high : range.
-    tolerance : (absolute, relative) per output, the last one for the rest: an error of ``absolute + relative * abs(y)`` passes. For a gate with
-        (steady value, time constant) take ``((1e-5, 0), (0, 1e-4))``.
+    tolerance : (absolute, relative) per output, the last one for the rest: an error of ``absolute + relative * abs(y)`` passes. For a gate
+        with (steady value, time constant) take ``((1e-5, 0), (0, 1e-4))``.
     logarithmic : space the points evenly in log x (concentrations).
 
     Returns
@@ -90,7 +90,9 @@ def tabulate(
     return None
 
 
-def _sampled(call: Callable[..., Any], low: float, high: float, shift: float, count: int, logarithmic: bool, points: int = 0) -> NDArray[np.float64]:
+def _sampled(
+    call: Callable[..., Any], low: float, high: float, shift: float, count: int, logarithmic: bool, points: int = 0
+) -> NDArray[np.float64]:
     """The function at `count` of `points` even spacings, shifted by a share of a spacing."""
     share = (np.arange(count) + shift) / ((points or count) - 1)
     x = np.exp(math.log(low) + share * math.log(high / low)) if logarithmic else low + share * (high - low)

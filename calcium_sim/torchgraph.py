@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from .errors import CalciumSimError, InputError
-from .network import Builder, Columns, Program
+from .network import Program
+from .network_builder import Builder, Columns
 
 
 class Unsupported(CalciumSimError):
@@ -37,7 +39,7 @@ class Sheet:
 NODES = object()
 """Stands for the number of nodes, which no result may depend on."""
 
-UNARY = {n: n for n in ("tanh", "sigmoid", "relu", "exp", "expm1", "log", "log10", "log1p", "asinh", "sqrt", "abs", "neg")}
+UNARY = frozenset({"tanh", "sigmoid", "relu", "exp", "expm1", "log", "log10", "log1p", "asinh", "sqrt", "abs", "neg"})
 BINARY = {"add": "add", "sub": "sub", "rsub": "sub", "mul": "mul", "div": "div", "minimum": "minimum", "maximum": "maximum"}
 FREE = ("contiguous", "clone", "detach", "dropout", "feature_dropout", "alpha_dropout")
 
@@ -90,7 +92,11 @@ def _flattened(value: Any) -> Columns:
 
 
 def _constant(value: Any) -> bool:
-    return not isinstance(value, Sheet) and value is not NODES and not (isinstance(value, (list, tuple)) and any(not _constant(v) for v in value))
+    return (
+        not isinstance(value, Sheet)
+        and value is not NODES
+        and not (isinstance(value, (list, tuple)) and any(not _constant(v) for v in value))
+    )
 
 
 def _array(value: Any) -> Any:
@@ -152,21 +158,23 @@ class _Walk:
         return self._functional(kind, name, args)
 
     def _functional(self, kind: str, name: str, args: list[Any]) -> Any:
-        if name in UNARY and isinstance(args[0], Sheet):
-            return self._sheet(args[0], self.builder.unary(UNARY[name], args[0].columns))
-        if name in BINARY:
-            return self._binary(kind, name, args)
+        if any(a is NODES for a in args):
+            raise Unsupported(kind, "depends on the number of nodes")
         if name in FREE:
             if name.endswith("dropout") and args[2]:
                 raise Unsupported(kind, "the module is in training mode")
             return args[0]
         method: Callable[..., Any] | None = getattr(self, f"on_{name}", None)
-        if method is None:
-            raise Unsupported(kind)
         try:
-            return method(kind, *args)
-        except TypeError as error:
+            if name in UNARY and isinstance(args[0], Sheet):
+                return self._sheet(args[0], self.builder.unary(name, args[0].columns))
+            if name in BINARY:
+                return self._binary(kind, name, args)
+            if method is not None:
+                return method(kind, *args)
+        except (TypeError, IndexError, ValueError) as error:  # arguments that these methods do not know
             raise Unsupported(kind, str(error)) from error
+        raise Unsupported(kind)
 
     def _sheet(self, like: Sheet, columns: Columns) -> Sheet:
         return Sheet(columns, like.flat, like.number)
@@ -301,19 +309,13 @@ class _Walk:
             raise Unsupported(kind, "the exponent is no constant number")
         return self._sheet(x, self.builder.power(x.columns, float(_array(exponent).reshape(-1)[0])))
 
-    def on_square(self, kind: str, x: Any) -> Sheet:
-        """``x * x``."""
-        return self.on_pow(kind, x, 2)
-
     def on_reciprocal(self, kind: str, x: Any) -> Sheet:
         """``1 / x``."""
         return self.on_pow(kind, x, -1)
 
-    def on_rsqrt(self, kind: str, x: Any) -> Sheet:
-        """``1 / sqrt(x)``."""
-        return self.on_pow(kind, x, -0.5)
-
-    def on_layer_norm(self, kind: str, x: Any, shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5, cudnn: Any = None) -> Sheet:
+    def on_layer_norm(
+        self, kind: str, x: Any, shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5, cudnn: Any = None
+    ) -> Sheet:
         """Normalisation over the columns."""
         x = self._tensor(kind, x)
         if x.flat or list(shape) != [len(x.columns)]:
@@ -358,11 +360,6 @@ class _Walk:
         self._dim(kind, self._tensor(kind, x), dim)
         return Sheet((x.columns[index],), True)
 
-    def on_index_select(self, kind: str, x: Any, dim: int, index: Any) -> Sheet:
-        """Columns by constant numbers."""
-        self._dim(kind, self._tensor(kind, x), dim)
-        return Sheet(tuple(x.columns[int(i)] for i in _array(index).reshape(-1)))
-
     def on_unsqueeze(self, kind: str, x: Any, dim: int) -> Sheet:
         """``[nodes]`` to ``[nodes, 1]``."""
         self._dim(kind, self._tensor(kind, x), dim, 2 if x.flat else 3)
@@ -384,7 +381,7 @@ class _Walk:
         n = len(x.columns)
         sizes = list(size) if isinstance(size, (list, tuple)) else [min(size, n - k) for k in range(0, n, size)]
         ends = np.cumsum([0, *sizes])
-        return [Sheet(x.columns[a:b]) for a, b in zip(ends, ends[1:], strict=False)]
+        return [Sheet(x.columns[a:b]) for a, b in pairwise(ends)]
 
     on_split_with_sizes = on_split
 

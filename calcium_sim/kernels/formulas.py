@@ -1,9 +1,10 @@
 """Exponentials, logarithms and hyperbolic functions out of plain arithmetic, written against the operations `m` of `simd`.
 
-Doubles are good to about 2e-16 relative (tanh 4e-16), floats to 3e-7. Numbers that are not finite behave as in libm; an exponential below the smallest
-normal number becomes 0.
+Doubles are good to about 2e-16 relative (tanh 4e-16), floats to 3e-7. Numbers that are not finite
+behave as in libm; an exponential below the smallest normal number becomes 0.
 
-Reduction: exp x = 2^n exp r with |r| <= ln2 / 2; log x = k ln2 + log m with m in [sqrt(1/2), sqrt(2)), log m = 2 artanh(f / (2 + f)), f = m - 1.
+Reduction: exp x = 2^n exp r with |r| <= ln2 / 2; log x = k ln2 + log m with m in [sqrt(1/2), sqrt(2)) and log m = 2 artanh(f / (2 + f)),
+f = m - 1.
 Polynomials interpolate at Chebyshev nodes; the rational tanh of floats minimises the largest relative error on |x| <= 8.
 """
 
@@ -21,7 +22,15 @@ EXP_DOUBLE = (
 )
 EXP_SINGLE = (0.0013926184037700295, 0.008363178931176662, 0.041666556149721146, 0.16666576266288757, 0.5)
 LOG_DOUBLE = (
-    *(0.1461916613488797, 0.1533150161114533, 0.18182895750119193, 0.22222211043776857, 0.2857142862653362, 0.3999999999989827, 0.666666666666667),
+    *(
+        0.1461916613488797,
+        0.1533150161114533,
+        0.18182895750119193,
+        0.22222211043776857,
+        0.2857142862653362,
+        0.3999999999989827,
+        0.666666666666667,
+    ),
 )
 LOG_SINGLE = (0.23332762718200684, 0.28550735116004944, 0.4000012278556824, 0.6666666865348816)
 TANH_ABOVE = (

@@ -1,7 +1,7 @@
 """Feed-forward networks over blocks of 64 nodes: an interpreter of a table of operations on columns, weights being data.
 
-A column is a row of 64 values in `work`, one per node; column c starts at ``work[base + 64 c]``. A row of the table is (kind, target, width,
-a, mode of a, b, mode of b, at, inner): columns target..target+width-1 are computed from columns a.. and b... An operand's mode says what it
+A column is a row of 64 values in `work`, one per node; column c starts at ``work[base + 64 c]``. A row of the table is (kind, target,
+width, a, mode of a, b, mode of b, at, inner): columns target..target+width-1 are computed from columns a.. and b... An operand's mode says what it
 is: COLUMNS (one column each), ONE (the same column for all), NUMBERS (``weights[a + i]`` for column i). `at` is where the weights or
 parameters of the operation start, `inner` the inputs of a dense layer. All nodes of a block go through the same operations in the same
 order, so that a node's result depends neither on its place in a block nor on the other nodes.
@@ -39,8 +39,9 @@ def _elu(m: Any, x: Any, p: Any) -> Any:
     return m.choose(x, 0.0, m.mul(formulas.expm1(m, formulas.minimum(m, x, 0.0)), p(0)), x)
 
 
+PLAIN = tuple(getattr(formulas, name) for name in ("tanh", "sigmoid", "exp", "expm1", "log", "log10", "log1p", "asinh"))
 UNARY: dict[str, Any] = {
-    **{name: (lambda m, x, p, f=getattr(formulas, name): f(m, x)) for name in "tanh sigmoid exp expm1 log log10 log1p asinh".split()},
+    **{f.__name__: (lambda m, x, p, f=f: f(m, x)) for f in PLAIN},
     "relu": lambda m, x, p: formulas.maximum(m, x, 0.0),
     "sqrt": lambda m, x, p: m.sqrt(x),
     "abs": lambda m, x, p: m.magnitude(x),
@@ -59,8 +60,8 @@ KINDS = ("dense", *UNARY, *BINARY, "sum", "norm")
 DENSE, FIRST_BINARY, SUM, NORM = 0, 1 + len(UNARY), 1 + len(UNARY) + len(BINARY), 2 + len(UNARY) + len(BINARY)
 
 
-def _loops(context: Any, builder: Any, work: Any, kind: Any, args: Any, table: Any) -> None:
-    """A switch over `kind`, one loop over vectors per entry of {number: emit(m, at)}; `at(offset)` is the address of a vector of `work`."""
+def _loops(context: Any, builder: Any, work: Any, kind: Any, table: Any) -> None:
+    """A switch over `kind` with one case per entry of {number: emit(m, at, type)}; `at(offset)` is the address of a vector of `work`."""
     vector = llvm_vector(WIDE[work[0].dtype])
     m = Emitter(builder, vector)
     data = context.make_array(work[0])(context, builder, work[1]).data
@@ -84,7 +85,10 @@ def unary(typing: Any, kind: Any, work: Any, source: Any, target: Any, size: Any
 
         def loop(formula: Any) -> Any:
             def emit(m: Any, at: Any, wide: Any) -> None:
-                parameter = lambda i: splat(builder, builder.load(builder.gep(numbers, [builder.add(args[6], ir.Constant(whole, i))])), m.kind)  # noqa: E731
+                def parameter(i: int) -> Any:
+                    place = builder.gep(numbers, [builder.add(args[6], ir.Constant(whole, i))])
+                    return splat(builder, builder.load(place), m.kind)
+
                 steps = builder.udiv(args[4], ir.Constant(whole, wide.lanes))
                 with cgutils.for_range(builder, steps, intp=whole) as k:
                     offset = builder.mul(k.index, ir.Constant(whole, wide.lanes))
@@ -94,7 +98,7 @@ def unary(typing: Any, kind: Any, work: Any, source: Any, target: Any, size: Any
             return emit
 
         table = {1 + i: loop(formula) for i, formula in enumerate(UNARY.values())}
-        _loops(context, builder, (work, args[1]), args[0], args, table)
+        _loops(context, builder, (work, args[1]), args[0], table)
         return context.get_dummy_value()
 
     return types.none(types.int64, work, types.uint64, types.uint64, types.uint64, weights, types.uint64), generate
@@ -117,7 +121,7 @@ def binary(typing: Any, kind: Any, work: Any, a: Any, b: Any, target: Any) -> An
             return emit
 
         table = {FIRST_BINARY + i: loop(formula) for i, formula in enumerate(BINARY.values())}
-        _loops(context, builder, (work, args[1]), args[0], args, table)
+        _loops(context, builder, (work, args[1]), args[0], table)
         return context.get_dummy_value()
 
     return types.none(types.int64, work, types.uint64, types.uint64, types.uint64), generate
@@ -246,7 +250,7 @@ def interpret(typing: Any, code: Any, weights: Any, work: Any, columns: Any) -> 
 def block(b, inputs, outputs, code, columns, weights, work):
     """One block: rows of `b` (float64; first elements of rows in tuples) through the table into rows of `b`.
 
-    `work` has the type of `weights` and at least ``64 * (columns + 2) + 16`` elements (two spare columns and room to start at a cache line).
+    `work` has the type of `weights` and at least ``64 * (columns + 2) + 16`` elements (two spare columns, room to start at a cache line).
     """
     base = misaligned(work)
     for c in range(len(inputs)):

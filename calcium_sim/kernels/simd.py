@@ -5,8 +5,8 @@ no time in numba's type inference; `simd_plain.Plain` computes on numpy arrays (
 compiled code: arguments are vectors, doubles or both; a double beside a vector goes into every lane. Nothing branches and nothing calls
 libm, so that LLVM can vectorise a loop over doubles too.
 
-Offsets (uint64) count elements of a C-contiguous array; `load` and `store` go by the array's type: float32 gives vectors of sixteen, float64
-of eight.
+Offsets (uint64) count elements of a C-contiguous array; `load` and `store` go by the array's type: float32 gives vectors of sixteen,
+float64 of eight.
 """
 
 from __future__ import annotations

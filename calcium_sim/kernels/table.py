@@ -14,8 +14,8 @@ OPTIONS = {"error_model": "numpy", "fastmath": {"contract", "nsz"}, "nogil": Tru
 def table_lookup(b, source, targets, values, low, factor, logarithmic):
     """Rows `targets` (a tuple of first elements) of `b` from the row at `source`; constant beyond the ends of the table.
 
-    `values` (points, outputs) belong to evenly spaced arguments: x or, where `logarithmic`, log x; the first is `low`, the spacing 1 / `factor`. The
-    source must not be one of the targets.
+    `values` (points, outputs) belong to evenly spaced arguments: x or, where `logarithmic`, log x; the first is `low`, the
+    spacing 1 / `factor`. The source must not be one of the targets.
     """
     last, row = values.shape[0] - 2, uint64(targets[0])  # the first target holds the arguments meanwhile
     if logarithmic:

@@ -1,4 +1,4 @@
-"""Hostile channel files: every one is refused with one line, before torch is imported, and no file is touched."""
+"""Hostile channel files as wholes: odd archives, bad cards, what torch itself writes, other formats, random damage."""
 
 from __future__ import annotations
 
@@ -7,13 +7,10 @@ import json
 import pickle
 import random
 import struct
-import subprocess
-import sys
 import warnings
 import zipfile
 from pathlib import Path
 
-import pytest
 import torch
 
 from calcium_sim.admission import admit_bytes
@@ -37,7 +34,7 @@ class Overwrite(torch.nn.Module):
     def __setstate__(self, state: tuple[torch.Tensor, bool]) -> None:
         self.w = state[0]
         self.training = state[1]
-        torch.from_file("victim.bin", shared=True, size=4, dtype=torch.uint8).fill_(65)
+        self.w = torch.from_file("victim.bin", shared=True, size=4, dtype=torch.uint8).fill_(65)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.sigmoid(x)
@@ -57,26 +54,26 @@ class Saver(torch.nn.Module):
 class Endless(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         i = 0
-        while i < 10**12:
+        while i < 1000000000000:
             i += 1
         return torch.sigmoid(x)
 
 
 class Recursing(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        for i in range(10**9):
+        for i in range(1000000000):
             x = x + i
         return torch.sigmoid(x)
 
 
 class Huge(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.sigmoid(x) + torch.zeros(10**12).sum()
+        return torch.sigmoid(x) + torch.zeros(1000000000000).sum()
 
 
 class Repeated(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.sigmoid(x.repeat(10**6, 10**6).sum() + x)
+        return torch.sigmoid(x.repeat(1000000, 1000000).sum() + x)
 
 
 class Random(torch.nn.Module):
@@ -112,186 +109,10 @@ class Command:
         return os.system, (f"touch {VICTIM}",)
 
 
-FORWARD = """class Open(Module):
-  __parameters__ = []
-  __buffers__ = []
-  def forward(self: __torch__.Open,
-    x: Tensor) -> Tensor:
-{body}
-"""
-BODIES = {
-    "import": "    import os\n    return x",
-    "lambda": "    f = lambda y: y\n    return x",
-    "comprehension": "    y = [x for i in [1, 2]]\n    return x",
-    "for": "    for i in [1, 2]:\n      y = x\n    return x",
-    "while": "    while True:\n      pass\n    return x",
-    "with": "    with x:\n      return x",
-    "try": "    try:\n      return x\n    except:\n      return x",
-    "binary operator": "    return x + x",
-    "walrus": "    return torch.tanh((y := x))",
-    "starred": "    return torch.cat(*[x, x])",
-    "double star": "    return torch.tanh(x, **x)",
-    "f-string": "    y = f'{x}'\n    return x",
-    "nested function": "    def g(y: Tensor) -> Tensor:\n      return y\n    return x",
-    "nested class": "    class C(Module):\n      pass\n    return x",
-    "assert": "    assert x\n    return x",
-    "delete": "    del x\n    return x",
-    "global": "    global y\n    return x",
-    "raise": "    raise x",
-    "attribute assignment": "    self.y = x\n    return x",
-    "subscript assignment": "    x[0] = x\n    return x",
-    "augmented assignment": "    x += x\n    return x",
-    "ops call": "    ops.aten.from_file('a', True, 4)\n    return x",
-    "ops prim": "    ops.prim.RaiseException('a', 'b')\n    return x",
-    "ops attribute": "    y = ops.prim.device(x)\n    return x",
-    "torch.ops": "    return torch.ops.aten.relu(x)",
-    "torch.load": "    return torch.load('a')",
-    "torch.save": "    torch.save(x, 'a')\n    return x",
-    "torch.from_file": "    return torch.from_file('/etc/passwd', True, 4)",
-    "torch.zeros": "    return torch.zeros([1000000000000])",
-    "torch.expand": "    return torch.expand(x, [1000000, 1000000])",
-    "torch.rand": "    return torch.rand_like(x)",
-    "torch.fill_": "    return torch.fill_(x, 1.)",
-    "torch.set_": "    return torch.set_(x, x)",
-    "torch.as_strided": "    return torch.as_strided(x, [100], [1], 100000)",
-    "torch.to": "    return torch.to(x, 'cuda')",
-    "out argument": "    return torch.tanh(x, out=x)",
-    "getattr of a name": "    y = 'forward'\n    return getattr(self, y)(x)",
-    "getattr dunder": "    y = getattr(self, '__class__')\n    return x",
-    "dunder attribute": "    y = x.__class__\n    return x",
-    "dunder method": "    y = self.__init__()\n    return x",
-    "globals": "    y = globals()\n    return x",
-    "open": "    y = open('a')\n    return x",
-    "print": "    print(x)\n    return x",
-    "exec": "    exec('1')\n    return x",
-    "fork": "    y = fork(self, x)\n    return x",
-    "tensor method": "    return x.fill_(1.)",
-    "tensor data": "    return x.data",
-    "unknown name": "    return y",
-    "module as value": "    y = [self]\n    return x",
-    "module returned": "    return self",
-    "recursion": "    return (self).forward(x, )",
-    "undeclared attribute": "    return self.w",
-    "missing constant": "    return torch.add(x, CONSTANTS.c0)",
-    "giant integer": "    return torch.add(x, " + "9" * 4000 + ")",
-    "huge integer": "    return torch.add(x, 9223372036854775808)",
-    "infinite number": "    return torch.add(x, 1e999)",
-    "complex": "    return torch.add(x, 1j)",
-    "bytes": "    y = b'a'\n    return x",
-    "ellipsis": "    return x[...]",
-    "deep nesting": "    return " + "torch.tanh(" * 90 + "x" + ")" * 90,
-    "too deep for a parser": "    return " + "(" * 100000 + "x" + ")" * 100000,
-    "deep minus": "    return " + "-" * 100000 + "1",
-    "NUL": "    return x\0",
-    "non-ASCII": "    return x  # \u00e9",
-    "comment": "    return x  # type: (int) -> int",
-    "coding line": "    # -*- coding: utf-7 -*-\n    return x",
-    "form feed": "    \x0creturn x",
-    "carriage return": "    y = x\r    return x",
-    "line continuation": "    return \\\n x",
-    "syntax error": "    return (",
-    "escape": "    y = 'a\\x00b'\n    return x",
-    "shadowed torch": "    torch = x\n    return torch",
-    "module rebinding": "    self = x\n    return self",
-    "yield": "    yield x",
-    "await": "    await x",
-    "conditional expression": "    return x if True else x",
-    "boolean operator": "    return True and x",
-    "comparison": "    return x < x",
-    "not": "    return not x",
-}
-FILES = {
-    "import at the top": "import os\n" + FORWARD.format(body="    return x"),
-    "statement at the top": "torch.save(1, 'a')\n" + FORWARD.format(body="    return x"),
-    "base class": FORWARD.format(body="    return x").replace("(Module)", "(NamedTuple)"),
-    "no base class": FORWARD.format(body="    return x").replace("(Module)", ""),
-    "interface": FORWARD.format(body="    return x").replace("(Module)", "(ModuleInterface)"),
-    "decorator": FORWARD.format(body="    return x").replace("  def ", "  @staticmethod\n  def "),
-    "class decorator": "@torch.save\n" + FORWARD.format(body="    return x"),
-    "setstate": FORWARD.format(body="    return x") + "  def __setstate__(self: __torch__.Open, s: Tensor) -> NoneType:\n    return None\n",
-    "init": FORWARD.format(body="    return x") + "  def __init__(self: __torch__.Open) -> NoneType:\n    return None\n",
-    "len that computes": FORWARD.format(body="    return x") + "  def __len__(self: __torch__.Open) -> int:\n    return len([1])\n",
-    "hooks": FORWARD.format(body="    return x").replace("  __buffers__ = []", "  __forward_hooks__ = ['a']"),
-    "class statement": FORWARD.format(body="    return x").replace("  __buffers__ = []", "  torch.save(1, 'a')"),
-    "class assignment": FORWARD.format(body="    return x").replace("  __buffers__ = []", "  y = torch.zeros([10])"),
-    "default that computes": FORWARD.format(body="    return x").replace("x: Tensor)", "x: Tensor=torch.from_file('a'))"),
-    "keyword-only": FORWARD.format(body="    return x").replace("x: Tensor)", "*, x: Tensor)"),
-    "variadic": FORWARD.format(body="    return x").replace("x: Tensor)", "*x: Tensor)"),
-    "self of another class": FORWARD.format(body="    return x").replace("self: __torch__.Open", "self: Tensor"),
-    "type that runs": FORWARD.format(body="    return x").replace("x: Tensor)", "x: torch.save('a'))"),
-    "dictionary type": FORWARD.format(body="    return x").replace("x: Tensor)", "x: Dict[str, Tensor])"),
-    "twice": FORWARD.format(body="    return x") * 2,
-    "no forward": FORWARD.format(body="    return x").replace("forward", "backward"),
-    "empty": "",
-    "explosion": FORWARD.format(body="    return (self).f39(x, )")
-    + "  def f0(self: __torch__.Open, x: Tensor) -> Tensor:\n    return x\n"
-    + "".join(
-        f"  def f{i}(self: __torch__.Open, x: Tensor) -> Tensor:\n    return (self).f{i - 1}((self).f{i - 1}(x, ), )\n"
-        for i in range(1, 40)
-    ),
-    "mutual recursion": FORWARD.format(body="    return (self).g(x, )")
-    + "  def g(self: __torch__.Open, x: Tensor) -> Tensor:\n    return (self).forward(x, )\n",
-}
-OBJECT = b"\x80\x02c__torch__\nOpen\nq\x00)\x81}(ubq\x01."
-PICKLES = {
-    "os.system": b"\x80\x02cos\nsystem\nX\x02\x00\x00\x00ls\x85R.",
-    "builtins": b"\x80\x02cbuiltins\neval\nX\x01\x00\x00\x001\x85R.",
-    "torch.load": b"\x80\x02ctorch\nload\nX\x01\x00\x00\x00a\x85R.",
-    "other torch name": b"\x80\x02ctorch.jit._pickle\nbuild_tensor_from_id\nK\x00\x85R.",
-    "type tag": b"\x80\x02ctorch.jit._pickle\nrestore_type_tag\n)X\x01\x00\x00\x00a\x86R.",
-    "protocol 4 stack global": b"\x80\x04\x8c\x02os\x8c\x06system\x93.",
-    "INST": b"\x80\x02(ios\nsystem\n.",
-    "OBJ": b"\x80\x02(cos\nsystem\no.",
-    "EXT1": b"\x80\x02\x82\x01.",
-    "EXT2": b"\x80\x02\x83\x01\x00.",
-    "EXT4": b"\x80\x02\x84\x01\x00\x00\x00.",
-    "PERSID": b"\x80\x02Pabc\n.",
-    "NEWOBJ_EX": b"\x80\x02c__torch__\nOpen\n)}\x92.",
-    "LONG4": b"\x80\x02\x8b\x04\x00\x00\x00\x01\x00\x00\x00.",
-    "large LONG1": b"\x80\x02\x8a\x20" + b"\x7f" * 32 + b".",
-    "text protocol": b"I1\n.",
-    "truncated": OBJECT[:-3],
-    "no stop": OBJECT[:-1],
-    "data after the end": OBJECT + b"x",
-    "two pickles": OBJECT + OBJECT,
-    "empty": b"",
-    "not an object": b"\x80\x02K\x01.",
-    "other class": OBJECT.replace(b"Open", b"Evil"),
-    "not built": b"\x80\x02c__torch__\nOpen\n)\x81.",
-    "extra attribute": b"\x80\x02c__torch__\nOpen\n)\x81}X\x01\x00\x00\x00aK\x01sb.",
-    "odd attribute": b"\x80\x02c__torch__\nOpen\n)\x81}X\x0a\x00\x00\x00__class__ K\x01sb.",
-    "built twice": b"\x80\x02c__torch__\nOpen\n)\x81}b}b.",
-    "state of a name": b"\x80\x02c__torch__\nOpen\n}b.",
-    "underflow": b"\x80\x02\x85.",
-    "memo missing": b"\x80\x02h\x07.",
-    "deep tuples": b"\x80\x02)" + b"\x85" * 5000 + b".",
-    "many marks": b"\x80\x02" + b"(" * 5000 + b".",
-    "billion laughs": b"\x80\x02)q\x00" + b"".join(b"h%c\x86q%c" % (i, i + 1) if False else b"2\x86" for i in range(60)) + b".",
-    "list in itself": b"\x80\x02]q\x00h\x00a.",
-    "storage missing": b"\x80\x02(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x02\x00\x00\x0099X\x03\x00\x00\x00cpuK\x01tQ.",
-    "storage on a GPU": b"\x80\x02(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x04\x00\x00\x00cudaK\x01tQ.",
-    "half storage": b"\x80\x02(X\x07\x00\x00\x00storagectorch\nHalfStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x01tQ.",
-}
-
-
-def simple(tools, code: str | bytes | None = None, **members: bytes) -> dict[str, bytes]:
-    """A small honest archive (a class without attributes), with members replaced or added."""
-    text = FORWARD.format(body="    return torch.sigmoid(x)") if code is None else code
-    honest = {
-        "data.pkl": OBJECT,
-        "code/__torch__.py": text if isinstance(text, bytes) else text.encode("utf-8"),
-        "constants.pkl": b"\x80\x02).",
-        "version": b"3\n",
-        "byteorder": b"little",
-        "extra/channel.json": json.dumps(tools.CARD).encode(),
-    }
-    return {**honest, **members}
-
-
 def containers(tools) -> dict[str, bytes]:
     """Archives that break the rules of the container or of the layout."""
-    good = tools.pack(simple(tools))
-    parts = list(simple(tools).items())
+    good = tools.pack(tools.simple())
+    parts = list(tools.simple().items())
     out = {
         "empty file": b"",
         "text": b"hello",
@@ -306,10 +127,10 @@ def containers(tools) -> dict[str, bytes]:
         "renamed tar": b"ustar" * 200,
         "empty archive": b"PK\x05\x06" + b"\0" * 18,
         "comment": good[:-2] + b"\x03\x00abc",
-        "name twice": tools.pack([*parts, ("code/__torch__.py", FORWARD.format(body="    return x").encode())]),
-        "name twice in other case": tools.pack([*parts, ("DATA.pkl", OBJECT)]),
+        "name twice": tools.pack([*parts, ("code/__torch__.py", tools.FORWARD.format(body="    return x").encode())]),
+        "name twice in other case": tools.pack([*parts, ("DATA.pkl", tools.OBJECT)]),
         "card in other case": tools.pack([*parts, ("extra/CHANNEL.json", b"{}")]),
-        "two top folders": tools.pack([("a/" + k, v) for k, v in parts] + [("b/data.pkl", OBJECT)], top=""),
+        "two top folders": tools.pack([("a/" + k, v) for k, v in parts] + [("b/data.pkl", tools.OBJECT)], top=""),
         "no top folder": tools.pack(parts, top=""),
         "absolute name": tools.pack([*parts, ("/etc/passwd", b"")], top=""),
         "absolute top": tools.pack(parts, top="/a/"),
@@ -330,12 +151,12 @@ def containers(tools) -> dict[str, bytes]:
         "code outside": tools.pack([*parts, ("code/torch.py", b"")]),
         "too many members": tools.pack([*parts, *((f"data/{i}", b"") for i in range(2000))]),
         "zip bomb": tools.pack([*parts, ("data/0", bytes(30_000_000))], method=zipfile.ZIP_DEFLATED),
-        "large card": tools.pack(simple(tools, **{"extra/channel.json": b" " * 300_000})),
-        "large code": tools.pack(simple(tools, b"\n" * 3_000_000)),
+        "large card": tools.pack(tools.simple(**{"extra/channel.json": b" " * 300_000})),
+        "large code": tools.pack(tools.simple(b"\n" * 3_000_000)),
         "bzip2": tools.pack(parts, method=zipfile.ZIP_BZIP2),
         "lzma": tools.pack(parts, method=zipfile.ZIP_LZMA),
-        "version 99": tools.pack(simple(tools, version=b"99")),
-        "big-endian": tools.pack(simple(tools, byteorder=b"big")),
+        "version 99": tools.pack(tools.simple(version=b"99")),
+        "big-endian": tools.pack(tools.simple(byteorder=b"big")),
     }
     for name in ("data.pkl", "constants.pkl", "version", "code/__torch__.py", "extra/channel.json"):
         out[f"without {name}"] = tools.pack({k: v for k, v in parts if k != name})
@@ -396,7 +217,7 @@ def cards(tools) -> dict[str, bytes]:
         "code as a port": text.replace("ca@cytosol", "ca@cytosol)+exit(").encode(),
         "code as a species": text.replace('{"ca": 1}', '{"__import__": 1}').encode(),
     }
-    return {f"card: {k}": tools.pack(simple(tools, **{"extra/channel.json": v})) for k, v in bad.items()}
+    return {f"card: {k}": tools.pack(tools.simple(**{"extra/channel.json": v})) for k, v in bad.items()}
 
 
 def scripted(tools) -> dict[str, bytes]:
@@ -419,53 +240,23 @@ def other_formats() -> dict[str, bytes]:
     return out
 
 
-@pytest.fixture(scope="module")
-def corpus(tools) -> dict[str, bytes]:
+def test_hostile_files_are_refused(tools, check_refused) -> None:
+    """Containers, cards, scripted attacks and other formats under the name of a channel file."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         files = {**containers(tools), **cards(tools), **scripted(tools), **other_formats()}
-    files |= {f"code: {k}": tools.pack(simple(tools, FORWARD.format(body=v))) for k, v in BODIES.items()}
-    files |= {f"file: {k}": tools.pack(simple(tools, v)) for k, v in FILES.items()}
-    files |= {f"data: {k}": tools.pack(simple(tools, **{"data.pkl": v, "data/0": bytes(4)})) for k, v in PICKLES.items()}
-    files |= {f"constants: {k}": tools.pack(simple(tools, **{"constants.pkl": v, "constants/0": bytes(4)})) for k, v in PICKLES.items()}
-    return files
-
-
-CHILD = """
-import os, sys, json
-import calcium_sim as cs
-before = {f: os.stat(f).st_mtime_ns for f in os.listdir(".")}
-told = {}
-for file in sorted(f for f in before if f.endswith(".pt")):
-    try:
-        cs.load_channel(file)
-        told[file] = None
-    except cs.InputError as error:
-        told[file] = str(error)
-    except BaseException as error:
-        told[file] = "NOT AN INPUT ERROR " + repr(error)[:200]
-after = {f: os.stat(f).st_mtime_ns for f in os.listdir(".")}
-print(json.dumps({"told": told, "torch": "torch" in sys.modules, "same": before == after}))
-"""
-
-
-def test_every_hostile_file_is_refused_before_torch_is_imported(corpus, tmp_path: Path) -> None:
-    """One child looks at all of them: each is refused with one line that starts with the file, torch stays out, no file is touched."""
-    (tmp_path / VICTIM).write_bytes(b"safe")
-    names = {f"{i:03}.pt": name for i, name in enumerate(corpus)}
-    for file, name in names.items():
-        (tmp_path / file).write_bytes(corpus[name])
-    done = subprocess.run([sys.executable, "-c", CHILD], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True)
-    report = json.loads(done.stdout)
-    admitted = [names[f] for f, text in report["told"].items() if text is None]
-    odd = {names[f]: t for f, t in report["told"].items() if t and ("\n" in t or not t.startswith(f) or len(t) > 600 or not t.isascii())}
-    print(f"{len(names)} files refused, e.g.", *list(report["told"].values())[::40], sep="\n")
-    assert not admitted
-    assert not odd
-    assert not report["torch"], "torch was imported"
-    assert report["same"], "a file was touched"
-    assert (tmp_path / VICTIM).read_bytes() == b"safe"
-    assert len(names) > 200
+    told = check_refused(files)
+    expected = {
+        "Gru": "write the cell out with linear and elementwise functions",
+        "renamed pickle": "is not a zip archive",
+        "name twice in other case": "stored twice",
+        "zip bomb": "unpack to 30000000 bytes",
+        "Huge": "'torch.zeros' is not permitted",
+        "card: duplicate key": "key 'name' is given twice",
+        "without extra/channel.json": "has no card",
+    }
+    for name, part in expected.items():
+        assert part in told[name], f"{name}: {told[name]}"
 
 
 def test_the_attack_is_real(tools, tmp_path: Path, monkeypatch) -> None:
@@ -478,33 +269,15 @@ def test_the_attack_is_real(tools, tmp_path: Path, monkeypatch) -> None:
     assert Path(VICTIM).read_bytes() == b"AAAA"
 
 
-def test_the_base_of_the_corpus_is_admitted(tools) -> None:
-    """Without the change that makes it hostile, the same archive passes."""
-    assert admit_bytes(tools.pack(simple(tools)), "a.pt").card.name == "test/open"
-    assert admit_bytes(tools.pack(simple(tools), method=zipfile.ZIP_DEFLATED), "a.pt").card.kind == "open_prob"
-
-
-def test_refusals_say_which_rule(tools, corpus) -> None:
-    """The message names the member or line, and the way out where there is one."""
-    expected = {
-        "Gru": "write the cell out with linear and elementwise functions",
-        "Overwrite": "__setstate__",
-        "Endless": "statement While is not permitted",
-        "Huge": "'torch.zeros' is not permitted",
-        "renamed pickle": "is not a zip archive",
-        "name twice in other case": "stored twice",
-        "zip bomb": "unpack to 30000000 bytes",
-        "data: os.system": "global os.system is not permitted",
-        "code: ops call": "'ops.aten.from_file' is not permitted",
-        "code: recursion": "calls itself",
-        "file: explosion": "written out are too large",
-        "card: duplicate key": "key 'name' is given twice",
-        "without extra/channel.json": "has no card",
-    }
-    for name, part in expected.items():
-        with pytest.raises(InputError) as told:
-            admit_bytes(corpus[name], "a.pt")
-        assert part in str(told.value), f"{name}: {told.value}"
+def outcome(data: bytes) -> bytes | None:
+    """The rewritten archive, or None where it is refused with one line; any other exception passes through."""
+    try:
+        return admit_bytes(data, "a.pt").archive
+    except InputError as error:
+        told = str(error)
+    if "\n" in told or not told.isascii():
+        raise AssertionError(told)
+    return None
 
 
 def test_flipped_bits_are_refused_or_change_nothing(tools) -> None:
@@ -516,13 +289,9 @@ def test_flipped_bits_are_refused_or_change_nothing(tools) -> None:
         for _ in range(75):
             changed = bytearray(data)
             changed[generator.randrange(len(data))] ^= 1 << generator.randrange(8)
-            try:
-                archive = admit_bytes(bytes(changed), "a.pt").archive
-            except InputError as error:
-                assert "\n" not in str(error)
-                refused += 1
-            else:
-                assert archive == reference
+            archive = outcome(bytes(changed))
+            refused += archive is None
+            assert archive in (None, reference)
     print(f"{refused} of 150 refused, the others are equal")
     assert refused > 90
 
@@ -541,10 +310,7 @@ def test_random_damage_never_escapes(tools) -> None:
             del data[a : a + len(piece)]
         else:
             data[b:b] = piece
-        try:
-            admit_bytes(bytes(data), "a.pt")
-        except InputError as error:
-            assert "\n" not in str(error)
+        outcome(bytes(data))
 
 
 def test_damage_inside_members_never_escapes(tools) -> None:
@@ -557,7 +323,4 @@ def test_damage_inside_members_never_escapes(tools) -> None:
         content = bytearray(members[name])
         for _ in range(generator.randrange(1, 4)):
             content[generator.randrange(len(content))] = generator.randrange(256)
-        try:
-            admit_bytes(tools.pack({**members, name: bytes(content)}), "a.pt")
-        except InputError as error:
-            assert "\n" not in str(error), error
+        outcome(tools.pack({**members, name: bytes(content)}))

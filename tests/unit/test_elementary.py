@@ -10,7 +10,9 @@ from calcium_sim.kernels import elementary, formulas
 from calcium_sim.kernels.simd_plain import Plain
 
 RNG = np.random.default_rng(1)
-WIDE = np.concatenate([RNG.uniform(-700, 700, 20000), RNG.normal(size=20000), RNG.choice([-1, 1], 20000) * 10.0 ** RNG.uniform(-12, 2, 20000)])
+WIDE = np.concatenate(
+    [RNG.uniform(-700, 700, 20000), RNG.normal(size=20000), RNG.choice([-1, 1], 20000) * 10.0 ** RNG.uniform(-12, 2, 20000)]
+)
 POSITIVE = np.concatenate([np.abs(WIDE), 10.0 ** RNG.uniform(-300, 300, 20000), 1 + 1e-3 * RNG.normal(size=20000)])
 SPECIAL = np.array([0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 1e-310, 1e308, -1e308, 1e-300, 705.0, -705.0, -2000.0, 2000.0])
 

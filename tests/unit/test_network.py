@@ -1,5 +1,7 @@
 """Networks as compiled tables of operations: against numpy, and the same bits however nodes are split."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,8 @@ from calcium_sim import generated
 from calcium_sim.codegen import HEADER
 from calcium_sim.errors import InputError
 from calcium_sim.kernels import network as kernels
-from calcium_sim.network import KINDS, Builder, disagreement, evaluate, mlp_program, program_text, run
+from calcium_sim.network import KINDS, disagreement, evaluate, program_text, run
+from calcium_sim.network_builder import Builder, mlp_program
 from calcium_sim.tables import tabulate
 
 RNG = np.random.default_rng(2)
@@ -17,7 +20,7 @@ TOLERANCE = {"float32": 4e-7, "float64": 2e-15}
 def perceptron(layers, dtype, seed=0, act="tanh"):
     """A random multilayer perceptron and the same in numpy (float64)."""
     rng = np.random.default_rng(seed)
-    pairs = list(zip(layers, layers[1:], strict=False))
+    pairs = list(pairwise(layers))
     weights = [(rng.normal(size=(n, m)) / np.sqrt(m), 0.1 * rng.normal(size=n)) for m, n in pairs]
     b = Builder(layers[0], dtype)
     h = b.input(0, layers[0])
@@ -36,7 +39,7 @@ def perceptron(layers, dtype, seed=0, act="tanh"):
 
 def test_the_two_lists_of_operations_are_one():
     """The interpreter's numbers are places in its list, the table is written with the other."""
-    assert list(kernels.KINDS) == KINDS
+    assert kernels.KINDS == KINDS
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -197,9 +200,14 @@ def local(U, out, F0, F1):
 def test_declared_perceptron():
     """mlp_program against the same written in numpy: transforms, skip, clip and two output maps."""
     layers = (3, 16, 16, 2)
-    arrays = {f"weight{i}": RNG.normal(size=(n, m)) / 4 for i, (m, n) in enumerate(zip(layers, layers[1:], strict=False))}
+    arrays = {f"weight{i}": RNG.normal(size=(n, m)) / 4 for i, (m, n) in enumerate(pairwise(layers))}
     arrays |= {f"bias{i}": RNG.normal(size=n) for i, n in enumerate(layers[1:])}
-    arrays |= {"gain": np.array([1, 1, 0.2]), "mean": np.array([0.5, 0.1, 0.0]), "scale": np.array([2.0, 1.0, 3.0]), "skip": RNG.normal(size=(2, 3))}
+    arrays |= {
+        "gain": np.array([1, 1, 0.2]),
+        "mean": np.array([0.5, 0.1, 0.0]),
+        "scale": np.array([2.0, 1.0, 3.0]),
+        "skip": RNG.normal(size=(2, 3)),
+    }
 
     def reference(x):
         z = np.stack([x[0], np.log10(x[1]), np.arcsinh(0.2 * x[2])])

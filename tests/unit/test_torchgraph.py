@@ -1,0 +1,132 @@
+"""Frozen TorchScript graphs as programs, against the module itself on random points."""
+
+import warnings
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from calcium_sim.network import disagreement
+from calcium_sim.torchgraph import Unsupported, lower_graph
+
+LIMIT = {"float32": 1e-6, "float64": 1e-12}
+
+
+class Rates(nn.Module):
+    """Scaled inputs, linear skip, two rates."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(3, 32), nn.Tanh(), nn.Linear(32, 32), nn.ReLU(inplace=True), nn.Linear(32, 2))
+        self.skip = nn.Linear(3, 2, bias=False)
+        self.register_buffer("mean", torch.tensor([0.5, 0.1, 0.0]))
+        self.register_buffer("width", torch.tensor([1.0, 2.0, 3.0]))
+
+    def forward(self, s: Tensor, x: Tensor, dx: Tensor) -> tuple[Tensor, Tensor]:
+        z = (torch.cat([s, torch.log10(x), torch.asinh(dx / 5)], 1) - self.mean) / self.width
+        rates = torch.exp(torch.clamp(self.net(z) + self.skip(z), -20.0, 2.0))
+        k = s.shape[1]
+        return rates[:, :k], rates[:, k:]
+
+
+class Cell(nn.Module):
+    """A recurrent cell written out, with a time step."""
+
+    def __init__(self):
+        super().__init__()
+        self.gates = nn.Linear(3, 4)
+
+    def forward(self, s: Tensor, x: Tensor, dt: float) -> Tensor:
+        inf, rate = torch.chunk(self.gates(torch.cat([s, x], 1)), 2, 1)
+        return s + (torch.sigmoid(inf) - s) * (1 - torch.exp(-dt * nn.functional.softplus(rate, 2.0, 3.0)))
+
+
+class Single(nn.Module):
+    """Columns taken apart and put together in many ways."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.norm, self.weight = nn.Linear(2, 8), nn.LayerNorm(8), nn.Parameter(torch.randn(8, 4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = torch.matmul(nn.functional.silu(self.norm(self.a(x))), self.weight) + 0.1
+        p, q, r, t = h.unbind(1)
+        u = torch.stack([p * q, torch.rsub(r, t, alpha=2), 1 / (2 + torch.sigmoid(t)), torch.minimum(p, q)], 1)
+        v = nn.functional.elu(h[:, 1:3]) ** 2 + nn.functional.gelu(h[:, ::2], approximate="tanh")
+        w = nn.functional.leaky_relu(h, 0.2).sum(1, keepdim=True) + h.mean(1).unsqueeze(-1)
+        return torch.cat([u, v, w, torch.addmm(torch.ones(4), u, self.weight[:4]), x[:, 0].reshape(-1, 1)], -1)
+
+
+def frozen(module, dtype):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", FutureWarning)
+        return torch.jit.freeze(torch.jit.script(module.to(getattr(torch, dtype)).eval()))
+
+
+def compared(module, inputs, low, high, dtype):
+    """Largest disagreement of the lowered program and the module."""
+    script = frozen(module, dtype)
+    program = lower_graph(script, inputs, dtype)
+
+    def original(x):
+        arguments, start = [], 0
+        for n in inputs:
+            part = x[start : start + (n or 1)]
+            arguments.append(float(part[0, 0]) if n is None else torch.from_numpy(part.T.astype(dtype)))
+            start += n or 1
+        out = script(*arguments)
+        return torch.cat(out, 1).T.double().numpy() if isinstance(out, tuple) else out.T.double().numpy()
+
+    with torch.inference_mode():
+        return disagreement(program, original, low, high)
+
+
+@pytest.mark.parametrize("dtype", LIMIT)
+def test_lowered_modules_agree_with_torch(dtype):
+    """1e-6 in float32 and 1e-12 in float64 on 256 points."""
+    torch.manual_seed(0)
+    found = {
+        "rates": compared(Rates(), [1, 1, 1], [0, 0.02, -60], [1, 14, 60], dtype),
+        "cell": compared(Cell(), [2, 1, None], [0, 0, -1, 0.05], [1, 1, 1, 0.05], dtype),
+    }
+    if dtype == "float32":  # it builds a float32 tensor inside
+        found["single"] = compared(Single(), [2], [-2, -2], [2, 2], dtype)
+    print(found)
+    assert max(found.values()) < LIMIT[dtype]
+
+
+class Cumulative(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cumsum(x, 1)
+
+
+class OverNodes(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x - x.mean(0)
+
+
+class InPlace(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.relu_()
+
+
+class Exact(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.gelu(x)
+
+
+class Shape(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x * x.shape[0]
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [(Cumulative, "aten::cumsum"), (OverNodes, "aten::mean"), (InPlace, "aten::relu_"), (Exact, "aten::gelu"), (Shape, "aten::mul")],
+)
+def test_what_cannot_be_lowered_is_named(module, name):
+    """Unknown operations, sums over the nodes, in-place changes of inputs, and the number of nodes in a result."""
+    with pytest.raises(Unsupported) as caught:
+        lower_graph(frozen(module(), "float32"), [2])
+    assert caught.value.operation == name, str(caught.value)
