@@ -30,6 +30,7 @@ class Function:
         self.node, self.where, self.owner, self.code = node, where, owner, code
         self.values: set[str] = set()
         self.classes: dict[str, str] = {}
+        self.functions: dict[str, str] = {}
         self.calls: list[str] = []
 
     def check(self) -> tuple[int, list[str]]:
@@ -100,10 +101,17 @@ class Function:
             raise self.fail(node, f"statement {type(node).__name__} is not permitted ({ADVICE})")
 
     def _assign(self, target: ast.expr, value: ast.expr) -> None:
+        dotted = dotted_name(value)
+        if dotted in self.code.functions and isinstance(target, ast.Name):  # a long name gets a short one: _0 = __torch__.a.b.f
+            name = ordinary(target.id, target, self.where)
+            if name in self.values or name in self.classes or self.functions.get(name, dotted) != dotted:
+                raise self.fail(target, f"name '{name}' changes its meaning")
+            self.functions[name] = dotted
+            return
         cls = self._class_of(value)
         if cls is not None and isinstance(target, ast.Name):
             name = ordinary(target.id, target, self.where)
-            if name in self.values or self.classes.get(name, cls) != cls:
+            if name in self.values or name in self.functions or self.classes.get(name, cls) != cls:
                 raise self.fail(target, f"name '{name}' changes its meaning")
             self.classes[name] = cls
             return
@@ -114,7 +122,7 @@ class Function:
     def _bind(self, target: ast.expr) -> None:
         if not isinstance(target, ast.Name):
             raise self.fail(target, "an assignment to something that is not a local name")
-        if target.id in self.classes:
+        if target.id in self.classes or target.id in self.functions:
             raise self.fail(target, f"name '{shown(target.id, 40)}' changes its meaning")
         self.values.add(ordinary(target.id, target, self.where))
 
@@ -181,10 +189,12 @@ class Function:
 
     def _call(self, node: ast.Call) -> None:
         dotted = dotted_name(node.func)
-        if isinstance(node.func, ast.Name):
+        if dotted in self.functions and not node.keywords:
+            self.calls.append(self.functions[dotted])
+        elif isinstance(node.func, ast.Name):
             self._builtin(node, node.func.id)
             return
-        if dotted.startswith("torch."):
+        elif dotted.startswith("torch."):
             if dotted.count(".") != 1 or dotted[6:] not in OPERATORS:
                 raise self.fail(node, f"operator '{shown(dotted, 60)}' is not permitted ({ADVICE})")
             if any(k.arg not in KEYWORDS for k in node.keywords):

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 from .admission_body import Function
 from .admission_pickle import Refused
-from .admission_syntax import MAX_CODE, MAX_COST, MAX_DEPTH, Class, Code, Type, check_classes, fail, literal, ordinary, parse_type
+from .admission_syntax import ADVICE, MAX_CODE, MAX_COST, MAX_DEPTH, Class, Code, Type, check_classes, fail, literal, ordinary, parse_type
 from .card_fields import shown
 
 _TEXT = re.compile(r"[\x20-\x7e\n]*")
@@ -88,7 +88,7 @@ def _declare(tree: ast.Module, module: str, code: Code) -> None:
 def _declare_class(node: ast.ClassDef, module: str) -> Class:
     bases = [b.id if isinstance(b, ast.Name) else "?" for b in node.bases]
     if bases != ["Module"] or node.keywords or node.decorator_list or getattr(node, "type_params", None):
-        raise fail(node, module, "a class that is not a plain Module")
+        raise fail(node, module, f"a class that is not a plain Module ({ADVICE})")
     cls = Class(f"{module}.{ordinary(node.name, node, module)}")
     for item in node.body:
         if isinstance(item, ast.FunctionDef):

@@ -106,7 +106,9 @@ def dotted_name(node: ast.expr) -> str:
 
 
 def literal(node: ast.expr, where: str) -> object:
-    """The value of a literal: text, number, truth value, None."""
+    """The value of a literal: text, number, truth value, None, or a tuple or list of these."""
+    if isinstance(node, (ast.Tuple, ast.List)):
+        return [literal(item, where) for item in node.elts]
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         node = node.operand
         if not isinstance(node, ast.Constant) or isinstance(node.value, (bool, str)):

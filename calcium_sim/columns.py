@@ -22,6 +22,7 @@ PARALLEL_FROM = 30000
 class ColumnStepper:
     """Advances a state of a cable, tree or point: Strang splitting of diffusion and local kinetics."""
 
+    calibration = 1.0
     scheme = "Strang: diffusion SDIRK2 | gates ROS2, reactions and fluxes ROS2, gates ROS2"
 
     def __init__(self, plan: Plan, *, parallel: bool | None = None) -> None:

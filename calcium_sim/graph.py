@@ -23,6 +23,7 @@ MARGIN = 1.2
 class GraphStepper:
     """Advances a state on any mesh: RKL2 with the membrane fluxes in its stages, gates and reactions by Strang splitting."""
 
+    calibration = 1.0
     scheme = "Strang: gates ROS2 | reactions ROS2 | RKL2 diffusion with membrane fluxes in every stage"
 
     def __init__(self, plan: Plan, *, parallel: bool | None = None) -> None:

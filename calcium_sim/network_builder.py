@@ -148,7 +148,7 @@ def _used(step: _Step) -> set[int]:
 
 def _in_place(step: _Step, widths: Sequence[int], dying: set[int]) -> int:
     """A register that the result may overwrite: no longer needed, as wide, and read column by column; else -1."""
-    if step.kind not in UNARY | BINARY or step.kind == "copy":
+    if step.kind not in (*UNARY, *BINARY) or step.kind == "copy":
         return -1
     width = widths[step.register]
     for x in step.operands:

@@ -36,9 +36,7 @@ class Sheet:
     number: bool = False
 
 
-NODES = object()
-"""Stands for the number of nodes, which no result may depend on."""
-
+NODES = object()  # stands for the number of nodes, which no result may depend on
 UNARY = frozenset({"tanh", "sigmoid", "relu", "exp", "expm1", "log", "log10", "log1p", "asinh", "sqrt", "abs", "neg"})
 BINARY = {"add": "add", "sub": "sub", "rsub": "sub", "mul": "mul", "div": "div", "minimum": "minimum", "maximum": "maximum"}
 FREE = ("contiguous", "clone", "detach", "dropout", "feature_dropout", "alpha_dropout")
@@ -228,10 +226,6 @@ class _Walk:
         shape: list[Any] = [NODES] if x.flat else [NODES, len(x.columns)]
         return shape if dim is None else shape[dim]
 
-    def on_dim(self, kind: str, x: Any) -> int:
-        """Number of dimensions."""
-        return 1 if self._tensor(kind, x).flat else 2
-
     def on_linear(self, kind: str, x: Any, weight: Any, bias: Any = None) -> Sheet:
         """``x @ weight.T + bias``."""
         x = self._tensor(kind, x)
@@ -349,11 +343,11 @@ class _Walk:
 
     def on_slice(self, kind: str, x: Any, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1) -> Sheet:
         """Some columns; all nodes."""
-        x = self._tensor(kind, x)
+        sheet = self._tensor(kind, x)
         if dim == 0 and not start and (end is None or end >= 2**62) and step == 1:
-            return x
-        self._dim(kind, x, dim)
-        return Sheet(x.columns[slice(start, end, step)])
+            return sheet
+        self._dim(kind, sheet, dim)
+        return Sheet(sheet.columns[start:end:step])
 
     def on_select(self, kind: str, x: Any, dim: int, index: int) -> Sheet:
         """One column as ``[nodes]``."""

@@ -261,8 +261,8 @@ def _limit(memory: int, seconds: float) -> None:
 
 
 def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return shown(lines[0] if lines else type(error).__name__, 200)
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    return shown(lines[-1] if "TorchScript interpreter" in lines[0] else lines[0], 200)
 
 
 def _last_line(error: BaseException) -> str:

@@ -54,7 +54,7 @@ class Single(nn.Module):
         u = torch.stack([p * q, torch.rsub(r, t, alpha=2), 1 / (2 + torch.sigmoid(t)), torch.minimum(p, q)], 1)
         v = nn.functional.elu(h[:, 1:3]) ** 2 + nn.functional.gelu(h[:, ::2], approximate="tanh")
         w = nn.functional.leaky_relu(h, 0.2).sum(1, keepdim=True) + h.mean(1).unsqueeze(-1)
-        return torch.cat([u, v, w, torch.addmm(torch.ones(4), u, self.weight[:4]), x[:, 0].reshape(-1, 1)], -1)
+        return torch.cat([u, v, w, torch.addmm(self.weight[0], u, self.weight[:4]), x[:, 0].reshape(-1, 1)], -1)
 
 
 def frozen(module, dtype):
