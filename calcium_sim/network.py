@@ -168,9 +168,9 @@ def run(program: Program, columns: Any) -> NDArray[np.float64]:
 def program_text(program: Program, name: str) -> str:
     """Source of ``name(b, inputs, outputs, weights, work)``: one block of 64 nodes, from rows of `b` to rows of `b`.
 
-    `inputs` and `outputs` are tuples with the first elements of rows of the float64 array `b`; `weights` is `Program.weights`; `work` is an
-    array of the same type with `Program.work` elements. The text depends on `Program.structure` only, and expects `np`, `njit` and `OPTIONS`
-    in the module. It compiles in the blink of an eye: the interpreter behind it is compiled once per precision and user.
+    `inputs` and `outputs` are tuples with the first elements of rows of the float64 array `b`; `weights` is `Program.weights`; `work` is
+    an array of the same type with `Program.work` elements. The text depends on `Program.structure` only, and expects `np`, `njit` and
+    `OPTIONS` in the module. It compiles in the blink of an eye: the interpreter behind it is compiled once per precision and user.
     """
     rows = ",\n    ".join(str(tuple(int(v) for v in row)) for row in program.code)
     return f"""

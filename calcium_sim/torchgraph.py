@@ -1,8 +1,7 @@
 """From a frozen TorchScript graph to a `network.Program`.
 
-The walk knows tensors whose first dimension is the nodes: ``[nodes, k]`` (k columns) and ``[nodes]`` (one column), and constants (weights,
-numbers, lists). Everything else, and every operation that is not in the tables below, raises `Unsupported`; the caller then evaluates the
-module itself, a batch at a time.
+The walk knows tensors over the nodes, ``[nodes, k]`` (k columns) and ``[nodes]`` (one column), and constants (weights, numbers, lists).
+Everything else, and every operation that is not below, raises `Unsupported`; the caller then evaluates the module itself, in batches.
 """
 
 from __future__ import annotations
@@ -286,11 +285,7 @@ class _Walk:
             columns = columns if bound is None else self.builder.binary(name, columns, self._row(kind, bound, x.flat))
         return self._sheet(x, columns)
 
-    on_hardtanh = on_clamp
-
-    def on_clamp_min(self, kind: str, x: Any, low: float) -> Sheet:
-        """Lower bound."""
-        return self.on_clamp(kind, x, low)
+    on_hardtanh = on_clamp_min = on_clamp
 
     def on_clamp_max(self, kind: str, x: Any, high: float) -> Sheet:
         """Upper bound."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import io
 import json
+import os
 import re
 import sys
 import warnings
@@ -24,7 +25,7 @@ from .card_fields import shown
 from .errors import InputError
 from .sampling import Array, Columns, check_outputs, sample
 
-BLOCK = 256
+BLOCK = 1024
 """Rows per call: a row's last bits depend on the rows around it, so blocks have one fixed size, the last one padded."""
 
 _PLAIN = {"Int", "Float", "Bool", "len", "__getitem__"}
@@ -64,19 +65,25 @@ def evaluate(module: Any, columns: Columns, block: int = BLOCK) -> tuple[Array, 
     n = len(columns.x)
     if n == 0:
         return call(module, columns.copy())
-    parts = [call(module, columns.rows(start, min(start + block, n), block)) for start in range(0, n, block)]
+    torch = _torch()
+    with _one_thread(torch), torch.inference_mode():
+        parts = [_invoke(torch, module, columns.rows(start, min(start + block, n), block)) for start in range(0, n, block)]
     return tuple(np.concatenate(column)[:n] for column in zip(*parts, strict=True))
 
 
 def call(module: Any, columns: Columns) -> tuple[Array, ...]:
     """Call a network once on all rows, sharing the memory of `columns`."""
     torch = _torch()
+    with _one_thread(torch), torch.inference_mode():
+        return _invoke(torch, module, columns)
+
+
+def _invoke(torch: Any, module: Any, columns: Columns) -> tuple[Array, ...]:
     arguments = [torch.from_numpy(a) if isinstance(a, np.ndarray) else a for a in columns.arguments()]
-    with _quiet(), _one_thread(torch), torch.inference_mode():
-        try:
-            out = module(*arguments)
-        except Exception as error:  # torch raises many kinds
-            raise InputError("network", f"fails on {len(columns.x)} rows: {_first_line(error)}") from None
+    try:
+        out = module(*arguments)
+    except Exception as error:  # torch raises many kinds
+        raise InputError("network", f"fails on {len(columns.x)} rows: {_first_line(error)}") from None
     tensors = out if isinstance(out, tuple) else (out,)
     for tensor in tensors:
         if not isinstance(tensor, torch.Tensor) or tensor.device.type != "cpu" or tensor.layout != torch.strided:
@@ -251,9 +258,10 @@ def _limit(memory: int, seconds: float) -> None:
         import resource
     except ImportError:  # not a Unix system: the parent's clock is all there is
         return
-    with open("/proc/self/statm") as stream:
-        used = int(stream.read().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + memory, used + memory))
+    if os.path.exists("/proc/self/statm"):  # elsewhere the address space in use is not known
+        with open("/proc/self/statm") as stream:
+            used = int(stream.read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + memory, used + memory))
     cpu = int(resource.getrusage(resource.RUSAGE_SELF).ru_utime + seconds) + 2
     resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))

@@ -1,10 +1,10 @@
 """Feed-forward networks over blocks of 64 nodes: an interpreter of a table of operations on columns, weights being data.
 
-A column is a row of 64 values in `work`, one per node; column c starts at ``work[base + 64 c]``. A row of the table is (kind, target, width, a,
-mode of a, b, mode of b, at, inner): columns target..target+width-1 are computed from columns a.. and b... An operand's mode says what it is:
-COLUMNS (one column each), ONE (the same column for all), NUMBERS (``weights[a + i]`` for column i). `at` is where the weights or parameters
-of the operation start, `inner` the inputs of a dense layer. All nodes of a block go through the same operations in the same order, so that a
-node's result depends neither on its place in a block nor on the other nodes.
+A column is a row of 64 values in `work`, one per node; column c starts at ``work[base + 64 c]``. A row of the table is (kind, target,
+width, a, mode of a, b, mode of b, at, inner): columns target..target+width-1 are computed from columns a.. and b... An operand's mode says
+what it is: COLUMNS (one column each), ONE (the same column for all), NUMBERS (``weights[a + i]`` for column i). `at` is where the weights
+or parameters of the operation start, `inner` the inputs of a dense layer. All nodes of a block go through the same operations in the
+same order, so that a node's result depends neither on its place in a block nor on the other nodes.
 
 The interpreter is compiled once per precision and called through its address: modules that use it neither contain nor optimise it again.
 """
@@ -292,3 +292,24 @@ def bounded(b, source, target, low, high, size):
         count += 1 if outside & (i < size) else 0
         b[target + i] = min(max(x, low), high)
     return count
+
+
+@njit(forceinline=True, **OPTIONS)
+def moved(b, inputs, last, tolerance, floor):
+    """Whether an input of any node of the block has left its value in the rows `last` by more than ``tolerance * (abs(value) + floor)``.
+
+    If so, the rows `last` take over the inputs; if not, the network need not run: its outputs from last time hold. Blocks are fixed, so
+    that the decision does not depend on threads.
+    """
+    count = 0
+    for c in range(len(inputs)):
+        now, old = uint64(inputs[c]), uint64(last[c])
+        for i in range(uint64(LANES)):
+            change, size = abs(b[now + i] - b[old + i]), abs(b[old + i])
+            count += 0 if change <= tolerance * (size + floor) else 1
+    if count > 0:
+        for c in range(len(inputs)):
+            now, old = uint64(inputs[c]), uint64(last[c])
+            for i in range(uint64(LANES)):
+                b[old + i] = b[now + i]
+    return count > 0

@@ -48,10 +48,10 @@ def fit_gate(
     low: float = -100.0,
     high: float = 60.0,
     *,
-    hidden: Sequence[int] = (12, 12),
+    hidden: Sequence[int] = (16, 16),
     points: int = 240,
     seed: int = 0,
-    evaluations: int = 600,
+    evaluations: int = 1500,
     goal: float = 2e-8,
 ) -> GateFit:
     """Fit a network to the rates of a two-state gate.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time as clock
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from .clamping import SUBSTEP, Clamped, clamp
 from .designs import Design
 from .result import Check, FitResult, make_card
 from .rollout import rollout_errors, summary
-from .samples import Traces, make_traces
+from .samples import Traces, digest, make_traces
 from .training import Progress, Schedule, prepare, train
 from .transients import rate_of_change, transients
 from .waves import wave_traces
@@ -123,7 +123,7 @@ def fit_open_probability(
     if law == "slope" and (latent or power != 1):
         raise InputError("law", "'slope' has the open probability as its only state (use law='rates' with latent= or power=)")
     channel = get_channel(source)() if isinstance(source, str) else source
-    plan = recipe or _recipe(channel)
+    plan = recipe or default_recipe(channel)
     data, check, fresh = _data(channel, plan, seed, power, tuple(latent))
     old = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -140,7 +140,7 @@ def fit_open_probability(
     ranges = _ranges(plan, data)
     training = {
         "data": f"{label}, {plan.traces + plan.traces // 4} transients" + (" and nodes of simulated waves" if plan.waves else "") + f", seed {seed}",
-        "sha256": data[0].digest(),
+        "sha256": digest(data),
         "loss": "log-rate" if law == "rates" else "slope",
         "steps": history.best,
         "error": figures,
@@ -157,7 +157,8 @@ def fit_open_probability(
     return FitResult(module, card, figures, result, history, seconds)
 
 
-def _recipe(channel: Channel | Design) -> Recipe:
+def default_recipe(channel: Channel | Design) -> Recipe:
+    """The data for a channel: seconds and a second port where it reads IP3, milliseconds otherwise."""
     return IP3_RECIPE if isinstance(channel, Channel) and "ip3@cytosol" in channel.reads.values() else Recipe()
 
 
@@ -220,7 +221,3 @@ def _ranges(plan: Recipe, data: list[Traces]) -> dict[str, tuple[str, float, flo
         found[port] = ("uM", float(f"{low:.3g}"), float(f"{high:.3g}"), float(f"{rates:.3g}"))
     return found
 
-
-def with_waves(recipe: Recipe) -> Recipe:
-    """The same data and the nodes of simulated waves."""
-    return replace(recipe, waves=True)

@@ -64,10 +64,11 @@ class Traces:
         slope = np.abs(self.slope()).ravel()
         return np.minimum(slope / (self.states[..., 0].ravel() + 0.01), 2.0) + 0.01
 
-    def digest(self) -> str:
-        """sha256 of the inputs and truths."""
-        parts = (self.time, self.states, self.inputs, self.log_alpha, self.log_beta)
-        return hashlib.sha256(b"".join(np.ascontiguousarray(a, "<f8").tobytes() for a in parts)).hexdigest()
+
+def digest(data: Sequence[Traces]) -> str:
+    """sha256 of the inputs and truths of several sets."""
+    arrays = (a for t in data for a in (t.time, t.states, t.inputs, t.log_alpha, t.log_beta))
+    return hashlib.sha256(b"".join(np.ascontiguousarray(a, "<f8").tobytes() for a in arrays)).hexdigest()
 
 
 def make_traces(response: Clamped, *, power: int = 1, latent: Sequence[str] = ()) -> Traces:

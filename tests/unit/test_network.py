@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from numba import njit
 
 from calcium_sim import generated
 from calcium_sim.codegen import HEADER
@@ -233,6 +234,27 @@ def test_bounded_counts_what_is_outside():
     assert kernels.bounded(b, 0, 64, 0.0, 1.0, 50) == outside
     finite = np.delete(np.arange(64), 5)
     np.testing.assert_array_equal(b[64:][finite], np.clip(b[:64], 0, 1)[finite])
+
+
+def test_blocks_that_did_not_move():
+    """Within the tolerance nothing is taken over; one node beyond it, or one NaN, takes all nodes over."""
+
+    @njit
+    def moved(b, tolerance):
+        return kernels.moved(b, (0, 64), (128, 192), tolerance, 0.1)
+
+    b = RNG.uniform(1, 2, 256)
+    b[128:] = b[:128]
+    assert not moved(b, 0.01)
+    b[70] *= 1.005
+    before = b.copy()
+    assert not moved(b, 0.01)
+    assert (b == before).all()
+    b[3] *= 1.05
+    assert moved(b, 0.01)
+    assert (b[128:] == b[:128]).all()
+    b[5] = np.nan
+    assert moved(b, 0.01)
 
 
 def test_tables():

@@ -1,0 +1,113 @@
+"""The commands under ``calcium-sim fit``. Everything heavy is imported inside the commands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import InputError
+
+if TYPE_CHECKING:
+    from .designs import Design
+    from .result import FitResult
+
+fit_app = typer.Typer(no_args_is_help=True, help="Train networks that become channels.")
+
+
+@fit_app.callback()
+def _fit() -> None:
+    """Train networks that become channels."""
+
+
+@fit_app.command("open-probability")
+def open_probability(
+    source: Annotated[str, typer.Argument(help="ODE channel to learn from (ryr/keizer-levine), or 'design' for artificial data.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="File to write: .npz (weights) or .pt (TorchScript).")],
+    name: Annotated[str | None, typer.Option(help="Registry name of the result [default: the file's stem].")] = None,
+    law: Annotated[str, typer.Option(help="rates: opening and closing rates; slope: dP/dt as in arXiv:2407.15364.")] = "rates",
+    latent: Annotated[list[str] | None, typer.Option(help="State of the channel that the network keeps besides P (repeat).")] = None,
+    power: Annotated[int, typer.Option(help="Open probability = gate^power.")] = 1,
+    waves: Annotated[bool, typer.Option("--waves", help="Add calcium recorded in simulated waves to the data.")] = False,
+    traces: Annotated[int | None, typer.Option(help="Number of random transients [default: 160].")] = None,
+    seed: Annotated[int, typer.Option(help="Of data, weights and batches.")] = 0,
+    steps: Annotated[int, typer.Option(help="Training steps.")] = 10_000,
+    threads: Annotated[int, typer.Option(help="Threads of torch.")] = 1,
+    amplitude: Annotated[float, typer.Option(help="Design: factor on the plateau.")] = 1.0,
+    closing: Annotated[float, typer.Option(help="Design: factor on the closing rate.")] = 1.0,
+    close_time: Annotated[float | None, typer.Option(help="Design: closing time [ms] at every concentration.")] = None,
+    picture: Annotated[Path | None, typer.Option(help="Picture of the fit to write.")] = None,
+) -> None:
+    """Train an open probability on an ODE channel or on a design; report its errors on fresh transients."""
+    if output.suffix not in (".npz", ".pt"):
+        raise InputError(str(output), "expected a name that ends in .npz or .pt")
+    if source != "design" and (amplitude, closing, close_time) != (1.0, 1.0, None):
+        raise InputError("--amplitude, --closing, --close-time", f"belong to 'design', the source is '{source}'")
+    options = {"name": name or output.stem, "law": law, "latent": tuple(latent or ()), "power": power, "seed": seed, "threads": threads}
+    design = {"amplitude": amplitude, "closing": closing, "close_time": close_time}
+    result = fit_command(source, output, design=design, waves=waves, traces=traces, steps=steps, picture=picture, **options)
+    typer.echo(str(result))
+    typer.echo(f"channel  {output}")
+    if picture is not None:
+        typer.echo(f"picture  {picture}")
+
+
+def fit_command(
+    source: str,
+    output: Path,
+    *,
+    design: dict[str, Any] | None = None,
+    waves: bool = False,
+    traces: int | None = None,
+    steps: int = 10_000,
+    picture: Path | None = None,
+    **options: Any,
+) -> FitResult:
+    """Train, save, draw: what ``calcium-sim fit open-probability`` does; `options` are those of `fit_open_probability`."""
+    from dataclasses import replace
+
+    from ..registry import get_channel
+    from .open_probability import default_recipe, fit_open_probability
+    from .training import Schedule
+
+    origin = _design(design or {}) if source == "design" else get_channel(source)()
+    recipe = replace(default_recipe(origin), waves=waves)
+    if traces is not None:
+        if traces < 4:
+            raise InputError("--traces", f"{traces}, expected at least 4")
+        recipe = replace(recipe, traces=traces)
+    if steps < 100:
+        raise InputError("--steps", f"{steps}, expected at least 100")
+    told = command_line(source, output, design=design, waves=waves, traces=traces, steps=steps, **options)
+    schedule = Schedule(steps=steps)
+    result = fit_open_probability(origin, recipe=recipe, schedule=schedule, progress=_tell, command=told, **options)
+    result.save(output)
+    if picture is not None:
+        result.picture(picture)
+    return result
+
+
+def command_line(source: str, output: Path, *, design: dict[str, Any] | None = None, **options: Any) -> str:
+    """The command that repeats a fit, for its card: options that differ from their defaults."""
+    defaults = {"law": "rates", "power": 1, "steps": 10_000, "threads": 1, "amplitude": 1.0, "closing": 1.0}
+    words = ["calcium-sim fit open-probability", source, "-o", output.name]
+    for key, value in {**options, **(design or {})}.items():
+        flag = f"--{key.replace('_', '-')}"
+        if value is True:
+            words.append(flag)
+        elif isinstance(value, tuple):
+            words += [word for item in value for word in (flag, str(item))]
+        elif value is not None and value is not False and value != defaults.get(key):
+            words += [flag, str(value)]
+    return " ".join(words)
+
+
+def _design(options: dict[str, Any]) -> Design:
+    from .designs import keizer_levine_design
+
+    return keizer_levine_design(**options)
+
+
+def _tell(step: int, steps: int, error: float) -> None:
+    typer.echo(f"step {step} of {steps}: error of the open probability, rolled out, {error:.3g}", err=True)
