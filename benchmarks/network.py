@@ -1,7 +1,7 @@
 """Networks lowered to the compiled interpreter against TorchScript calls, on one core: nanoseconds per node at 500, 5000 and 50000 nodes.
 
 Both sides compute the same tanh network from the same float64 columns (concentrations of a simulation) to float64 columns; the TorchScript
-side copies them into a [nodes, inputs] tensor of its precision, as the fallback of a run does. Rounds alternate; the smallest time of each
+side copies them into a [nodes, inputs] tensor of its precision, as the fallback of a run does. Rounds alternate; the smallest CPU time of each
 counts, so that other work on the machine weighs little. Writes network.json and network.md into docs/benchmarks.
 
     python benchmarks/network.py --rounds 15
@@ -49,14 +49,14 @@ def called(module, columns, dtype):
 
 
 def fastest(functions, rounds, repeats):
-    """Smallest seconds per call of each function, in alternating rounds."""
+    """Smallest CPU seconds per call of each function, in alternating rounds."""
     best = [float("inf")] * len(functions)
     for _ in range(rounds):
         for k, function in enumerate(functions):
-            begin = time.perf_counter()
+            begin = time.process_time()
             for _ in range(repeats):
                 function()
-            best[k] = min(best[k], (time.perf_counter() - begin) / repeats)
+            best[k] = min(best[k], (time.process_time() - begin) / repeats)
     return best
 
 
@@ -90,7 +90,7 @@ def report(rows, table):
         "# Networks: lowered against TorchScript",
         "",
         "tanh networks on one core, nanoseconds per node, inputs and outputs float64 columns on both sides; by `benchmarks/network.py`.",
-        "The smallest of alternating rounds on a machine with other work; the ratios count, not the nanoseconds.",
+        "CPU time, the smallest of alternating rounds on a machine with other work; the ratios count, not the nanoseconds.",
         "",
         "| layers | precision | nodes | lowered | TorchScript call | ratio | largest difference |",
         "|---|---|---|---|---|---|---|",

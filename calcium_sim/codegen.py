@@ -17,7 +17,6 @@ ROS2 (Verwer, Spee, Blom & Hundsdorfer 1999, doi 10.1137/S1064827597326651), sec
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import math
 from collections.abc import Iterable, Sequence
@@ -25,6 +24,7 @@ from dataclasses import dataclass, field
 
 from .embed import embed
 from .plugin import Channel
+from .unrolled import Lanes, lu_factor, lu_solve
 
 GAMMA = 1.0 - 1.0 / math.sqrt(2.0)
 
@@ -133,33 +133,6 @@ def _port(p: PortRef, u: str, shifted: bool) -> str:
     return {"value": f"e{p.index}", "rate": f"y{p.index}", "v": "v", "t": "t"}[p.kind]
 
 
-def lu_factor(n: int, pattern: set[tuple[int, int]], w: str) -> tuple[list[str], set[tuple[int, int]]]:
-    """Statements that factor the matrix ``w{i}_{j}`` in place without pivoting, and the pattern with fill-in."""
-    filled = pattern | {(i, i) for i in range(n)}
-    lines = []
-    for k in range(n):
-        lines.append(f"{w}d{k} = 1.0 / {w}{k}_{k}")
-        for i in range(k + 1, n):
-            if (i, k) not in filled:
-                continue
-            lines.append(f"{w}{i}_{k} = {w}{i}_{k} * {w}d{k}")
-            for j in range(k + 1, n):
-                if (k, j) in filled:
-                    old = f"{w}{i}_{j}" if (i, j) in filled else "0.0"
-                    lines.append(f"{w}{i}_{j} = {old} - {w}{i}_{k} * {w}{k}_{j}")
-                    filled.add((i, j))
-    return lines, filled
-
-
-def lu_solve(n: int, filled: set[tuple[int, int]], w: str, b: str) -> list[str]:
-    """Statements that solve for the right side ``b{i}`` in place."""
-    lines = [f"{b}{i} = {b}{i} - {w}{i}_{k} * {b}{k}" for k in range(n) for i in range(k + 1, n) if (i, k) in filled]
-    for k in reversed(range(n)):
-        rest = "".join(f" - {w}{k}_{j} * {b}{j}" for j in range(k + 1, n) if (k, j) in filled)
-        lines.append(f"{b}{k} = ({b}{k}{rest}) * {w}d{k}")
-    return lines
-
-
 def _gate_text(cls: type[Channel], key: str) -> str:
     """The functions `gate_<key>` (states over h at fixed ports, ROS2), `safe_<key>` (linearly implicit Euler), `outside_<key>`."""
     n = len(cls.states)
@@ -207,42 +180,6 @@ def _outside(cls: type[Channel], z: str) -> str:
 def _function(head: str, lines: Sequence[str]) -> str:
     body = "\n".join("    " + line for line in lines)
     return f"@njit(forceinline=True, **OPTIONS)\ndef {head}\n{body}\n"
-
-
-LANES = 64
-
-
-@dataclass
-class Lanes:
-    """Rows of `width` values in one scratch array ``b``, and loops over them that the compiler can vectorise.
-
-    One array, constant offsets and a constant trip count leave no doubt about aliasing, which is what keeps LLVM from vectorising
-    loops over a dozen state arrays.
-    """
-
-    rows: dict[str, int] = field(default_factory=dict)
-    size: int = 0
-    width: int = LANES
-
-    def row(self, name: str) -> int:
-        """First element of a row; a new one on first use."""
-        if name not in self.rows:
-            self.rows[name] = self.size
-            self.size += self.width
-        return self.rows[name]
-
-    def rename(self, new: dict[str, str]) -> None:
-        """Let rows take over other names; the old rows of these names are used again for the others."""
-        for source, target in new.items():
-            self.rows[source], self.rows[target] = self.rows[target], self.rows[source]
-
-    def loop(self, body: Sequence[str], outputs: Sequence[str]) -> list[str]:
-        """A loop over the lanes: loads every row that the body reads, runs it, stores `outputs`."""
-        tree = ast.parse("\n".join(body))
-        names = [n.id for n in ast.walk(tree) if isinstance(n, ast.Name)]
-        loads = [n for n in dict.fromkeys(names) if n in self.rows]
-        lines = [f"    {n} = b[{self.rows[n]} + i]" for n in loads] + ["    " + line for line in body]
-        return [f"for i in range({self.width}):", *lines, *(f"    b[{self.row(n)} + i] = {n}" for n in outputs)]
 
 
 @dataclass(frozen=True)

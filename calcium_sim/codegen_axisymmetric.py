@@ -13,7 +13,8 @@ backward Euler.
 
 from __future__ import annotations
 
-from .codegen import GAMMA, Lanes, LocalKinetics, Module
+from .codegen import GAMMA, LocalKinetics, Module
+from .unrolled import Lanes
 from .codegen_newton import AxisymmetricSpec, fallback, guess, indent, loop, newton
 from .kernels.lines import SLICES
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .codegen import LANES, Lanes, LocalKinetics, Module
+from .codegen import LocalKinetics, Module
+from .unrolled import LANES, Lanes
 
 
 @dataclass(frozen=True)

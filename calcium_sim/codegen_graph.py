@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .codegen import LANES, Binding, ChannelSpec, Decay, Lanes, LocalKinetics, Module
+from .codegen import Binding, ChannelSpec, Decay, LocalKinetics, Module
+from .unrolled import LANES, Lanes
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .codegen import ChannelSpec, Lanes, LocalKinetics, Module, bundle, lu_factor, lu_solve
+from .codegen import ChannelSpec, LocalKinetics, Module, bundle
+from .unrolled import Lanes, lu_factor, lu_solve
 from .plugin import Channel
 
 TINY = 1e-9

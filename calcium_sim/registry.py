@@ -8,7 +8,6 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
-from .admission import read_card
 from .errors import InputError, nearest
 from .plugin import LOCAL, Channel
 
@@ -36,6 +35,8 @@ def add_channel_folder(folder: str | os.PathLike[str]) -> list[str]:
     InputError
         If the folder does not exist.
     """
+    from .admission import read_card
+
     path = Path(folder)
     if not path.is_dir():
         raise InputError("channel folder", f"'{path}' is not a folder")

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 VOLTAGE_SAMPLING = 0.01
 """Interval [ms] at which a potential given as a function is sampled; straight lines in between."""
 
+ONSET = 0.1
+"""A potential given as a function moves when it changes faster than this [mV/ms]."""
+
 DRIFT_LIMIT = 1e-8
 """The run says so when the ledger does not close to this fraction."""
 
@@ -106,13 +109,13 @@ class Simulation:
         """`run` to a time given in ms."""
         began = time.perf_counter()
         clock = self._clock(end)
-        edges = [e for e in self.plan.edges if self.t < e < end]
-        for stop in [*edges, end]:
+        known = {*self.plan.edges, *self._onsets(clock)}
+        for stop in [*sorted(e for e in known if self.t < e < end), end]:
             start = self.t
             self.loop.advance(self.state, stop, clock)
             self._book_sources(start, self.t)
             self._apply_sets(start)
-            if stop in self.plan.edges:
+            if stop in known:
                 self.control.restart()
         self.seconds["steps"] += time.perf_counter() - began
 
@@ -160,6 +163,19 @@ class Simulation:
                 raise InputError("voltage", f"the function returned {potential[~np.isfinite(potential)][0]} at some time before {end:g} ms")
             return Clock(samples, potential)
         return self._constant
+
+    def _onsets(self, clock: Clock) -> list[float]:
+        """Times at which a potential given as a function starts to move after rest: long steps taken at rest must not jump over a spike."""
+        if not callable(self.model.voltage):
+            return []
+        slope = np.abs(np.diff(clock.potential) / np.diff(clock.times))
+        before = float(self.model.voltage(clock.times[0] - VOLTAGE_SAMPLING)) if clock.times[0] > 0 else clock.potential[0]
+        first = abs(clock.potential[0] - before) / VOLTAGE_SAMPLING
+        moving = np.concatenate([[first], slope]) > ONSET
+        begins = clock.times[:-1][moving[1:] & ~moving[:-1]]
+        if len(begins) and begins[0] == self.t:
+            self.control.restart()
+        return [float(t) for t in begins]
 
     def _book_sources(self, start: float, end: float) -> None:
         for k, s in enumerate(self.plan.sources):
