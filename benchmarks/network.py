@@ -1,8 +1,8 @@
 """Networks lowered to the compiled interpreter against TorchScript calls, on one core: nanoseconds per node at 500, 5000 and 50000 nodes.
 
 Both sides compute the same tanh network from the same float64 columns (concentrations of a simulation) to float64 columns; the TorchScript
-side copies them into a [nodes, inputs] tensor of its precision, as the fallback of a run does. Rounds alternate; the smallest CPU time of each
-counts, so that other work on the machine weighs little. Writes network.json and network.md into docs/benchmarks.
+side copies them into a [nodes, inputs] tensor of its precision, as the fallback of a run does. Rounds alternate; the smallest CPU time of
+each counts, so that other work on the machine weighs little. Writes network.json and network.md into docs/benchmarks.
 
     python benchmarks/network.py --rounds 15
 """

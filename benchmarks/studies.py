@@ -18,7 +18,11 @@ def cable(spacing=0.05, length=20.0, radius=0.4, er_radius=0.15, density=3.0, to
     """The wave of Breit & Queisser (2018) on a cable; lengths in um, density in 1/um^2, diffusion in um^2/s."""
     mesh = neurite(f"{length} um", f"{radius} um", f"{er_radius} um", f"{spacing} um")
     get = cs.get_channel
-    er = [get("ryr/keizer-levine")(density=f"{density} /um^2"), get("leak/linear")(permeability="0.038 um/s"), get("serca/er-inhibited")(density=cs.BALANCE)]
+    er = [
+        get("ryr/keizer-levine")(density=f"{density} /um^2"),
+        get("leak/linear")(permeability="0.038 um/s"),
+        get("serca/er-inhibited")(density=cs.BALANCE),
+    ]
     plasma = [get("pmca/hill2")(density="500 /um^2"), get("ncx/hill1")(density="15 /um^2"), get("leak/linear")(permeability=cs.BALANCE)]
     d = f"{diffusion} um^2/s"
     return cs.Model(
@@ -51,13 +55,13 @@ def arrivals(t, x, c, places, threshold=0.2):
     return first_crossing(t, CubicSpline(x, c, axis=1)(np.asarray(places, float)), threshold)
 
 
-def write(name, title, sections, figure=None, **document):
+def write(name, title, sections, figure=None, script=None, **document):
     """Write ``<name>.json``, ``<name>.md`` (one table per section: heading, text, column names, rows) and ``<name>.png``."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     tables = [{"heading": h, "text": text, "columns": columns, "rows": rows} for h, text, columns, rows in sections]
     whole = {"title": title, "machine": machine(), **document, "tables": tables}
     (FOLDER / f"{name}.json").write_text(json.dumps(whole, indent=1, default=float) + "\n")
-    lines = [f"# {title}", "", f"Made by `python benchmarks/{name}.py`; machine and figures in `{name}.json`.", ""]
+    lines = [f"# {title}", "", f"Made by `python benchmarks/{script or name}.py`; machine and figures in `{name}.json`.", ""]
     if figure is not None:
         figure.savefig(FOLDER / f"{name}.png", dpi=110, bbox_inches="tight")
         lines += [f"![{title}]({name}.png)", ""]

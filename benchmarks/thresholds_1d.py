@@ -23,7 +23,7 @@ def travels(radius, density, er_radius):
         sim.advance(float(t))
         c = sim.concentration("ca")
         if c[-1] > 0.2:
-            return True, 50.0 / t
+            return True, float(50.0 / t)
         if t > 2.0 and c.max() < 0.1:
             break
     return False, 0.0
@@ -47,11 +47,19 @@ def main():
         rows.append((radius, density, f"{low:.4f}-{high:.4f}", told, published, 100 * (0.5 * (low + high) / published - 1), pace))
         print(rows[-1], flush=True)
     text = (
-        "L = 50 um, spacing 0.1 um, B 160, default tolerance. A wave is calcium above 0.2 uM at the far end within 1 s. The section-averaged cable "
-        "needs a wider ER than the cell resolved in (r, z): calcium that stays near the ER opens receptors there before it spreads. Use dims=2 for "
+        "L = 50 um, spacing 0.1 um, B 160, default tolerance. A wave is calcium above 0.2 uM at the far end within 1 s. The section-averaged "
+        "cable needs a wider ER than the cell resolved in (r, z): calcium that stays near the ER opens receptors there before it spreads. Use dims=2 for "
         "neurites thicker than 0.2 um."
     )
-    names = ["R (um)", "rho (1/um^2)", "1-D threshold r* (um)", "independent 1-D", "published 2-D", "1-D above 2-D by %", "speed just above (um/ms)"]
+    names = [
+        "R (um)",
+        "rho (1/um^2)",
+        "1-D threshold r* (um)",
+        "independent 1-D",
+        "published 2-D",
+        "1-D above 2-D by %",
+        "speed just above (um/ms)",
+    ]
     write("thresholds_1d", "Thresholds of the section-averaged cable", [("Bisection", text, names, rows)])
 
 

@@ -22,9 +22,9 @@ DATA = ROOT / "channels" / "data"
 CHANNELS: dict[str, tuple[str, dict[str, Any]]] = {
     "ryr/dnn": ("ryr/keizer-levine", {"waves": True, "seed": 0}),
     "ryr/dnn-latent": ("ryr/keizer-levine", {"waves": True, "latent": ("c2",), "seed": 0}),
-    "ryr/dnn-fast-closing": ("design", {"design": {"close_time": 2.0}, "steps": 5000}),
-    "ryr/dnn-half": ("design", {"design": {"amplitude": 0.5, "closing": 4.0}, "steps": 5000}),
-    **{f"ryr/dnn-closing-{c}": ("design", {"design": {"closing": float(c)}, "steps": 5000}) for c in (1, 2, 4, 8, 16)},
+    "ryr/dnn-fast-closing": ("design", {"design": {"close_time": 2.0}, "steps": 3000}),
+    "ryr/dnn-half": ("design", {"design": {"amplitude": 0.5, "closing": 4.0}, "steps": 3000}),
+    **{f"ryr/dnn-closing-{c}": ("design", {"design": {"closing": float(c)}, "steps": 3000}) for c in (1, 2, 4, 8, 16)},
     "ip3r/dnn": ("ip3r/de-young-keizer", {"power": 3}),
 }
 """Name -> source of the data and options of the fit."""

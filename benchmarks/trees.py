@@ -16,11 +16,11 @@ ER_PER_CYTOSOL = 2.2
 """Least ER membrane per volume of cytosol [1/um]: that of the reference neurite (R = 0.4, r = 0.15 um)."""
 
 ASSUMPTIONS = (
-    "ER: a coaxial tube of 17 % of every cross-section (radius 0.41 of the neurite's), continuous through branch points and soma; where that gives less "
-    f"than {ER_PER_CYTOSOL} um^2 of ER membrane per um^3 of cytosol (neurites thicker than about 0.45 um, the soma), the flux densities of the ER "
-    "are multiplied up to it, since a real ER folds into sheets there. Channels: 3 RyR (Keizer-Levine) per um^2, leak 0.038 um/s, SERCA by balance, "
-    "PMCA 500, NCX 15 per um^2, leak by balance, 40 uM calbindin sites (with 160 uM the wave dies in the dendrite). Start: 5 uM um/ms through the plasma "
-    "membrane within 3 um of one tip for 1 ms. Arrival: first crossing of 0.2 uM."
+    "ER: a coaxial tube of 17 % of every cross-section (radius 0.41 of the neurite's), continuous through branch points and soma; where "
+    f"that gives less than {ER_PER_CYTOSOL} um^2 of ER membrane per um^3 of cytosol (neurites thicker than about 0.45 um, the soma), the flux "
+    "densities of the ER are multiplied up to it, since a real ER folds into sheets there. Channels: 3 RyR (Keizer-Levine) per um^2, leak "
+    "0.038 um/s, SERCA by balance, PMCA 500, NCX 15 per um^2, leak by balance, 40 uM calbindin sites (with 160 uM the wave dies in the "
+    "dendrite). Start: 5 uM um/ms through the plasma membrane within 3 um of one tip for 1 ms. Arrival: first crossing of 0.2 uM."
 )
 
 
@@ -109,7 +109,9 @@ def figure(m, arrival, frames, keep, name):
     fig.colorbar(dots, ax=left, label="ms")
     grid = np.linspace(0, along[-1], 600)
     nearest = path[np.searchsorted(along, grid).clip(0, len(path) - 1)]
-    image = right.imshow(frames[:, nearest].T, origin="lower", aspect="auto", extent=(0, keep * (len(frames) - 1), 0, along[-1]), cmap="magma")
+    image = right.imshow(
+        frames[:, nearest].T, origin="lower", aspect="auto", extent=(0, keep * (len(frames) - 1), 0, along[-1]), cmap="magma"
+    )
     right.set(xlabel="time (ms)", ylabel="path length from the start (um)", title="calcium along the path")
     fig.colorbar(image, ax=right, label="uM")
     fig.tight_layout()
@@ -123,7 +125,9 @@ def study(name, path, spacings, tip, until):
         m = model(path, dx, tip)
         arrival, frames, sim, cpu = spread(m, until)
         runs.append(arrival[ends(m)])
-        rows.append((dx, len(arrival), float(np.isfinite(arrival).mean()), float(runs[-1][0]), float(np.nanmax(arrival)), sim.control.steps, cpu))
+        rows.append(
+            (dx, len(arrival), float(np.isfinite(arrival).mean()), float(runs[-1][0]), float(np.nanmax(arrival)), sim.control.steps, cpu)
+        )
         print(rows[-1], flush=True)
     changes = []
     for k in range(1, len(runs)):
@@ -134,7 +138,7 @@ def study(name, path, spacings, tip, until):
         ("Change of the arrivals at soma and tips when the spacing is halved", "Places reached later than 20 ms.",
          ["spacing (um)", "median %", "largest %"], changes),
     ]  # fmt: skip
-    write(f"trees_{name}", f"A wave over a whole neuron: {name}", sections, figure(m, arrival, frames, 2.0, name), tip=tip)
+    write(f"trees_{name}", f"A wave over a whole neuron: {name}", sections, figure(m, arrival, frames, 2.0, name), script="trees", tip=tip)
 
 
 def main():

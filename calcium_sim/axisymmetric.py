@@ -6,16 +6,18 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import generated
-from .codegen import GAMMA, ChannelSpec, LocalKinetics, PortRef
+from .codegen import ChannelSpec, LocalKinetics, PortRef
 from .codegen_axisymmetric import source
 from .codegen_newton import AxisymmetricSpec, Follow, Point, Unknown
 from .errors import InputError
 from .kernels import axisymmetric, lines
 from .lowering import Plan
 from .mesh import Axisymmetric, Floats, Membrane
-from .state import Clock, State, pack_sources
+from .state import Clock, State, pack_networks, pack_sources
+from .unrolled import GAMMA
 
 PARALLEL_FROM = 20000
 """Nodes from which a step is spread over threads."""
@@ -32,7 +34,7 @@ class AxisymmetricStepper:
         If a membrane does not lie at the first or last cell of every slice.
     """
 
-    calibration = 4.0
+    calibration = 2.0
     scheme = "Peaceman-Rachford along z | reactions ROS2 h/2 | SDIRK2 of gates, membrane fluxes and radial diffusion | reactions ROS2 h/2"
 
     def __init__(self, plan: Plan, *, parallel: bool | None = None) -> None:
@@ -41,7 +43,9 @@ class AxisymmetricStepper:
         self.plan, self.grid = plan, mesh.structure
         self.region = [mesh.regions.index(f.region) for f in plan.fields]
         self.spec = self._spec(mesh.nodes >= PARALLEL_FROM if parallel is None else parallel)
-        text, self.rows = source(self.spec)
+        text, self.rows, networks = source(self.spec)
+        self.nets, self.counts = pack_networks(networks, 1)
+        self.index = tuple(self._entries(p) for p in self.spec.points)
         self.module = generated.load(text)
         self.sources = pack_sources(plan, 0)
         weights = [g.weight for g in plan.gauges if g.weight is not None]
@@ -69,6 +73,11 @@ class AxisymmetricStepper:
             weights=tuple((m, k) for k, m in enumerate(weighted)),
             parallel=parallel,
         )
+
+    def _entries(self, p: Point) -> NDArray[np.int64]:
+        """Entries of u at the nodes of a point, one per slice."""
+        cells = self.grid.cells[self.region[p.field]]
+        return self.plan.fields[p.field].span.start + np.arange(self.grid.slices) * cells + (cells - 1 if p.last else 0)
 
     def _last(self, membrane: str, region: str) -> bool:
         """Whether a membrane lies at the last cell of a region (or else at the first)."""
@@ -197,7 +206,7 @@ class AxisymmetricStepper:
         work = axisymmetric.workspace(n, 1)
         self.module.advance(
             state.u, state.y.reshape(-1, n), state.moved, self.weights, self.plan.parameters, coupling, start, at, cells, booked,
-            across, responses, rows, inner, np.uint64(n), size, mobile, mobile_cells, numbers, halves, work, fed, s.course, s.target,
+            across, responses, rows, inner, np.uint64(n), size, mobile, mobile_cells, numbers, halves, work, self.nets, self.counts, self.index, fed, s.course, s.target,
             s.start, s.node, s.rate, clock.times, clock.potential, state.t, h, state.before, steps,
         )  # fmt: skip
         state.t += steps * h

@@ -13,14 +13,17 @@ backward Euler.
 
 from __future__ import annotations
 
-from .codegen import GAMMA, LocalKinetics, Module
-from .unrolled import Lanes
+from dataclasses import replace
+
+from .codegen import LocalKinetics, Module, PortRef
+from .codegen_learned import Networks
 from .codegen_newton import AxisymmetricSpec, fallback, guess, indent, loop, newton
 from .kernels.lines import SLICES
+from .unrolled import GAMMA, LANES, Lanes
 
 
-def source(spec: AxisymmetricSpec) -> tuple[str, list[list[int]]]:
-    """Return the text of the generated module, and for each line the rows of the scratch array with the fluxes that feed it."""
+def source(spec: AxisymmetricSpec) -> tuple[str, list[list[int]], Networks]:
+    """Return the generated module, for each line the rows of the scratch array with the fluxes that feed it, and the networks."""
     module, lanes = Module(), Lanes(width=SLICES)
     for name in _rows(spec):
         lanes.row(name)
@@ -29,7 +32,31 @@ def source(spec: AxisymmetricSpec) -> tuple[str, list[list[int]]]:
     rows = [[lanes.row(f"J{j}") for j in spec.responses(f)] for f in spec.lines]
     interior = "".join(_interior(kinetics, region, module, lanes) for region, kinetics in spec.interior)
     across = across.replace("SCRATCH", str(lanes.size))
-    return "\n".join([module.text(), _IMPORTS, interior, membranes, across, _advance(spec)]), rows
+    learned = _learned(spec, module)
+    return "\n".join([module.text(), _IMPORTS, interior, membranes, across, learned, _advance(spec)]), rows, module.networks
+
+
+def _learned(spec: AxisymmetricSpec, module: Module) -> str:
+    """The function `learned`: states of all learned channels over h at the concentrations of the membrane nodes.
+
+    They are advanced by half a step before and after the joint step, which keeps them fixed; `index[q]` are the entries of u of point q.
+    """
+    channels = tuple(c for c in spec.channels if c.cls.states and c.cls.rates is None)
+    lanes, lines = Lanes(), []
+    for c in channels:
+        own = {p.index: spec.point(c.membrane, p.index) for p in c.ports if p.kind == "field"}
+        ports = tuple(PortRef("field", own[p.index]) if p.kind == "field" else p for p in c.ports)
+        kinetics = LocalKinetics((), (replace(c, ports=ports),), (), (), ())
+        rows = sorted({*range(c.state, c.state + len(c.cls.states)), *(p.index for p in c.ports if p.kind == "rate")})
+        lines += [f"gather_flat(b, I64({lanes.row(f'u{q}')}), u, index[{q}], lo, size)" for q in own.values()]
+        lines += [f"load(b, I64({lanes.row(f'y{r}')}), Y[{r}], lo, size)" for r in rows]
+        lines += kinetics.gates(module, lanes, "h")
+        lines += [f"store(b, I64({lanes.row(f'y{r}')}), Y[{r}], lo, size)" for r in rows]
+    values = sorted({p.index for c in channels for p in c.ports if p.kind == "value"})
+    head = [f"e{k} = P[{k}]" for k in values] + [f"works = {module.networks.works()}", f"b = np.zeros({max(1, lanes.size)})"]
+    head += ["n = Y.shape[1]", f"for lo in range(0, n, {LANES}):", f"    size = min({LANES}, n - lo)"]
+    body = [*head, *("    " + line for line in lines)] if channels else ["pass"]
+    return f"\n@njit(**OPTIONS)\ndef learned(u, Y, P, nets, counts, index, t, v, h):\n{indent(body)}\n"
 
 
 def _rows(spec: AxisymmetricSpec) -> list[str]:
@@ -45,6 +72,7 @@ from calcium_sim.kernels.lines import (
     add_row, book, book_tile, combine, explicit_half, give, implicit_half, implicit_half_parallel, increments, inject, load_tile, move,
     move_sum, store_tile, take,
 )
+from calcium_sim.kernels.lanes import gather_flat, load, store
 from calcium_sim.kernels.stimulus import table_value
 
 U64 = np.uint64
@@ -166,7 +194,7 @@ def _advance(spec: AxisymmetricSpec) -> str:
 
 @njit(cache=True, **OPTIONS)
 def advance(u, Y, M, W, P, K, start, at, cells, booked, factors, responses, rows, inner, slices, size,
-            mobile, mobile_cells, numbers, halves, work, fed, course, target, first, node, rate, vt, vv, t, h, before, steps):
+            mobile, mobile_cells, numbers, halves, work, nets, C, index, fed, course, target, first, node, rate, vt, vv, t, h, before, steps):
     """`steps` steps of length h from time t; half steps along z of neighbouring steps are merged."""
     SA = np.zeros(({_TILES}, size))
     SB = np.zeros(({_TILES}, SIZE))
@@ -177,7 +205,9 @@ def advance(u, Y, M, W, P, K, start, at, cells, booked, factors, responses, rows
         v1 = table_value(vt, vv, t0 + GAMMA * h)
         v2 = table_value(vt, vv, t0 + 0.9999999 * h)
         inject(u, fed, course, target, first, node, rate, t0, h)
+        learned(u, Y, P, nets, C[0], index, t0 + 0.25 * h, v1, 0.5 * h)
         across(u, Y, M, W, P, K, start, at, cells, booked, factors, responses, rows, inner, slices, SA, SB, t0, h, before, v1, v2)
+        learned(u, Y, P, nets, C[0], index, t0 + 0.75 * h, v2, 0.5 * h)
         inject(u, fed, course, target, first, node, rate, t0, h)
         before = h
         scale = 2.0 if k < steps - 1 else 1.0

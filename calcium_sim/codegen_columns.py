@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .codegen import LocalKinetics, Module
+from .codegen_learned import Networks
 from .unrolled import LANES, Lanes
 
 
@@ -32,11 +33,11 @@ class ColumnSpec:
     parallel: bool
 
 
-def source(spec: ColumnSpec) -> str:
-    """Return the generated module: `local` (one kinetic step of all columns) and `advance` (merged Strang steps)."""
+def source(spec: ColumnSpec) -> tuple[str, Networks]:
+    """Return the generated module (`local`: one kinetic step of all columns; `advance`: merged Strang steps) and its networks."""
     module = Module()
     local = _local(spec, module)
-    return module.text() + "\n" + _IMPORTS + local + _ADVANCE
+    return module.text() + "\n" + _IMPORTS + local + _ADVANCE, module.networks
 
 
 _IMPORTS = f"""
@@ -66,17 +67,22 @@ def _local(spec: ColumnSpec, module: Module) -> str:
     moved = [f"m{m}" for m in range(len(k.channels))] + [f"x{d.field}" for d in k.decays]
     lines += [f"book(b, I64({lanes.row(name)}), M[{r}], lo, size)" for r, name in enumerate(moved)]
     count = "blocks" if spec.parallel else "1"
-    head = ["n = U.shape[1]", "blocks = (n + LANES - 1) // LANES", f"scratch = np.zeros(({count}, {lanes.size}))", *k.prologue(module)]
+    nets = module.networks
+    if nets.gates:
+        own = ["counts = C[block]"] + ([f"works = {nets.works()}"] if spec.parallel else [])
+        lines = [*own, *lines]
+    head = [f"works = {nets.works()}"] if nets.gates and not spec.parallel else []
+    head += ["n = U.shape[1]", "blocks = (n + LANES - 1) // LANES", f"scratch = np.zeros(({count}, {lanes.size}))", *k.prologue(module)]
     lines = [*head, f"for block in {'prange' if spec.parallel else 'range'}(blocks):", *("    " + line for line in lines)]
     text = "\n".join("    " + line for line in lines)
     options = "parallel=True, " if spec.parallel else ""
-    return f"\n@njit({options}cache=True, **OPTIONS)\ndef local(U, Y, M, A, W, S, P, t0, h, before, v1, v2, v3):\n{text}\n"
+    return f"\n@njit({options}cache=True, **OPTIONS)\ndef local(U, Y, M, A, W, S, P, nets, C, t0, h, before, v1, v2, v3):\n{text}\n"
 
 
 _ADVANCE = '''
 
 @njit(cache=True, **OPTIONS)
-def advance(U, Y, M, A, W, S, P, course, target, start, node, rate, vt, vv, rows, runs, half, full, work, t, h, before, steps):
+def advance(U, Y, M, A, W, S, P, nets, C, course, target, start, node, rate, vt, vv, rows, runs, half, full, work, t, h, before, steps):
     """`steps` Strang steps of length h from time t; diffusion of neighbouring steps is merged."""
     diffuse(U, rows, runs, half, work)
     for k in range(steps):
@@ -85,7 +91,7 @@ def advance(U, Y, M, A, W, S, P, course, target, start, node, rate, vt, vv, rows
         v1 = table_value(vt, vv, t0 + 0.25 * h)
         v2 = table_value(vt, vv, t0 + 0.5 * h)
         v3 = table_value(vt, vv, t0 + 0.75 * h)
-        local(U, Y, M, A, W, S, P, t0, h, before, v1, v2, v3)
+        local(U, Y, M, A, W, S, P, nets, C, t0, h, before, v1, v2, v3)
         before = h
         if k < steps - 1:
             diffuse(U, rows, runs, full, work)

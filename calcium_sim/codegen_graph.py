@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .codegen import Binding, ChannelSpec, Decay, LocalKinetics, Module
+from .codegen_learned import Networks
 from .unrolled import LANES, Lanes
 
 
@@ -47,13 +48,13 @@ class GraphSpec:
     parallel: bool
 
 
-def source(spec: GraphSpec) -> str:
-    """Return the generated module with `advance`."""
+def source(spec: GraphSpec) -> tuple[str, Networks]:
+    """Return the generated module with `advance`, and its networks."""
     module = Module()
     parts = [_membrane(k, m, spec, module) for k, m in enumerate(spec.membranes)]
     parts += [_region(r, region, spec) for r, region in enumerate(spec.regions)]
     parts += [_transport(spec), _advance(spec)]
-    return module.text() + "\n" + _IMPORTS + "\n".join(parts)
+    return module.text() + "\n" + _IMPORTS + "\n".join(parts), module.networks
 
 
 _IMPORTS = f"""
@@ -97,7 +98,9 @@ def _membrane(k: int, m: Membrane, spec: GraphSpec, module: Module) -> str:
     load += [f"load(b, I64({lanes.row(f'y{r}')}), Y[{r}], lo, size)" for r in range(m.states)]
     gates = [*load, *kin.gates(module, lanes, "h")]
     gates += [f"store(b, I64({lanes.row(f'y{r}')}), Y[{r}], lo, size)" for r in range(m.states)]
-    text = _define(f"gates{k}", f"{xs}Y, inside, outside, P, t, v, h", [*kin.prologue(module), *_blocks(gates, "inside.size", lanes)])
+    head = [f"works = {module.networks.works()}"] if any(c.cls.rates is None and c.cls.states for c in kin.channels) else []
+    lines = [*head, *kin.prologue(module), *_blocks(gates, "inside.size", lanes)]
+    text = _define(f"gates{k}", f"{xs}Y, inside, outside, P, nets, counts, t, v, h", lines)
     text += _track(k, m, xs)
     lanes = Lanes()
     body = []
@@ -198,7 +201,7 @@ def _advance(spec: GraphSpec) -> str:
 
     def gates(time: str, step: str) -> list[str]:
         out = [f"v = table_value(vt, vv, {time})"]
-        return out + [f"gates{k}({xs}Y{k}, I{k}, O{k}, P, {time}, v, {step})" for k in range(len(spec.membranes))]
+        return out + [f"gates{k}({xs}Y{k}, I{k}, O{k}, P, nets, C[0], {time}, v, {step})" for k in range(len(spec.membranes))]
 
     react = [f"react{r}(X{r}, D{r}, P, 0.5 * h)" for r in range(len(spec.regions))]
     body = ["t0 = t + k * h"]
@@ -215,7 +218,7 @@ def _advance(spec: GraphSpec) -> str:
     body += ["v = table_value(vt, vv, t0 + 0.5 * h)", f"transport({_arguments(spec)}P, t0 + 0.5 * h, v, h, s)", *react]
     lines += ["for k in range(steps):", *("    " + line for line in body), *gates("t + (steps - 0.25) * h", "0.5 * h")]
     decayed = "".join(f"D{r}, " for r in range(len(region_fields)))
-    tail = "P, S, course, target, start, node, rate, vt, vv, t, h, before, steps, s"
+    tail = "P, nets, C, S, course, target, start, node, rate, vt, vv, t, h, before, steps, s"
     return _define("advance", _arguments(spec) + decayed + tail, lines, "" if spec.parallel else "cache=True, ")
 
 

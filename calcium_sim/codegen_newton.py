@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from .codegen import ChannelSpec, LocalKinetics, Module, bundle
-from .unrolled import Lanes, lu_factor, lu_solve
 from .plugin import Channel
+from .unrolled import Lanes, lu_factor, lu_solve
 
 TINY = 1e-9
 """Lowest concentration [uM] shown to a channel: an explicit half step of a sharp peak may undershoot."""

@@ -14,7 +14,8 @@ from .codegen_columns import ColumnSpec, Tracked, source
 from .kernels import tree
 from .lowering import Plan
 from .mesh import Columns
-from .state import Clock, State, pack_sources
+from .state import Clock, State, pack_networks, pack_sources
+from .unrolled import LANES
 
 PARALLEL_FROM = 30000
 
@@ -33,7 +34,9 @@ class ColumnStepper:
         self.parent = mesh.structure.parent
         self.sources = pack_sources(plan, n)
         spec = self._spec(plan, n > PARALLEL_FROM if parallel is None else parallel)
-        self.module = generated.load(source(spec))
+        text, networks = source(spec)
+        self.module = generated.load(text)
+        self.nets, self.counts = pack_networks(networks, -(-n // LANES))
         region = [mesh.regions.index(f.region) for f in plan.fields]
         self.conductance = np.array([mesh.structure.conductance[r] for r in region])
         self.volume = np.array([f.volume for f in plan.fields])
@@ -69,7 +72,7 @@ class ColumnStepper:
         s = self.sources
         self.module.advance(
             *(a.reshape(shape) for a, shape in zip((state.u, state.y, state.moved), self.shapes, strict=True)),
-            self.ratio, self.weights, s.buffer, self.plan.parameters, s.course, s.target, s.start, s.node, s.rate,
+            self.ratio, self.weights, s.buffer, self.plan.parameters, self.nets, self.counts, s.course, s.target, s.start, s.node, s.rate,
             clock.times, clock.potential, self.rows, self.runs, self._factor(0.5 * h), self._factor(h), self.work,
             state.t, h, state.before, steps,
         )  # fmt: skip
@@ -83,7 +86,7 @@ class ColumnStepper:
         potential = (0.0, 0.0, 0.0)
 
         def local() -> None:
-            self.module.local(u, y, moved, self.ratio, self.weights, buffer, self.plan.parameters, state.t, h, h, *potential)
+            self.module.local(u, y, moved, self.ratio, self.weights, buffer, self.plan.parameters, self.nets, self.counts, state.t, h, h, *potential)
 
         return {"diffusion": lambda: tree.diffuse(u, self.rows, self.runs, factors, self.work), "local": local}
 

@@ -13,7 +13,7 @@ from .codegen import LocalKinetics, PortRef
 from .kernels import graph
 from .lowering import Plan
 from .mesh import OUTSIDE
-from .state import Clock, State, pack_sources
+from .state import Clock, State, pack_networks, pack_sources
 
 PARALLEL_FROM = 30000
 MARGIN = 1.2
@@ -32,7 +32,9 @@ class GraphStepper:
         self.regions = [r for r in mesh.regions if any(f.region == r for f in plan.fields)]
         self.fields = {r: [i for i, f in enumerate(plan.fields) if f.region == r] for r in self.regions}
         self.sources = pack_sources(plan, max(len(f.volume) for f in plan.fields))
-        self.module = generated.load(gen.source(self._spec(mesh.nodes > PARALLEL_FROM if parallel is None else parallel)))
+        text, networks = gen.source(self._spec(mesh.nodes > PARALLEL_FROM if parallel is None else parallel))
+        self.module = generated.load(text)
+        self.nets, self.counts = pack_networks(networks, 1)
         self.bound = 0.0
         self.region_args = {r: self._region_arrays(r) for r in self.regions}
         self.membrane_args = {name: self._membrane_arrays(name) for name in plan.blocks}
@@ -117,7 +119,7 @@ class GraphStepper:
         ]
         decayed = [np.array(rows).reshape(-1, self.region_args[r][0].shape[0]) for rows, r in zip(decays, self.regions, strict=True)]
         self.module.advance(
-            *arguments, *decayed, plan.parameters, s.buffer, s.course, s.target, s.start, s.node, s.rate,
+            *arguments, *decayed, plan.parameters, self.nets, self.counts, s.buffer, s.course, s.target, s.start, s.node, s.rate,
             clock.times, clock.potential, state.t, h, state.before, steps, int(graph.stages(h, MARGIN * self.bound)),
         )  # fmt: skip
         for rows, new in zip(decays, decayed, strict=True):

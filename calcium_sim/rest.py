@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .errors import InputError
+from .gates import steady
 from .model import Model, direction, resolve_side
 from .plugin import BALANCE, Channel, parse_port
 
@@ -56,6 +57,8 @@ def steady_states(channel: Channel, x: SimpleNamespace, p: SimpleNamespace) -> t
     names = list(channel.states)
     if not names:
         return ()
+    if channel.rates is None:
+        return steady(channel, x)
     if channel.steady is not None:
         return tuple(float(s) for s in channel.steady(x, p))
     y = np.array([s.start for s in channel.state_table().values()])

@@ -166,7 +166,7 @@ class Simulation:
 
     def _onsets(self, clock: Clock) -> list[float]:
         """Times at which a potential given as a function starts to move after rest: long steps taken at rest must not jump over a spike."""
-        if not callable(self.model.voltage):
+        if not callable(self.model.voltage) or clock.times[-1] <= clock.times[0]:
             return []
         slope = np.abs(np.diff(clock.potential) / np.diff(clock.times))
         before = float(self.model.voltage(clock.times[0] - VOLTAGE_SAMPLING)) if clock.times[0] > 0 else clock.potential[0]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from .codegen_learned import Networks
 from .lowering import Plan
 from .mesh import Floats
 
@@ -54,6 +56,11 @@ class Sources:
     start: np.ndarray
     node: np.ndarray
     rate: Floats
+
+
+def pack_networks(networks: Networks, blocks: int) -> tuple[tuple[Any, ...], Any]:
+    """Weights of every network, and zeroed counts (blocks, networks) of inputs outside the trained range."""
+    return tuple(g.program.weights for g in networks.gates), np.zeros((blocks, max(1, len(networks.gates))), np.int64)
 
 
 def pack_sources(plan: Plan, width: int) -> Sources:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+GAMMA = 1.0 - 1.0 / math.sqrt(2.0)
 LANES = 64
 
 

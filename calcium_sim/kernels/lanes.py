@@ -70,3 +70,12 @@ def scatter(w, column, nodes, ratio, factor, flux, base):
     """Add ``factor * ratio * (flux - base)`` of every pair to its node, in the order of the pairs."""
     for i in range(nodes.size):
         w[nodes[i], column] += factor * ratio[i] * (flux[i] - base[i])
+
+
+@njit(**OPTIONS)
+def gather_flat(b, row, u, entries, start, size):
+    """Values at `size` entries of the state vector."""
+    for i in range(size):
+        b[row + i] = u[entries[start + i]]
+    for i in range(size, LANES):
+        b[row + i] = b[row + size - 1]

@@ -72,7 +72,7 @@ def fit_command(
     from .training import Schedule
 
     origin = _design(design or {}) if source == "design" else get_channel(source)()
-    recipe = replace(default_recipe(origin), waves=waves)
+    recipe = replace(default_recipe(origin, options.get("law", "rates")), waves=waves)
     if traces is not None:
         if traces < 4:
             raise InputError("--traces", f"{traces}, expected at least 4")

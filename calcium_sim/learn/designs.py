@@ -17,13 +17,14 @@ from .transients import rate_of_change
 Shape = float | Callable[[Floats], Floats]
 """A number, or a function of the concentration [uM] that takes and returns arrays."""
 
-TURN = 0.01
-"""Width [uM/ms] over which a design turns from closing to opening: a network cannot learn a jump at du/dt = 0, nor should a wave see one."""
+TURN, WIDTH = 0.01, 0.0025
+"""Rate of rise [uM/ms] at which a design turns from closing to opening, and the width of the turn: a network cannot learn a jump. The
+front of a wave rises by 0.1 to 50 uM/ms, its tail falls."""
 
 
 @dataclass(frozen=True)
 class Design:
-    """What a channel should do: dP/dt = (P_inf(u) - P)/tau, tau = `open_time` while u rises and `close_time` while it falls.
+    """What a channel should do: dP/dt = (P_inf(u) - P)/tau, tau = `open_time` while u rises and `close_time` else.
 
     Parameters
     ----------
@@ -47,7 +48,7 @@ class Design:
 
     def rates(self, u: Floats, rate: Floats) -> tuple[Floats, Floats]:
         """Opening and closing rates [1/ms] at concentration u [uM] that changes by `rate` [uM/ms]."""
-        opens = 1.0 / (1.0 + np.exp(-np.clip(rate / TURN, -50.0, 50.0)))
+        opens = 1.0 / (1.0 + np.exp(np.clip((TURN - rate) / WIDTH, -50.0, 50.0)))
         times = [self._value(name, u) for name in ("open_time", "close_time")]
         tau = np.exp(opens * np.log(times[0]) + (1.0 - opens) * np.log(times[1]))
         plateau = self._value("plateau", u)

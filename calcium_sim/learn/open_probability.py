@@ -123,7 +123,7 @@ def fit_open_probability(
     if law == "slope" and (latent or power != 1):
         raise InputError("law", "'slope' has the open probability as its only state (use law='rates' with latent= or power=)")
     channel = get_channel(source)() if isinstance(source, str) else source
-    plan = recipe or default_recipe(channel)
+    plan = recipe or default_recipe(channel, law)
     data, check, fresh = _data(channel, plan, seed, power, tuple(latent))
     old = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -157,9 +157,20 @@ def fit_open_probability(
     return FitResult(module, card, figures, result, history, seconds)
 
 
-def default_recipe(channel: Channel | Design) -> Recipe:
-    """The data for a channel: seconds and a second port where it reads IP3, milliseconds otherwise."""
-    return IP3_RECIPE if isinstance(channel, Channel) and "ip3@cytosol" in channel.reads.values() else Recipe()
+DESIGN_RECIPE = Recipe(asinh={"ca@cytosol": 0.02})
+"""For designs, which turn from closing to opening at a small rate of rise."""
+
+SLOPE_RECIPE = Recipe(ports={"ca@cytosol": {"amplitude": (0.08, 2.6), "ceiling": 2.6}})
+"""For the published law: above 2.6 uM dP/dt spans so many decades that a network of dP/dt learns nothing else."""
+
+
+def default_recipe(channel: Channel | Design, law: str = "rates") -> Recipe:
+    """The data for a channel: seconds and a second port where it reads IP3, milliseconds otherwise; smaller pulses for ``law="slope"``."""
+    if law == "slope":
+        return SLOPE_RECIPE
+    if isinstance(channel, Design):
+        return DESIGN_RECIPE
+    return IP3_RECIPE if "ip3@cytosol" in channel.reads.values() else Recipe()
 
 
 def _data(channel: Channel | Design, plan: Recipe, seed: int, power: int, latent: tuple[str, ...]) -> tuple[list[Traces], Traces, Traces]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def draw_fits(results: Sequence[FitResult], path: str | os.PathLike[str] | None = None) -> Any:
-    """Draw, one row per network, three fresh traces (best, median, worst) and the errors of all of them.
+    """Draw, one row per network, three fresh traces (median, 90 %, worst) and the errors of all of them.
 
     Parameters
     ----------
@@ -31,7 +31,8 @@ def draw_fits(results: Sequence[FitResult], path: str | os.PathLike[str] | None 
     for row, result in zip(rows, results, strict=True):
         check = result.check
         order = np.argsort(check.errors, kind="stable")
-        for ax, which, label in zip(row, (order[0], order[len(order) // 2], order[-1]), ("best", "median", "worst"), strict=False):
+        places = (order[len(order) // 2], order[(9 * len(order)) // 10], order[-1])
+        for ax, which, label in zip(row, places, ("median", "90 %", "worst"), strict=False):
             _trace(ax, check, which, f"{result.name}, {label}: RMSE {check.errors[which]:.2g}")
         _distribution(row[3], check.errors)
     rows[0, 0].legend(fontsize=8, loc="upper right")

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ..mesh import Floats
 from .training import History
 
@@ -89,7 +87,7 @@ class FitResult:
             return load_channel(file)
 
     def picture(self, path: str | os.PathLike[str] | None = None) -> Any:
-        """Draw the best, the median and the worst roll-out, and the errors of all; see `pictures.draw_fits`."""
+        """Draw the median and the worst roll-outs, and the errors of all; see `pictures.draw_fits`."""
         from .pictures import draw_fits
 
         return draw_fits([self], path)
@@ -128,7 +126,3 @@ def make_card(
         "fast": fast,
     }
 
-
-def quantile_order(errors: Floats) -> Any:
-    """Indices of the traces from the best to the worst."""
-    return np.argsort(errors, kind="stable")

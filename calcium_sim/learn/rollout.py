@@ -12,7 +12,7 @@ from .samples import Traces
 if TYPE_CHECKING:
     import torch
 
-SUBSTEPS = 20
+SUBSTEPS = 8
 """Explicit sub-steps per sample of a network that returns dP/dt."""
 
 

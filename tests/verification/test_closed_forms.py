@@ -152,10 +152,7 @@ def test_constant_and_linear_fields():
     flat = cs.Simulation(cable(0.5, 10, Kinetics(), [nothing()], rest="1 uM"), dt="1 ms")
     flat.advance(200.0)
     np.testing.assert_allclose(flat.concentration("ca"), 1.0, rtol=1e-12)
-    line = [
-        cs.Set("ca", f"{1 + 0.1 * x} uM", at=(lambda at: lambda x, y, z: np.abs(x - at) < 0.1)(x))
-        for x in (np.arange(60) + 0.5) * 0.5
-    ]
+    line = [cs.Set("ca", f"{1 + 0.1 * x} uM", at=(lambda at: lambda x, y, z: np.abs(x - at) < 0.1)(x)) for x in (np.arange(60) + 0.5) * 0.5]
     sim = cs.Simulation(cable(0.5, 30, Kinetics(), [*line, nothing()], rest="1 uM"), dt="0.05 ms")
     sim.advance(1.0)
     inner = slice(20, 40)

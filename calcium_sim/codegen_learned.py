@@ -1,0 +1,169 @@
+"""Generates the update of learned gates: the network over lanes of 64 nodes, then the step of its kind.
+
+`rates` and `hh_gates` relax exponentially to the network's equilibrium (stable at any step, bounded by construction); `rhs` and `current`
+take the ROS2 step of classic gates; `open_prob` and `step` take over what the network returns. Networks come as arguments:
+``nets[k]`` are the weights of network k, ``works[k]`` its scratch memory, ``counts[k]`` counts inputs outside the trained range.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from .gates import arguments, ranges
+from .learned import LearnedGate
+from .network import Program, program_text
+from .plugin import Channel
+from .unrolled import GAMMA, Lanes, lu_factor, lu_solve
+
+IMPORTS = """
+from calcium_sim.kernels.elementary import exp
+from calcium_sim.kernels.network import bounded
+"""
+
+
+@dataclass
+class Networks:
+    """The networks of a generated module: one function per structure, one weight array per channel class."""
+
+    gates: list[LearnedGate] = field(default_factory=list)
+    texts: dict[str, str] = field(default_factory=dict)
+    names: dict[int, str] = field(default_factory=dict)
+
+    def index(self, cls: type[Channel]) -> int:
+        """Number of a channel class's network; its function is generated on first use."""
+        gate: LearnedGate = cls.gate  # type: ignore[attr-defined]
+        for k, known in enumerate(self.gates):
+            if known is gate:
+                return k
+        program: Program = gate.program
+        self.gates.append(gate)
+        body = program_text(program, "NAME")
+        name = next((n for n, t in self.texts.items() if t == body), f"net{len(self.texts)}")
+        self.texts.setdefault(name, body)
+        self.names[len(self.gates) - 1] = name
+        return len(self.gates) - 1
+
+    def text(self) -> str:
+        """Source of the network functions."""
+        return (IMPORTS if self.texts else "") + "".join(t.replace("NAME", n) for n, t in self.texts.items())
+
+    def works(self) -> str:
+        """Expression: a tuple with the scratch memory of every network."""
+        return "(" + "".join(f"np.empty({g.program.work}, np.{g.card.dtype}), " for g in self.gates) + ")"
+
+
+@dataclass(frozen=True)
+class Learned:
+    """One learned channel in a generated module: names of its state columns in order, and expressions of its ports by name."""
+
+    cls: type[Channel]
+    states: dict[str, str]
+    ports: dict[str, str]
+    tag: str
+
+
+def gate_lines(networks: Networks, lanes: Lanes, c: Learned, step: str) -> list[str]:
+    """Statements that advance a learned channel's states over `step`; rows of the states keep their places."""
+    k = networks.index(c.cls)
+    gate = networks.gates[k]
+    inner = [c.states[n] for n in gate.outputs[: len(gate.states)]]
+    lines, rows = _inputs(lanes, c, gate, k, step)
+    call = _caller(networks, lanes, c, k, rows)
+    n = len(inner)
+    outputs = [f"o{c.tag}_{i}" for i in range(gate.program.outputs)]
+    if gate.kind == "open_prob":
+        return [*lines, *call([c.states[gate.outputs[-1]]], {})]
+    lines += call(outputs, {})
+    if gate.kind == "step":
+        return lines + lanes.loop([f"{y} = {o}" for y, o in zip(inner, outputs, strict=True)], inner)
+    if gate.kind in ("rates", "hh_gates"):
+        body = []
+        for i, y in enumerate(inner):
+            a, b = outputs[i], outputs[n + i]
+            if gate.kind == "rates":
+                body += [f"total = {a} + {b}", f"goal = {a} / total", f"{y} = goal + ({y} - goal) * exp(-{step} * total)"]
+            else:
+                body.append(f"{y} = {a} + ({y} - {a}) * exp(-{step} / {b})")
+        return lines + lanes.loop(body, inner)
+    return lines + _ros2(lanes, c, gate, call, outputs, step)
+
+
+def _inputs(lanes: Lanes, c: Learned, gate: LearnedGate, k: int, step: str) -> tuple[list[str], dict[tuple[str, int], str]]:
+    """Rows of the network's inputs: states as they are, ports clamped (or only counted) against the trained range."""
+    known, rows, lines, body, fresh = ranges(gate), {}, [], [], []
+    for kind, j in arguments(gate):
+        if kind == "s":
+            rows[kind, j] = c.states[gate.outputs[j]]
+            continue
+        name = f"i{c.tag}_{kind}{j}"
+        rows[kind, j] = name
+        port = step if kind == "dt" else c.ports[gate.inputs[j] if kind == "x" else f"d_{gate.inputs[j]}"]
+        body.append(f"{name} = {port}")
+        fresh.append(name)
+    lines += lanes.loop(body, fresh) if body else []
+    for (kind, j), name in rows.items():
+        low, high = known.get((kind, j), (-math.inf, math.inf))
+        if kind in ("x", "dx") and math.isfinite(low):
+            target = name if gate.out_of_range == "clamp" else f"spare{c.tag}"
+            lines.append(f"counts[{k}] += bounded(b, I64({lanes.row(name)}), I64({lanes.row(target)}), {low!r}, {high!r}, size)")
+    return lines, rows
+
+
+Call = Callable[[list[str], dict[str, str]], list[str]]
+
+
+def _caller(networks: Networks, lanes: Lanes, c: Learned, k: int, rows: dict[tuple[str, int], str]) -> Call:
+    def call(outputs: list[str], changed: dict[str, str]) -> list[str]:
+        inputs = "".join(f"{lanes.row(changed.get(r, r))}, " for r in rows.values())
+        targets = "".join(f"{lanes.row(o)}, " for o in outputs)
+        return [f"{networks.names[k]}(b, ({inputs}), ({targets}), nets[{k}], works[{k}])"]
+
+    return call
+
+
+def _ros2(lanes: Lanes, c: Learned, gate: LearnedGate, call: Call, outputs: list[str], step: str) -> list[str]:
+    """ROS2 as for a classic gate, the Jacobian by differences that suit the precision; linearly implicit Euler outside the bounds.
+
+    The value that the network returns at once (`current`) is that of the stage at the end of the step.
+    """
+    inner = [c.states[n] for n in gate.outputs[: len(gate.states)]]
+    n, rates = len(inner), outputs[-len(gate.states) :]
+    delta = 2.0**-20 if gate.card.dtype == "float64" else 2.0**-10
+    names = {kind: [f"{kind}{c.tag}_{i}" for i in range(n)] for kind in ("r", "t", "k", "z")}
+    lines = lanes.loop([f"{r} = {o}" for r, o in zip(names["r"], rates, strict=True)], names["r"])
+    for j, y in enumerate(inner):
+        lines += lanes.loop([f"{names['t'][j]} = {y} + {delta!r}"], [names["t"][j]]) + call(outputs, {y: names["t"][j]})
+        slopes = [f"a{c.tag}_{i}_{j}" for i in range(n)]
+        lines += lanes.loop([f"{a} = ({o} - {r}) / {delta!r}" for a, o, r in zip(slopes, rates, names["r"], strict=True)], slopes)
+
+    def solve(factor: str, right: list[str]) -> list[str]:
+        pattern = {(i, j) for i in range(n) for j in range(n)}
+        body = [f"w{i}_{j} = {'1.0' if i == j else '0.0'} - {factor} * a{c.tag}_{i}_{j}" for i, j in sorted(pattern)]
+        eliminate, filled = lu_factor(n, pattern, "w")
+        return [*body, *eliminate, *(f"x{i} = {r}" for i, r in enumerate(right)), *lu_solve(n, filled, "w", "x")]
+
+    gamma = f"({GAMMA!r} * {step})"
+    body = solve(gamma, names["r"])
+    for i in range(n):
+        body += [f"{names['k'][i]} = x{i}", f"{names['t'][i]} = {inner[i]} + {step} * x{i}"]
+    lines += lanes.loop(body, [*names["k"], *names["t"]]) + call(outputs, dict(zip(inner, names["t"], strict=True)))
+    body = solve(gamma, [f"{o} - 2.0 * {k}" for o, k in zip(rates, names["k"], strict=True)])
+    body += [f"{names['z'][i]} = {inner[i]} + {step} * (1.5 * {names['k'][i]} + 0.5 * x{i})" for i in range(n)]
+    bounds = [f"({z} < {s.low!r})" for z, s in zip(names["z"], gate.states, strict=True) if math.isfinite(s.low)]
+    bounds += [f"({z} > {s.high!r})" for z, s in zip(names["z"], gate.states, strict=True) if math.isfinite(s.high)]
+    outside = " | ".join(bounds) or "False"
+    lines += ["count = 0", *lanes.loop([*body, f"count += 1 if {outside} else 0"], names["z"]), "if count > 0:"]
+    redo = solve(step, names["r"]) + [
+        f"{z} = min(max({y} + {step} * x{i}, {_number(s.low)}), {_number(s.high)})"
+        for i, (z, y, s) in enumerate(zip(names["z"], inner, gate.states, strict=True))
+    ]
+    lines += ["    " + t for t in lanes.loop([f"if {outside}:", *("    " + t for t in redo)], names["z"])]
+    at_once = {c.states[gate.outputs[-1]]: outputs[0]} if gate.kind == "current" else {}
+    last = dict(zip(inner, names["z"], strict=True)) | at_once
+    return lines + lanes.loop([f"{y} = {v}" for y, v in last.items()], list(last))
+
+
+def _number(x: float) -> str:
+    return repr(x) if math.isfinite(x) else f"{'-' if x < 0 else ''}np.inf"

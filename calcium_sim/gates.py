@@ -1,0 +1,144 @@
+"""Learned gates made ready to run: the network lowered and compared with its original, and its equilibrium."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from .errors import InputError
+from .learned import LearnedGate, resolve
+from .mesh import Floats
+from .network import TOLERANCE, Program, evaluate, run
+from .network_builder import mlp_program
+from .plugin import Channel
+from .sampling import Columns, sample
+from .torchgraph import Unsupported, lower_graph
+
+POINTS = 256
+RELAXATION = (0.01, 0.1, 1.0, 10.0, 100.0, 1e3, 1e4, 1e5)
+"""Steps [ms] with which the states of a network are taken to their equilibrium, many times each."""
+
+
+def gate_of(cls: type[Channel]) -> LearnedGate | None:
+    """The gate of a channel class with its network lowered, or None for a classic channel.
+
+    Raises
+    ------
+    InputError
+        If lowered network and original disagree. A network with an operation that cannot be lowered keeps ``program`` None: a warning
+        says so, and torch is called at every step.
+    """
+    gate = resolve(cls)
+    if gate is None or gate.program is not None or "unsupported" in gate.cache:
+        return gate
+    try:
+        program = _lowered(gate)
+    except Unsupported as error:
+        gate.cache["unsupported"] = str(error)
+        warnings.warn(f"{cls.label()}: {error}; torch is called at every step, which is slow", stacklevel=2)
+        return gate
+    _compare(gate, program)
+    gate.set_program(program)
+    return gate
+
+
+def _lowered(gate: LearnedGate) -> Program:
+    card = gate.card
+    if gate.weights is not None:
+        fast = gate.weights.fast
+        return mlp_program(fast.layers, fast.act, fast.skip, fast.out, gate.weights.arrays, fast.inputs, fast.clip, card.dtype)
+    widths = {"s": len(card.states), "x": len(card.inputs), "dx": len(card.inputs), "dt": None}
+    return lower_graph(gate.module(), [widths[a] for a in card.args], card.dtype)
+
+
+def arguments(gate: LearnedGate) -> tuple[tuple[str, int], ...]:
+    """The network's input columns in order: ("s", state), ("x", port), ("dx", port) or ("dt", 0)."""
+    counts = {"s": len(gate.states), "x": len(gate.ports), "dx": len(gate.ports), "dt": 1}
+    return tuple((kind, k) for kind in gate.args for k in range(counts[kind]))
+
+
+def ranges(gate: LearnedGate) -> dict[tuple[str, int], tuple[float, float]]:
+    """Trained range of every port column."""
+    out = {("x", k): (c.low, c.high) for k, c in enumerate(gate.ports)}
+    return out | {("dx", k): (-c.dx_max, c.dx_max) for k, c in enumerate(gate.ports) if c.dx_max is not None}
+
+
+def _compare(gate: LearnedGate, program: Program) -> None:
+    """Compare the lowered network with its original on random points of the trained range.
+
+    Both are rounded: a lowered network that is as close to the same network in double precision as the original is passes too.
+    """
+    points = sample(gate.card, POINTS)
+    given = _stacked(points)
+    original = np.concatenate([np.asarray(o, float) for o in gate.evaluate(points)], axis=1).T
+    exact = evaluate(replace(program, weights=program.weights.astype(float)), given)
+    scale, limit = np.maximum(1.0, np.abs(exact)), TOLERANCE[gate.card.dtype]
+    ours = run(program, given)
+    worst = float((np.abs(ours - original) / scale).max())
+    errors = [float((np.abs(values - exact) / scale).max()) for values in (ours, original)]
+    if not (worst <= limit or errors[0] <= 1.5 * errors[1]):
+        raise InputError(gate.file, f"lowered and original network differ by {worst:.2g} on random points, expected <= {limit:g}")
+
+
+def _stacked(points: Columns) -> Floats:
+    n = len(points.x)
+    return np.concatenate([np.full((n, 1), a) if isinstance(a, float) else a for a in points.arguments()], axis=1).T.astype(float)
+
+
+def network_at(gate: LearnedGate, states: Any, ports: Mapping[str, float], h: float) -> Floats:
+    """Outputs of the network at one point, by the same compiled code as in a run; ports outside their range are clamped."""
+    known, columns = ranges(gate), []
+    for kind, k in arguments(gate):
+        if kind == "s":
+            columns.append(float(states[k]))
+            continue
+        given = h if kind == "dt" else ports[gate.inputs[k]] if kind == "x" else 0.0
+        low, high = known.get((kind, k), (-np.inf, np.inf))
+        columns.append(min(max(given, low), high))
+    if gate.program is not None:
+        return run(gate.program, np.array(columns)[:, None])[:, 0]
+    parts = {kind: [c for (a, _), c in zip(arguments(gate), columns, strict=True) if a == kind] for kind in ("s", "x", "dx")}
+    s, x, dx = (np.array([v], gate.card.dtype) if kind in gate.args else None for kind, v in parts.items())
+    assert x is not None
+    return np.concatenate(gate.evaluate(Columns(s, x, dx, h if "dt" in gate.args else None)), axis=1)[0].astype(float)
+
+
+def steady(channel: Channel, x: SimpleNamespace) -> tuple[float, ...]:
+    """Equilibrium of a learned channel's states at constant ports: relaxed with the channel's own update until nothing changes."""
+    gate = gate_of(type(channel))
+    assert gate is not None
+    table = channel.state_table()
+    start = {n: float(channel.initial.get(n, table[n].start)) for n in channel.states}
+    inner = list(gate.outputs[: len(gate.states)])
+    y = np.array([start[n] for n in inner])
+    low, high = (np.array([getattr(table[n], side) for n in inner]) for side in ("low", "high"))
+    for h in RELAXATION if inner else ():
+        for _ in range(2000):
+            new = np.clip(_relaxed(gate, y, vars(x), h), low, high)
+            still = np.array_equal(new, y) or np.abs(new - y).max() < 1e-16
+            y = new
+            if still:
+                break
+        if gate.kind in ("rhs", "step", "current") and h >= 0.1:
+            break
+    fixed = {n: s.init for n, s in zip(inner, gate.states, strict=True) if s.init != "steady"}
+    y = np.array([fixed.get(n, v) for n, v in zip(inner, y, strict=True)], float)
+    values = dict(zip(inner, y, strict=True))
+    if gate.kind in ("open_prob", "current"):
+        values[gate.outputs[-1]] = network_at(gate, y, vars(x), 0.01)[0]
+    return tuple(float(values.get(n, start[n])) for n in channel.states)
+
+
+def _relaxed(gate: LearnedGate, y: Floats, ports: Mapping[str, float], h: float) -> Floats:
+    out, n = network_at(gate, y, ports, h), len(y)
+    if gate.kind == "rates":
+        alpha, beta = out[:n], out[n:]
+        return alpha / (alpha + beta) + (y - alpha / (alpha + beta)) * np.exp(-h * (alpha + beta))
+    if gate.kind == "hh_gates":
+        return out[:n] + (y - out[:n]) * np.exp(-h / out[n:])
+    return out[:n] if gate.kind == "step" else y + h * out[-n:]
