@@ -24,18 +24,11 @@ def main():
         pace = [float((b - a) / (np.interp(b, x, passed) - np.interp(a, x, passed))) for a, b in PARTS]
         rows.append((dx, tolerance, float(c[rest, n // 2]), *pace, float(c.max()), sim.control.steps, cpu))
         kept = (t, x, c) if dx == 1.0 and tolerance == 2e-3 else kept
-    names = [
-        "spacing (um)",
-        "tolerance",
-        "rest (uM)",
-        *(f"speed {a}-{b} um (um/ms)" for a, b in PARTS),
-        "largest c (uM)",
-        "steps",
-        "CPU s",
-    ]
+    speeds = [f"speed {a}-{b} um" for a, b in PARTS]
+    names = ["spacing (um)", "tolerance", "rest (uM)", *speeds, "largest c (uM)", "steps", "CPU s"]
     text = (
-        "IP3 is set to 2.5 uM within 2 um of the middle at 2 s (with the published 1.25 uM no wave starts); arrival at 0.5 uM. The wave slows "
-        "down outwards because IP3 spreads thin. Rest by NEURON's reaction-diffusion module: 0.03439 uM."
+        "IP3 is set to 2.5 uM within 2 um of the middle at 2 s (with the published 1.25 uM no wave starts); arrival at 0.5 uM; speeds in "
+        "um/ms. The wave slows down outwards because IP3 spreads thin. Rest by NEURON's reaction-diffusion module: 0.03439 uM."
     )
     write("ip3_wave", "IP3 wave of Neymotin et al. 2015", [("Refinement", text, names, rows)], figure(*kept))
 

@@ -47,9 +47,9 @@ def main():
         rows.append((radius, density, f"{low:.4f}-{high:.4f}", told, published, 100 * (0.5 * (low + high) / published - 1), pace))
         print(rows[-1], flush=True)
     text = (
-        "L = 50 um, spacing 0.1 um, B 160, default tolerance. A wave is calcium above 0.2 uM at the far end within 1 s. The section-averaged "
-        "cable needs a wider ER than the cell resolved in (r, z): calcium that stays near the ER opens receptors there before it spreads. Use dims=2 for "
-        "neurites thicker than 0.2 um."
+        "L = 50 um, spacing 0.1 um, B 160, default tolerance. A wave is calcium above 0.2 uM at the far end within 1 s. The cable needs "
+        "a wider ER than the cell resolved in (r, z): calcium that stays near the ER opens receptors there before it spreads. "
+        "Use dims=2 for neurites thicker than 0.2 um."
     )
     names = [
         "R (um)",

@@ -16,8 +16,8 @@ ER_PER_CYTOSOL = 2.2
 """Least ER membrane per volume of cytosol [1/um]: that of the reference neurite (R = 0.4, r = 0.15 um)."""
 
 ASSUMPTIONS = (
-    "ER: a coaxial tube of 17 % of every cross-section (radius 0.41 of the neurite's), continuous through branch points and soma; where "
-    f"that gives less than {ER_PER_CYTOSOL} um^2 of ER membrane per um^3 of cytosol (neurites thicker than about 0.45 um, the soma), the flux "
+    "ER: a coaxial tube of 17 % of every cross-section (radius 0.41 of the neurite's), continuous through branch points and soma; where it "
+    f"gives less than {ER_PER_CYTOSOL} um^2 of ER membrane per um^3 of cytosol (radius above 0.45 um, soma), the flux "
     "densities of the ER are multiplied up to it, since a real ER folds into sheets there. Channels: 3 RyR (Keizer-Levine) per um^2, leak "
     "0.038 um/s, SERCA by balance, PMCA 500, NCX 15 per um^2, leak by balance, 40 uM calbindin sites (with 160 uM the wave dies in the "
     "dendrite). Start: 5 uM um/ms through the plasma membrane within 3 um of one tip for 1 ms. Arrival: first crossing of 0.2 uM."

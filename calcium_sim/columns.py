@@ -86,7 +86,9 @@ class ColumnStepper:
         potential = (0.0, 0.0, 0.0)
 
         def local() -> None:
-            self.module.local(u, y, moved, self.ratio, self.weights, buffer, self.plan.parameters, self.nets, self.counts, state.t, h, h, *potential)
+            self.module.local(
+                u, y, moved, self.ratio, self.weights, buffer, self.plan.parameters, self.nets, self.counts, state.t, h, h, *potential
+            )
 
         return {"diffusion": lambda: tree.diffuse(u, self.rows, self.runs, factors, self.work), "local": local}
 

@@ -117,21 +117,42 @@ def steady(channel: Channel, x: SimpleNamespace) -> tuple[float, ...]:
     inner = list(gate.outputs[: len(gate.states)])
     y = np.array([start[n] for n in inner])
     low, high = (np.array([getattr(table[n], side) for n in inner]) for side in ("low", "high"))
-    for h in RELAXATION if inner else ():
-        for _ in range(2000):
-            new = np.clip(_relaxed(gate, y, vars(x), h), low, high)
-            still = np.array_equal(new, y) or np.abs(new - y).max() < 1e-16
-            y = new
-            if still:
-                break
-        if gate.kind in ("rhs", "step", "current") and h >= 0.1:
-            break
+    if inner:
+        y = _newton(gate, y, vars(x), low, high) if gate.kind in ("rhs", "current") else _relax(gate, y, vars(x), low, high)
     fixed = {n: s.init for n, s in zip(inner, gate.states, strict=True) if s.init != "steady"}
     y = np.array([fixed.get(n, v) for n, v in zip(inner, y, strict=True)], float)
     values = dict(zip(inner, y, strict=True))
     if gate.kind in ("open_prob", "current"):
         values[gate.outputs[-1]] = network_at(gate, y, vars(x), 0.01)[0]
     return tuple(float(values.get(n, start[n])) for n in channel.states)
+
+
+def _relax(gate: LearnedGate, y: Floats, ports: Mapping[str, float], low: Floats, high: Floats) -> Floats:
+    """Repeat the channel's own update with growing steps until nothing changes."""
+    for h in (0.05,) if gate.kind == "step" else RELAXATION:
+        for _ in range(2000):
+            new = np.clip(_relaxed(gate, y, ports, h), low, high)
+            still = np.abs(new - y).max() < 1e-16
+            y = new
+            if still:
+                break
+    return y
+
+
+def _newton(gate: LearnedGate, y: Floats, ports: Mapping[str, float], low: Floats, high: Floats) -> Floats:
+    """Newton's method on the rates, which a network may give no equilibrium at all: then the last iterate within the bounds."""
+    n, delta = len(y), 2.0**-20 if gate.card.dtype == "float64" else 2.0**-10
+    for _ in range(60):
+        rates = network_at(gate, y, ports, 0.01)[-n:]
+        slopes = [
+            (network_at(gate, y + delta * e, ports, 0.01)[-n:] - network_at(gate, y - delta * e, ports, 0.01)[-n:]) for e in np.eye(n)
+        ]
+        change = np.linalg.lstsq(np.stack(slopes, axis=1) / (2 * delta), rates, rcond=None)[0]
+        new = np.clip(y - change, low, high)
+        if np.abs(new - y).max() <= 1e-16:
+            break
+        y = new
+    return y
 
 
 def _relaxed(gate: LearnedGate, y: Floats, ports: Mapping[str, float], h: float) -> Floats:
@@ -141,4 +162,4 @@ def _relaxed(gate: LearnedGate, y: Floats, ports: Mapping[str, float], h: float)
         return alpha / (alpha + beta) + (y - alpha / (alpha + beta)) * np.exp(-h * (alpha + beta))
     if gate.kind == "hh_gates":
         return out[:n] + (y - out[:n]) * np.exp(-h / out[n:])
-    return out[:n] if gate.kind == "step" else y + h * out[-n:]
+    return out[:n]

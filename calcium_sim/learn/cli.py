@@ -29,7 +29,7 @@ def open_probability(
     law: Annotated[str, typer.Option(help="rates: opening and closing rates; slope: dP/dt as in arXiv:2407.15364.")] = "rates",
     latent: Annotated[list[str] | None, typer.Option(help="State of the channel that the network keeps besides P (repeat).")] = None,
     power: Annotated[int, typer.Option(help="Open probability = gate^power.")] = 1,
-    waves: Annotated[bool, typer.Option("--waves", help="Add calcium recorded in simulated waves to the data.")] = False,
+    waves: Annotated[float, typer.Option(help="Fraction of the data that is calcium recorded in simulated waves.")] = 0.0,
     traces: Annotated[int | None, typer.Option(help="Number of random transients [default: 160].")] = None,
     seed: Annotated[int, typer.Option(help="Of data, weights and batches.")] = 0,
     steps: Annotated[int, typer.Option(help="Training steps.")] = 10_000,
@@ -58,7 +58,7 @@ def fit_command(
     output: Path,
     *,
     design: dict[str, Any] | None = None,
-    waves: bool = False,
+    waves: float = 0.0,
     traces: int | None = None,
     steps: int = 10_000,
     picture: Path | None = None,
@@ -90,15 +90,13 @@ def fit_command(
 
 def command_line(source: str, output: Path, *, design: dict[str, Any] | None = None, **options: Any) -> str:
     """The command that repeats a fit, for its card: options that differ from their defaults."""
-    defaults = {"law": "rates", "power": 1, "steps": 10_000, "threads": 1, "amplitude": 1.0, "closing": 1.0}
+    defaults = {"law": "rates", "power": 1, "steps": 10_000, "threads": 1, "waves": 0.0, "amplitude": 1.0, "closing": 1.0}
     words = ["calcium-sim fit open-probability", source, "-o", output.name]
     for key, value in {**options, **(design or {})}.items():
         flag = f"--{key.replace('_', '-')}"
-        if value is True:
-            words.append(flag)
-        elif isinstance(value, tuple):
+        if isinstance(value, tuple):
             words += [word for item in value for word in (flag, str(item))]
-        elif value is not None and value is not False and value != defaults.get(key):
+        elif value is not None and value != defaults.get(key):
             words += [flag, str(value)]
     return " ".join(words)
 

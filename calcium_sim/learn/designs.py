@@ -96,8 +96,10 @@ def keizer_levine_design(amplitude: float = 1.0, closing: float = 1.0, close_tim
         If a factor or time is not positive, or the amplitude exceeds 1.
     """
     if not (0.0 < amplitude <= 1.0 and closing > 0.0 and (close_time is None or close_time > 0.0)):
-        raise InputError("keizer_levine_design", f"amplitude {amplitude}, closing {closing}, close_time {close_time}: expected (0, 1], > 0, > 0")
-    p = get_channel("ryr/two-variable")().values
+        raise InputError(
+            "keizer_levine_design", f"amplitude {amplitude}, closing {closing}, close_time {close_time}: expected (0, 1], > 0, > 0"
+        )
+    p: dict[str, float] = get_channel("ryr/two-variable")().values
 
     def tau(u: Floats) -> Floats:
         return 1.0 / (p["ka_on"] * u**4 + p["ka_off"] / (1.0 + p["kb_on"] / p["kb_off"] * u**3))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time as clock
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -104,7 +105,7 @@ class _Net:
 
     def __init__(self, layers: list[int]) -> None:
         self.layers = layers
-        self.shapes = [(b, a) for a, b in zip(layers[:-1], layers[1:], strict=True)]
+        self.shapes = [(b, a) for a, b in pairwise(layers)]
         self.size = sum(b * a + b for b, a in self.shapes) + layers[-1] * layers[0]
 
     def unpack(self, w: Floats) -> tuple[list[tuple[Floats, Floats]], Floats]:
@@ -181,7 +182,7 @@ def _module(net: _Net, w: Floats, mean: float, scale: float) -> Any:
 
     from .networks import PortNetwork
 
-    module = PortNetwork(["identity"], net.layers, True).double()
+    module: Any = PortNetwork(["identity"], net.layers, True).double()
     pairs, skip = net.unpack(w)
     with torch.no_grad():
         module.mean.fill_(mean)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -14,18 +15,25 @@ class Perceptron(nn.Module):
     The skip carries power laws: the logarithm of a rate is often nearly linear in the logarithm of a concentration.
     """
 
+    if TYPE_CHECKING:  # TorchScript would try to resolve them
+        transforms: list[str]
+        gain: Tensor
+        mean: Tensor
+        scale: Tensor
+
     def __init__(self, transforms: list[str], layers: list[int], skip: bool) -> None:
         super().__init__()
         self.transforms = transforms
         self.register_buffer("gain", torch.ones(layers[0]))
         self.register_buffer("mean", torch.zeros(layers[0]))
         self.register_buffer("scale", torch.ones(layers[0]))
-        self.linears = nn.ModuleList([nn.Linear(a, b) for a, b in zip(layers[:-1], layers[1:], strict=True)])
+        self.linears = nn.ModuleList([nn.Linear(a, b) for a, b in pairwise(layers)])
         self.skip = nn.Linear(layers[0], layers[-1], bias=False) if skip else None
         if self.skip is not None:
             nn.init.zeros_(self.skip.weight)
         with torch.no_grad():
-            self.linears[-1].weight *= 0.3
+            for weights in self.linears[-1].parameters():
+                weights.mul_(0.3)
 
     def scaled(self, columns: Tensor) -> Tensor:
         """Transformed, z-scored inputs."""

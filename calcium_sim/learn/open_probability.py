@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time as clock
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,9 @@ RESTS = (0.02, 0.03, 0.04, 0.07, 0.1)
 
 DEFAULT_K = 0.0138427
 
+SMALL = 1000.0
+"""Reciprocal of the smallest state that a network with latent states tells from zero."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -42,7 +45,9 @@ class Recipe:
     ----------
     traces : random transients at rest 0.05 uM (`transients`); a quarter as many more at other resting levels.
     fresh : traces for the check, never trained on.
-    waves : add calcium recorded at nodes of simulated waves (`wave_traces`).
+    waves : fraction of the drawn samples that come from calcium recorded at nodes of simulated waves (`wave_traces`). In random
+        transients many receptors are inactivated by earlier pulses; a first wave meets none of these, and a network without a latent
+        state that averages over both opens too late.
     duration, dt : length of a trace and interval of its samples [ms].
     substep : of the channel's own equations [ms].
     ports : port -> options of `transients`; the first port gates the channel.
@@ -51,7 +56,7 @@ class Recipe:
 
     traces: int = 160
     fresh: int = 40
-    waves: bool = False
+    waves: float = 0.0
     duration: float = 200.0
     dt: float = 0.05
     substep: float = SUBSTEP
@@ -95,8 +100,8 @@ def fit_open_probability(
     ----------
     source : registry name or channel object with `open_probability`, or a `Design`.
     name : registry name of the result.
-    law : ``"rates"``: (P, log10 u, asinh(du/dt)) -> opening and closing rate, P within [0, 1] at any step; ``"slope"``: the paper's scalar law,
-        (P, u, du/dt) -> dP/dt, explicit.
+    law : ``"rates"``: (P, log10 u, asinh(du/dt)) -> opening and closing rate, P within [0, 1] at any step; ``"slope"``: the paper's
+        scalar law, (P, u, du/dt) -> dP/dt, explicit.
     latent : states of the channel that the network keeps besides P, e.g. ``("c2",)`` for the slow closed state of Keizer & Levine.
     power : P = gate^power.
     recipe : data; `IP3_RECIPE` for a channel that reads IP3.
@@ -130,7 +135,7 @@ def fit_open_probability(
     try:
         began = clock.process_time()
         module = _network(law, data[0], plan, hidden, seed)
-        history = train(module, data, check, seed, schedule or Schedule(), progress)
+        history = train(module, data, _shares(plan, len(data)), check, seed, schedule or Schedule(), progress)
         seconds = clock.process_time() - began
         p, errors = rollout_errors(module, fresh)
     finally:
@@ -139,7 +144,9 @@ def fit_open_probability(
     label = "design" if isinstance(channel, Design) else channel.label()
     ranges = _ranges(plan, data)
     training = {
-        "data": f"{label}, {plan.traces + plan.traces // 4} transients" + (" and nodes of simulated waves" if plan.waves else "") + f", seed {seed}",
+        "data": f"{label}, {plan.traces + plan.traces // 4} transients"
+        + (" and nodes of simulated waves" if plan.waves else "")
+        + f", seed {seed}",
         "sha256": digest(data),
         "loss": "log-rate" if law == "rates" else "slope",
         "steps": history.best,
@@ -180,6 +187,8 @@ def _data(channel: Channel | Design, plan: Recipe, seed: int, power: int, latent
         time, ports, rests = _inputs(plan, count, 10_000 * seed + kind, rest)
         return make_traces(_response(channel, plan, time, ports, rests), power=power, latent=latent)
 
+    if not 0.0 <= plan.waves < 1.0:
+        raise InputError("Recipe.waves", f"{plan.waves:g}, expected a fraction from 0 to below 1")
     data = [respond(plan.traces, 0)]
     more = max(1, plan.traces // 4 // len(RESTS))
     data += [respond(more, 1 + i, rest) for i, rest in enumerate(RESTS)]
@@ -190,6 +199,15 @@ def _data(channel: Channel | Design, plan: Recipe, seed: int, power: int, latent
     time, ports, rests = _inputs(plan, plan.fresh, 987_654, 0.05)
     fresh = make_traces(_response(channel, plan, time, ports, rests), power=power, latent=latent)
     return data, respond(max(4, plan.traces // 8), 100), fresh
+
+
+def _shares(plan: Recipe, sets: int) -> list[float]:
+    """Fraction of the weighted draws that each training set gets: of the transients by number of traces."""
+    if not plan.waves:
+        counts = [plan.traces] + [max(1, plan.traces // 4 // len(RESTS))] * (sets - 1)
+        return [c / sum(counts) for c in counts]
+    others = _shares(replace(plan, waves=0.0), sets - 1)
+    return [*((1.0 - plan.waves) * s for s in others), plan.waves]
 
 
 def _inputs(plan: Recipe, count: int, seed: int, rest: float) -> tuple[Floats, dict[str, Floats], dict[str, float]]:
@@ -216,9 +234,10 @@ def _network(law: str, traces: Traces, plan: Recipe, hidden: Sequence[int], seed
     torch.manual_seed(seed)
     k, n = traces.states.shape[2], traces.inputs.shape[2]
     layers = [k + 2 * n, *hidden, 2 * k if law == "rates" else 1]
-    transforms = ["identity"] * k + ["log10"] * n + ["asinh"] * n
+    # the rates of a latent state follow small open probabilities in proportion: these need more than a linear scale
+    transforms = ["identity" if k == 1 else "asinh"] * k + ["log10"] * n + ["asinh"] * n
     module = RateNetwork(transforms, layers, True) if law == "rates" else SlopeNetwork(transforms, layers, False)
-    prepare(module, traces, [1.0] * (k + n) + [1.0 / plan.asinh[port] for port in plan.ports])
+    prepare(module, traces, [1.0 if k == 1 else SMALL] * k + [1.0] * n + [1.0 / plan.asinh[port] for port in plan.ports])
     return module
 
 
@@ -231,4 +250,3 @@ def _ranges(plan: Recipe, data: list[Traces]) -> dict[str, tuple[str, float, flo
         low, high = min(float(v.min()) for v in values), max(float(v.max()) for v in values)
         found[port] = ("uM", float(f"{low:.3g}"), float(f"{high:.3g}"), float(f"{rates:.3g}"))
     return found
-

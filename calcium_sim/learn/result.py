@@ -95,14 +95,15 @@ class FitResult:
     def __str__(self) -> str:
         e = self.errors
         return (
-            f"{self.name}: RMSE of the open probability rolled out on {len(self.check.errors)} fresh traces: median "
-            f"{e['rollout_rmse_median']:.2g}, 90 % {e['rollout_rmse_90']:.2g}, largest {e['rollout_rmse_max']:.2g}; {self.seconds:.0f} s of CPU"
+            f"{self.name}: RMSE of the open probability rolled out on {len(self.check.errors)} fresh traces: "
+            f"median {e['rollout_rmse_median']:.2g}, 90 % {e['rollout_rmse_90']:.2g}, largest {e['rollout_rmse_max']:.2g}; "
+            f"{self.seconds:.0f} s of CPU"
         )
 
 
 def make_card(
-    name: str, module: Any, kind: str, states: Mapping[str, Any], power: int, ports: Mapping[str, tuple[str, float, float, float]], k: float,
-    training: Mapping[str, Any], citation: list[str], licence: str,
+    name: str, module: Any, kind: str, states: Mapping[str, Any], power: int,
+    ports: Mapping[str, tuple[str, float, float, float]], k: float, training: Mapping[str, Any], citation: list[str], licence: str,
 ) -> dict[str, Any]:  # fmt: skip
     """Card entries of a network whose release is ``k P (c_er - c_cytosol)`` per receptor, k in um^3/ms."""
     layers = [module.linears[0].in_features, *(linear.out_features for linear in module.linears)]
@@ -125,4 +126,3 @@ def make_card(
         "training": dict(training),
         "fast": fast,
     }
-

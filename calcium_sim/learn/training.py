@@ -72,17 +72,20 @@ def prepare(module: Any, traces: Traces, gain: list[float]) -> None:
             module.linears[-1].bias.copy_(torch.from_numpy(targets.mean(0)))
 
 
-def train(module: Any, data: list[Traces], check: Traces, seed: int, schedule: Schedule, progress: Progress | None) -> History:
+def train(
+    module: Any, data: list[Traces], shares: list[float], check: Traces, seed: int, schedule: Schedule, progress: Progress | None
+) -> History:
     """Train in place and leave the last weights whose roll-out was as good as the best (within `SLACK`).
 
     Parameters
     ----------
     module : `networks.RateNetwork` or `networks.SlopeNetwork`, prepared.
-    data, check : training traces (several sets) and validation traces.
+    data, shares : training traces in several sets, and the fraction of the weighted draws that each set gets.
+    check : validation traces.
     """
     import torch
 
-    columns, targets, weights, draw = _tensors(module, data)
+    columns, targets, weights, draw = _tensors(module, data, shares)
     rng = np.random.default_rng(seed)
     optimiser = torch.optim.Adam(module.parameters(), lr=schedule.rate, fused=True)
     cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=schedule.rate, total_steps=schedule.steps)
@@ -95,7 +98,7 @@ def train(module: Any, data: list[Traces], check: Traces, seed: int, schedule: S
         found = module.outputs(module.scaled(columns[index]))
         loss = _loss(found, targets[index], weights[index])
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         cycle.step()
         running += (float(loss.detach()) - running) / min(step, 200)
@@ -124,7 +127,7 @@ def _loss(found: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor) -> 
     return (weights * huber_loss(found, targets, delta=HUBER, reduction="none")).sum(1).mean()
 
 
-def _tensors(module: Any, data: list[Traces]) -> tuple[Any, Any, Any, Floats]:
+def _tensors(module: Any, data: list[Traces], shares: list[float]) -> tuple[Any, Any, Any, Floats]:
     """Inputs, targets and weights of all samples, and the running sum of their weights in a draw."""
     import torch
 
@@ -136,5 +139,7 @@ def _tensors(module: Any, data: list[Traces]) -> tuple[Any, Any, Any, Floats]:
         k = 2 * data[0].states.shape[2]
         targets = np.concatenate([np.concatenate([t.log_alpha, t.log_beta], axis=2).reshape(-1, k) for t in data])
         weights = np.concatenate([np.concatenate([t.share, 1.0 - t.share], axis=2).reshape(-1, k) for t in data]) + FLOOR
-    draw = np.cumsum(np.concatenate([t.draw_weights() for t in data]))
-    return (*(torch.from_numpy(a.astype(np.float32)) for a in (columns, targets, weights)), draw)
+    weighted = [t.draw_weights() for t in data]
+    draw = np.cumsum(np.concatenate([share / w.sum() * w for share, w in zip(shares, weighted, strict=True)]))
+    made = [torch.from_numpy(a.astype(np.float32)) for a in (columns, targets, weights)]
+    return made[0], made[1], made[2], draw

@@ -47,17 +47,19 @@ def transients(
         if not 0.0 < low <= high:
             raise InputError(f"transients.{name}", f"({low:g}, {high:g}), expected 0 < low <= high")
     if not (count >= 1 and pulses >= 1 and 0.0 < dt < duration):
-        raise InputError("transients", f"count {count}, pulses {pulses}, dt {dt:g}, duration {duration:g}: expected positive, dt < duration")
+        raise InputError(
+            "transients", f"count {count}, pulses {pulses}, dt {dt:g}, duration {duration:g}: expected positive, dt < duration"
+        )
     rng = np.random.default_rng(seed)
-    time = np.arange(round(duration / dt) + 1) * dt
-    traces = np.full((count, time.size), rest)
+    time: Floats = np.arange(round(duration / dt) + 1, dtype=np.float64) * dt
+    traces: Floats = np.full((count, time.size), rest)
     for trace in traces:
         for _ in range(rng.integers(1, pulses + 1)):
             a, tr, td = (np.exp(rng.uniform(*np.log(bounds))) for bounds in (amplitude, rise, decay))
             since = time - rng.uniform(0.025, 0.7) * duration
             foot = np.exp(-np.logaddexp(0.0, -since / tr))
             trace += a * np.exp(-np.maximum(since, 0.0) / td) * foot
-    return time, np.minimum(traces, ceiling)
+    return time, np.minimum(traces, ceiling, out=traces)
 
 
 def rate_of_change(traces: Floats, dt: float) -> Floats:

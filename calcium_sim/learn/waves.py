@@ -63,7 +63,7 @@ def wave_traces(
     """
     from ..meshes.neurites import neurite
 
-    time = np.arange(round(duration / dt) + 1) * dt
+    time: Floats = np.arange(round(duration / dt) + 1, dtype=np.float64) * dt
     found = []
     for s in settings:
         mesh = neurite(f"{length} um", f"{s.radius} um", er_radius=f"{s.er_radius} um", spacing=f"{spacing} um", dims=1)

@@ -120,7 +120,7 @@ def test_a_design_does_what_it_says():
     assert 1.0 / ratio == pytest.approx(5.0, rel=0.05), f"closing time {1 / ratio:g} ms"
 
 
-@pytest.mark.parametrize(("closing", "expected"), [(1, 0.56), (4, 0.1), (16, 0.01)])
+@pytest.mark.parametrize(("closing", "expected"), [(1, 0.56), (4, 0.15), (16, 0.01)])
 def test_faster_closing_cures_the_slow_one(closing, expected):
     """1 uM stepped down to 0.05: the ODE is still at 0.56 after 20 ms; a design with a faster closing is not."""
     time = np.arange(801) * 0.05

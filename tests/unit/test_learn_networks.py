@@ -91,7 +91,8 @@ def test_progress_and_early_stopping():
 
 def test_the_published_law_is_offered():
     """dP/dt = N(P, u, du/dt), explicit; card of kind rhs."""
-    result = fit("ryr/keizer-levine", law="slope")
+    recipe = Recipe(traces=8, fresh=4, duration=30.0)
+    result = fit_open_probability("ryr/keizer-levine", law="slope", recipe=recipe, schedule=Schedule(steps=100, batch=256, checks=1))
     assert result.card["kind"] == "rhs"
     assert 0.0 <= result.errors["lowest"] <= result.errors["highest"] <= 1.0
 
@@ -113,3 +114,30 @@ def test_a_receptor_of_ip3_reads_two_ports():
 def test_bad_options_are_named(call, message):
     with pytest.raises(InputError, match=message):
         call()
+
+
+def test_the_command_trains_saves_and_tells(tmp_path):
+    from typer.testing import CliRunner
+
+    from calcium_sim.admission import read_card
+    from calcium_sim.learn.cli import fit_app
+
+    target = tmp_path / "brief.npz"
+    words = ["open-probability", "design", "-o", str(target), "--closing", "4", "--traces", "8", "--steps", "100", "--name", "ryr/brief"]
+    result = CliRunner().invoke(fit_app, words)
+    assert result.exit_code == 0, result.output
+    assert "RMSE of the open probability" in result.output
+    card = read_card(target)
+    assert card.name == "ryr/brief"
+    expected = "calcium-sim fit open-probability design -o brief.npz --traces 8 --steps 100 --name ryr/brief --closing 4.0"
+    assert card.training["command"] == expected
+
+
+def test_the_command_refuses_what_makes_no_sense(tmp_path):
+    from typer.testing import CliRunner
+
+    from calcium_sim.learn.cli import fit_app
+
+    for words, message in ((["ryr/keizer-levine", "--closing", "2"], "belong to 'design'"), (["design", "--steps", "3"], "at least 100")):
+        result = CliRunner().invoke(fit_app, ["open-probability", *words, "-o", str(tmp_path / "x.npz")])
+        assert message in str(result.exception), result.output
