@@ -2,8 +2,8 @@
 
 Breit & Queisser 2018 (doi 10.1186/s13408-018-0064-x): a dendrite of 50 um and radius R with a coaxial ER tube of radius r; a calcium pulse
 enters one end face. A wave has run when the mean calcium of the far cytosolic end face exceeds 0.2 uM within 1 s; a run is given up when
-the largest ryanodine receptor flux has fallen below a quarter of its running maximum. r is bisected to 0.001 um; the threshold is the middle
-of the last bracket. Every entry is done on two grids, so that the mesh error can be seen.
+the largest ryanodine receptor flux has fallen below a quarter of its running maximum. r is bisected to 0.001 um; the threshold is the
+middle of the last bracket. Every entry is done on two grids, so that the mesh error can be seen.
 
     python benchmarks/thresholds.py [--entries 0.2:1 0.5:1] [--spacing 0.1 0.05] [--out docs/benchmarks]
 """

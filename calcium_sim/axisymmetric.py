@@ -13,6 +13,7 @@ from .codegen import ChannelSpec, LocalKinetics, PortRef
 from .codegen_axisymmetric import source
 from .codegen_newton import AxisymmetricSpec, Follow, Point, Unknown
 from .errors import InputError
+from .fallback import TorchGates
 from .kernels import axisymmetric, lines
 from .lowering import Plan
 from .mesh import Axisymmetric, Floats, Membrane
@@ -44,6 +45,8 @@ class AxisymmetricStepper:
         self.region = [mesh.regions.index(f.region) for f in plan.fields]
         self.spec = self._spec(mesh.nodes >= PARALLEL_FROM if parallel is None else parallel)
         text, self.rows, networks = source(self.spec)
+        self.torch = TorchGates(plan)
+        self.networks = networks
         self.nets, self.counts = pack_networks(networks, 1)
         self.index = tuple(self._entries(p) for p in self.spec.points)
         self.module = generated.load(text)
@@ -199,6 +202,15 @@ class AxisymmetricStepper:
 
     def advance(self, state: State, h: float, steps: int, clock: Clock) -> None:
         """Take `steps` steps of length h [ms], in place."""
+        if not self.torch.gauges:
+            self._advance(state, h, steps, clock)
+            return
+        for _ in range(steps):
+            self.torch.advance(state, 0.5 * h)
+            self._advance(state, h, 1, clock)
+            self.torch.advance(state, 0.5 * h)
+
+    def _advance(self, state: State, h: float, steps: int, clock: Clock) -> None:
         s, n = self.sources, self.grid.slices
         start, at, cells, booked, inner, size, mobile, mobile_cells, fed, _ = self.layout
         coupling, across, responses, numbers, halves = self._factor(h)
@@ -206,7 +218,8 @@ class AxisymmetricStepper:
         work = axisymmetric.workspace(n, 1)
         self.module.advance(
             state.u, state.y.reshape(-1, n), state.moved, self.weights, self.plan.parameters, coupling, start, at, cells, booked,
-            across, responses, rows, inner, np.uint64(n), size, mobile, mobile_cells, numbers, halves, work, self.nets, self.counts, self.index, fed, s.course, s.target,
+            across, responses, rows, inner, np.uint64(n), size, mobile, mobile_cells, numbers, halves, work,
+            self.nets, self.counts, self.index, fed, s.course, s.target,
             s.start, s.node, s.rate, clock.times, clock.potential, state.t, h, state.before, steps,
         )  # fmt: skip
         state.t += steps * h

@@ -194,7 +194,8 @@ def _advance(spec: AxisymmetricSpec) -> str:
 
 @njit(cache=True, **OPTIONS)
 def advance(u, Y, M, W, P, K, start, at, cells, booked, factors, responses, rows, inner, slices, size,
-            mobile, mobile_cells, numbers, halves, work, nets, C, index, fed, course, target, first, node, rate, vt, vv, t, h, before, steps):
+            mobile, mobile_cells, numbers, halves, work, nets, C, index,
+            fed, course, target, first, node, rate, vt, vv, t, h, before, steps):
     """`steps` steps of length h from time t; half steps along z of neighbouring steps are merged."""
     SA = np.zeros(({_TILES}, size))
     SB = np.zeros(({_TILES}, SIZE))

@@ -11,7 +11,9 @@ import numpy as np
 from . import generated
 from .codegen import ChannelSpec, LocalKinetics, PortRef
 from .codegen_columns import ColumnSpec, Tracked, source
+from .fallback import TorchGates
 from .kernels import tree
+from .kernels.stimulus import fill_sources, table_value
 from .lowering import Plan
 from .mesh import Columns
 from .state import Clock, State, pack_networks, pack_sources
@@ -33,9 +35,11 @@ class ColumnStepper:
         self.n = n = len(mesh.structure.parent)
         self.parent = mesh.structure.parent
         self.sources = pack_sources(plan, n)
+        self.torch = TorchGates(plan)
         spec = self._spec(plan, n > PARALLEL_FROM if parallel is None else parallel)
         text, networks = source(spec)
         self.module = generated.load(text)
+        self.networks = networks
         self.nets, self.counts = pack_networks(networks, -(-n // LANES))
         region = [mesh.regions.index(f.region) for f in plan.fields]
         self.conductance = np.array([mesh.structure.conductance[r] for r in region])
@@ -57,7 +61,8 @@ class ColumnStepper:
         weighted = [m for m, g in enumerate(plan.gauges) if g.weight is not None]
         channels = tuple(replace(c, weight=weighted.index(m) if m in weighted else -1) for m, c in enumerate(channels))
         kinetics = LocalKinetics(tuple(range(len(plan.fields))), channels, plan.bindings, plan.decays, self.sources.fields)
-        tracked = tuple(Tracked(f, last.start // n, rate.start // n) for f, last, rate in plan.tracked)
+        followed = () if self.torch.gauges else plan.tracked
+        tracked = tuple(Tracked(f, last.start // n, rate.start // n) for f, last, rate in followed)
         return ColumnSpec(kinetics, len(plan.y0) // n, len(plan.ratios), tracked, tuple((m, k) for k, m in enumerate(weighted)), parallel)
 
     def _factor(self, h: float) -> Any:
@@ -69,6 +74,9 @@ class ColumnStepper:
 
     def advance(self, state: State, h: float, steps: int, clock: Clock) -> None:
         """Take `steps` steps of length h [ms], in place."""
+        if self.torch.gauges:
+            self._advance_with_torch(state, h, steps, clock)
+            return
         s = self.sources
         self.module.advance(
             *(a.reshape(shape) for a, shape in zip((state.u, state.y, state.moved), self.shapes, strict=True)),
@@ -78,6 +86,25 @@ class ColumnStepper:
         )  # fmt: skip
         state.t += steps * h
         state.before = h
+
+    def _advance_with_torch(self, state: State, h: float, steps: int, clock: Clock) -> None:
+        """The same step by step, with the gates that run in torch around the local kinetics."""
+        s = self.sources
+        u, y, moved = (a.reshape(shape) for a, shape in zip((state.u, state.y, state.moved), self.shapes, strict=True))
+        given = (self.ratio, self.weights, s.buffer, self.plan.parameters, self.nets, self.counts)
+        tree.diffuse(u, self.rows, self.runs, self._factor(0.5 * h), self.work)
+        for k in range(steps):
+            for f, last, rate in self.plan.tracked:
+                state.y[rate] = (u[f] - state.y[last]) / state.before
+                state.y[last] = u[f]
+            self.torch.advance(state, 0.5 * h)
+            fill_sources(s.buffer, s.course, s.target, s.start, s.node, s.rate, state.t, h)
+            potential = [table_value(clock.times, clock.potential, state.t + share * h) for share in (0.25, 0.5, 0.75)]
+            self.module.local(u, y, moved, *given, state.t, h, state.before, *potential)
+            self.torch.advance(state, 0.5 * h)
+            tree.diffuse(u, self.rows, self.runs, self._factor(h if k < steps - 1 else 0.5 * h), self.work)
+            state.t += h
+            state.before = h
 
     def phases(self, state: State, h: float) -> dict[str, Callable[[], None]]:
         """The phases of one step as separate calls on this state, for timing: a step is one of each."""

@@ -10,6 +10,7 @@ import numpy as np
 from . import codegen_graph as gen
 from . import generated
 from .codegen import LocalKinetics, PortRef
+from .fallback import TorchGates
 from .kernels import graph
 from .lowering import Plan
 from .mesh import OUTSIDE
@@ -34,6 +35,8 @@ class GraphStepper:
         self.sources = pack_sources(plan, max(len(f.volume) for f in plan.fields))
         text, networks = gen.source(self._spec(mesh.nodes > PARALLEL_FROM if parallel is None else parallel))
         self.module = generated.load(text)
+        self.torch = TorchGates(plan)
+        self.networks = networks
         self.nets, self.counts = pack_networks(networks, 1)
         self.bound = 0.0
         self.region_args = {r: self._region_arrays(r) for r in self.regions}
@@ -102,6 +105,15 @@ class GraphStepper:
 
     def advance(self, state: State, h: float, steps: int, clock: Clock) -> None:
         """Take `steps` steps of length h [ms], in place."""
+        if not self.torch.gauges:
+            self._advance(state, h, steps, clock)
+            return
+        for _ in range(steps):
+            self.torch.advance(state, 0.5 * h)
+            self._advance(state, h, 1, clock)
+            self.torch.advance(state, 0.5 * h)
+
+    def _advance(self, state: State, h: float, steps: int, clock: Clock) -> None:
         plan, s = self.plan, self.sources
         arguments: list[Any] = []
         for r in self.regions:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .errors import InputError, nearest
+from .errors import InputError, RunStopped, nearest
 from .kernels.stimulus import train_integral
 from .ledger import Ledger
 from .lowering import lower
@@ -86,6 +87,7 @@ class Simulation:
         self.ledger = Ledger(self.plan)
         self.ledger.open(self.state)
         self.observed = 0.0
+        self._warned: set[str] = set()
         self._constant = Clock(np.zeros(2), np.full(2, 0.0 if callable(model.voltage) else voltage_at(model, 0.0)))
         self.seconds = {"setup": time.perf_counter() - began, "steps": 0.0, "observe": 0.0}
         self._apply_sets(-1.0)
@@ -117,7 +119,25 @@ class Simulation:
             self._apply_sets(start)
             if stop in known:
                 self.control.restart()
+        self._check_ranges()
         self.seconds["steps"] += time.perf_counter() - began
+
+    def out_of_range(self) -> dict[str, int]:
+        """Inputs outside the trained range so far, per learned channel (every evaluation counts, those of repeated steps too)."""
+        stepper = self.stepper
+        found = {g.card.name: int(n) for g, n in zip(stepper.networks.gates, stepper.counts.sum(axis=0), strict=False)}
+        return found | stepper.torch.counts
+
+    def _check_ranges(self) -> None:
+        """Warn of, or stop at, inputs outside the range that a network was trained on, as its card asks for."""
+        policies = {g.card.name: g.out_of_range for g in self.stepper.networks.gates}
+        policies |= {g.label: gate.out_of_range for g, gate in self.stepper.torch.gauges}
+        for name, count in self.out_of_range().items():
+            if count and policies[name] == "error":
+                raise RunStopped(f"run stopped by t={self.t:.6g} ms: '{name}' was evaluated {count} times outside its trained range")
+            if count and policies[name] == "warn" and name not in self._warned:
+                self._warned.add(name)
+                warnings.warn(f"'{name}' was evaluated outside its trained range, first by t={self.t:.6g} ms", stacklevel=4)
 
     def step(self, duration: Any) -> None:
         """Advance by a duration (a quantity)."""
@@ -271,8 +291,6 @@ def _frames(simulation: Simulation, frames: Sequence[dict[str, Any]], record: Se
     control = simulation.control
     drift = simulation.ledger.drift(simulation.state)
     if drift > DRIFT_LIMIT:
-        import warnings
-
         warnings.warn(f"the ledger does not close: relative drift {drift:.2g}", stacklevel=3)
     attributes = {
         "scheme": simulation.stepper.scheme,
@@ -282,6 +300,7 @@ def _frames(simulation: Simulation, frames: Sequence[dict[str, Any]], record: Se
         "rejected": control.rejected,
         "phase_seconds": dict(simulation.seconds),
         "ledger_drift": drift,
+        "out_of_range": simulation.out_of_range(),
     }
     voltage = np.array([fr["v"] for fr in frames]) if simulation.model.voltage is not None else None
     return Frames(np.array([fr["t"] for fr in frames]), fields, channels, ledger, voltage, attributes)

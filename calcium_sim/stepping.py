@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import NoReturn, Protocol
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 
+from .codegen_learned import Networks
 from .errors import InputError, RunStopped
+from .fallback import TorchGates
 from .kernels.control import pair_error
 from .lowering import Plan
 from .mesh import Floats
@@ -39,6 +41,9 @@ class Stepper(Protocol):
     scheme: str
     plan: Plan
     calibration: float
+    networks: Networks
+    counts: Any
+    torch: TorchGates
 
     def advance(self, state: State, h: float, steps: int, clock: Clock) -> None:
         """Take `steps` steps of length h [ms], in place."""

@@ -1,4 +1,4 @@
-"""The scalar law of Keizer and Levine's reduction as a TorchScript module: a learned channel without learning, the contract's ground truth."""
+"""The scalar law of Keizer and Levine's reduction as a TorchScript module: a learned channel without learning, the ground truth."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def closure_module() -> Any:
     """Return the module dP/dt = F(P, u, du/dt) of `ryr/scalar-law`, in double precision; its constants come from that channel's table."""
     import torch
 
-    rates = {name: row.default for name, row in get_channel("ryr/scalar-law").parameter_table().items()}
+    rates = {name: float(row.default or 0.0) for name, row in get_channel("ryr/scalar-law").parameter_table().items()}
 
     class Closure(torch.nn.Module):
         def __init__(self) -> None:
@@ -23,7 +23,7 @@ def closure_module() -> Any:
             self.a = rates["ka_on"] / rates["ka_off"]
             self.b = rates["kb_on"] / rates["kb_off"]
             self.c = rates["kc_on"] / rates["kc_off"]
-            self.off = float(rates["kc_off"])
+            self.off = rates["kc_off"]
 
         def forward(self, s: torch.Tensor, x: torch.Tensor, dx: torch.Tensor) -> torch.Tensor:
             cube = x * x * x
