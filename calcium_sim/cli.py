@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .errors import CalciumSimError, InputError
+from .learn.cli import fit_app
 
 if TYPE_CHECKING:
     from .runs import Outcome, Progress
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 app = typer.Typer(name="calcium-sim", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 channels_app = typer.Typer(no_args_is_help=True, help="List channels, or show one.")
 app.add_typer(channels_app, name="channels")
+app.add_typer(fit_app, name="fit")
 
 _INTERRUPTED = 130
 Folder = Annotated[Path, typer.Option("-o", "--output", help="Folder for data and pictures.")]

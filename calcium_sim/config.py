@@ -17,7 +17,7 @@ from .errors import InputError, nearest
 from .mesh import Mesh, Place, within
 from .model import Buffer, Influx, Model, Set, Species, Stimulus
 from .plugin import Channel
-from .registry import get_channel
+from .registry import add_channel_folder, get_channel
 from .schema import ChannelTable, FileTable, InfluxTable, MeshTable, Problems, RunTable, SetTable, read_tables
 from .units import text, value
 
@@ -114,6 +114,9 @@ def build(data: Mapping[str, Any], folder: Path = Path()) -> tuple[Model, RunOpt
         mesh = _mesh(tables.mesh, folder)
     species = [s for s in (_species(t.model_dump(exclude_none=True), problems) for t in tables.species) if s]
     buffers = [b for b in (_buffer(t.model_dump(exclude_none=True), problems) for t in tables.buffers) if b]
+    for place in tables.channel_folders:
+        with _collect(problems):
+            add_channel_folder(folder / place)
     channels = {
         name: [_channel(t, f"membranes.{name}[{k}]", problems) for k, t in enumerate(rows)] for name, rows in tables.membranes.items()
     }

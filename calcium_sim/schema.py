@@ -117,6 +117,7 @@ class FileTable(Table):
     membranes: dict[str, list[ChannelTable]] = {}
     stimuli: list[dict[str, Any]] = []
     voltage: Quantity = None
+    channel_folders: list[str] = []
     run: RunTable
 
 
