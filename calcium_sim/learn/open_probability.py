@@ -33,9 +33,6 @@ RESTS = (0.02, 0.03, 0.04, 0.07, 0.1)
 
 DEFAULT_K = 0.0138427
 
-SMALL = 1000.0
-"""Reciprocal of the smallest state that a network with latent states tells from zero."""
-
 
 @dataclass(frozen=True)
 class Recipe:
@@ -234,10 +231,9 @@ def _network(law: str, traces: Traces, plan: Recipe, hidden: Sequence[int], seed
     torch.manual_seed(seed)
     k, n = traces.states.shape[2], traces.inputs.shape[2]
     layers = [k + 2 * n, *hidden, 2 * k if law == "rates" else 1]
-    # the rates of a latent state follow small open probabilities in proportion: these need more than a linear scale
-    transforms = ["identity" if k == 1 else "asinh"] * k + ["log10"] * n + ["asinh"] * n
+    transforms = ["identity"] * k + ["log10"] * n + ["asinh"] * n
     module = RateNetwork(transforms, layers, True) if law == "rates" else SlopeNetwork(transforms, layers, False)
-    prepare(module, traces, [1.0 if k == 1 else SMALL] * k + [1.0] * n + [1.0 / plan.asinh[port] for port in plan.ports])
+    prepare(module, traces, [1.0] * (k + n) + [1.0 / plan.asinh[port] for port in plan.ports])
     return module
 
 

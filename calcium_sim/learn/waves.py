@@ -30,8 +30,12 @@ SETTINGS = (
     WaveSetting(0.35, 0.14, 2.0, 40.0),
     WaveSetting(0.25, 0.1, 3.5, 160.0),
     WaveSetting(0.4, 0.15, 6.0, 160.0),
+    WaveSetting(0.35, 0.13, 3.0, 160.0),
+    WaveSetting(0.38, 0.14, 2.9, 150.0),
+    WaveSetting(0.45, 0.17, 2.8, 140.0),
+    WaveSetting(0.5, 0.19, 3.2, 160.0),
 )
-"""None of these is a setting in which the shipped channels are judged."""
+"""From fast waves to slow ones near the limit of propagation, and in the last setting one that dies. None of these is a setting in which the shipped channels are judged."""
 
 
 def wave_traces(

@@ -124,7 +124,9 @@ def test_default_tolerance_keeps_the_speed_within_half_a_percent(bq, name):
         if k in (round(10 * begin), round(10 * end)):
             seen.append(front(observed))
     cut = (seen[1] - seen[0]) / (end - begin)
-    told = f"exact {exact:.4f}, plain {100 * (plain / exact - 1):+.3f} %, observed {100 * (cut / exact - 1):+.3f} %, steps {sim.control.steps}"
+    told = (
+        f"exact {exact:.4f}, plain {100 * (plain / exact - 1):+.3f} %, observed {100 * (cut / exact - 1):+.3f} %, steps {sim.control.steps}"
+    )
     assert abs(plain / exact - 1) < 0.005, told
     assert abs(cut / exact - 1) < 0.005, told
 
