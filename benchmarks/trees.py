@@ -24,8 +24,8 @@ ASSUMPTIONS = (
 )
 
 REMAINS = (
-    "Places reached later than 20 ms. The error left is that of space, in the thinnest neurites: on a straight cable of radius 0.05 um with "
-    "the same channels the speed is 3.37, 3.45, 3.48 um/ms at 0.1, 0.05, 0.025 um, and at radius 0.125 um 2.350, 2.384, 2.394 um/ms. A tenth "
+    "Places reached later than 20 ms. The error left is that of space, in the thinnest neurites: on a straight cable of radius 0.05 um "
+    "with the same channels the speed is 3.37, 3.45, 3.48 um/ms at 0.1, 0.05, 0.025 um, and at 0.125 um 2.350, 2.384, 2.394 um/ms. A tenth "
     "of the tolerance moves the arrivals by 0.1 %, at most 0.4 %. The wave waits at the soma until that has been loaded with calcium."
 )
 

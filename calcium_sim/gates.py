@@ -71,7 +71,8 @@ def ranges(gate: LearnedGate) -> dict[tuple[str, int], tuple[float, float]]:
 def _compare(gate: LearnedGate, program: Program) -> None:
     """Compare the lowered network with its original on random points of the trained range.
 
-    Both are rounded: a lowered network that is as close to the same network in double precision as the original is passes too.
+    Both are rounded, and an exponential at the end multiplies the rounding: a lowered network passes too if it is no more than twice as far
+    from the same network in double precision as its original is.
     """
     points = sample(gate.card, POINTS)
     given = _stacked(points)
@@ -81,7 +82,7 @@ def _compare(gate: LearnedGate, program: Program) -> None:
     ours = run(program, given)
     worst = float((np.abs(ours - original) / scale).max())
     errors = [float((np.abs(values - exact) / scale).max()) for values in (ours, original)]
-    if not (worst <= limit or errors[0] <= 1.5 * errors[1]):
+    if not (worst <= limit or errors[0] <= 2.0 * errors[1]):
         raise InputError(gate.file, f"lowered and original network differ by {worst:.2g} on random points, expected <= {limit:g}")
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from .errors import InputError, nearest
 from .mesh import OUTSIDE, Columns, Mesh, Place
-from .plugin import Channel, parse_port
+from .plugin import BALANCE, Channel, parse_port
 from .registry import get_channel
 from .units import text, value
 
@@ -220,11 +220,10 @@ def _replacement(old: Channel, new: str | Channel, values: Mapping[str, Any]) ->
         return new
     cls = get_channel(new)
     theirs, mine = old.parameter_table(), cls.parameter_table()
-    out = cls(at=old.at, scale=old.scale, **values)
     shared = {k: v for k, v in old.values.items() if k in mine and mine[k].unit == theirs[k].unit and k not in values}
-    density = {k: v for k, v in shared.items() if k == "density" or theirs[k].default != v}
-    out.values.update(density)
-    return out
+    kept = {k: v for k, v in shared.items() if k == "density" or theirs[k].default != v}
+    told = {k: v if v is BALANCE else text(v, mine[k].unit) for k, v in kept.items()}
+    return cls(at=old.at, scale=old.scale, **told, **values)
 
 
 def _voltage(given: Any) -> Any:
