@@ -193,7 +193,8 @@ def main():
             (
                 "Fixed steps",
                 "Error of the speed (%) between about 4 and 10 um against steps of 1 us on the same grid. R 0.4, r 0.15 um, B 160 uM and axial spacing 0.05 um"
-                " (0.025 for rho 6) where nothing else is said. A step must stay well below the time D/v^2 in which the front passes: 130, 70, 32 and 1000 us here.",
+                " (0.025 for rho 6) where nothing else is said. A step must stay well below the time D/v^2 in which the front passes: 130, 73, 32 and 1000 us here."
+                " Much longer ones give a wrong wave, and the fluxes at the membrane may then not converge at all (rho 6 above 12.5 us); chosen steps avoid this.",
                 ["wave", "radial spacing (um)", "speed (um/ms)", *(f"{1000 * s:g} us" for s in STEPS)],
                 steps,
             ),

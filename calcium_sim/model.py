@@ -222,7 +222,7 @@ def _replacement(old: Channel, new: str | Channel, values: Mapping[str, Any]) ->
     theirs, mine = old.parameter_table(), cls.parameter_table()
     shared = {k: v for k, v in old.values.items() if k in mine and mine[k].unit == theirs[k].unit and k not in values}
     kept = {k: v for k, v in shared.items() if k == "density" or theirs[k].default != v}
-    told = {k: v if v is BALANCE else text(v, mine[k].unit) for k, v in kept.items()}
+    told: dict[str, Any] = {k: v if v is BALANCE else text(v, mine[k].unit) for k, v in kept.items()}
     return cls(at=old.at, scale=old.scale, **told, **values)
 
 

@@ -98,7 +98,7 @@ def train(
         found = module.outputs(module.scaled(columns[index]))
         loss = _loss(found, targets[index], weights[index])
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimiser.step()
         cycle.step()
         running += (float(loss.detach()) - running) / min(step, 200)
