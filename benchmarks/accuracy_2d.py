@@ -40,7 +40,8 @@ def wave(radial=0.05, spacing=0.05, length=14.0, radius=0.4, er_radius=0.15, den
 def profile(sim):
     """Positions, and calcium averaged over the cross-section of the cytosol."""
     mesh = sim.model.mesh
-    span, shape = mesh.span("cytosol"), (mesh.structure.slices, -1)
+    span = mesh.span("cytosol")
+    shape = (len(np.unique(mesh.distance[span])), -1)
     volume = mesh.volume[span].reshape(shape)
     return mesh.distance[span].reshape(shape)[:, 0], (sim.concentration("ca").reshape(shape) * volume).sum(axis=1) / volume.sum(axis=1)
 

@@ -16,6 +16,7 @@ import numpy as np
 from .errors import CalciumSimError, InputError
 from .network import Program
 from .network_builder import Builder, Columns
+from .torchscript import inlined_graph, operator
 
 
 class Unsupported(CalciumSimError):
@@ -60,10 +61,7 @@ def lower_graph(module: Any, inputs: Sequence[int | None], dtype: str = "float32
     Unsupported
         Names the first operation that is not known.
     """
-    import torch
-
-    graph = module.graph.copy()
-    torch._C._jit_pass_inline(graph)
+    graph = inlined_graph(module)
     arguments = list(graph.inputs())[1:]
     if len(arguments) != len(inputs):
         raise InputError("network", f"forward takes {len(arguments)} arguments, expected {len(inputs)}")
@@ -392,9 +390,7 @@ class _Walk:
 
 def _folded(kind: str, name: str, args: list[Any]) -> Any:
     """An operation of constants, evaluated by torch."""
-    import torch
-
     try:
-        return getattr(torch.ops.aten, name)(*args)
+        return operator(name)(*args)
     except (AttributeError, RuntimeError, TypeError) as error:
         raise Unsupported(kind, "of constants") from error

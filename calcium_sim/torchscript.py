@@ -91,6 +91,18 @@ def _invoke(torch: Any, module: Any, columns: Columns) -> tuple[Array, ...]:
     return tuple(tensor.detach().numpy() for tensor in tensors)
 
 
+def inlined_graph(module: Any) -> Any:
+    """A copy of a module's graph with every call of a method written out."""
+    graph = module.graph.copy()
+    _torch()._C._jit_pass_inline(graph)
+    return graph
+
+
+def operator(name: str) -> Any:
+    """The ``aten`` operator of this name."""
+    return getattr(_torch().ops.aten, name)
+
+
 def check_module(module: Any, card: Card, where: str) -> None:
     """Try a network on 0, 1, 7 and 1000 rows and on blocks; see `sampling.check_outputs`."""
     try:

@@ -60,7 +60,9 @@ ZERO = {
 def test_channel_keeps_the_contract(name):
     cls = get_channel(name)
     check_class(cls)
-    done = check_channel(cls, zero_at=ZERO.get(name, ZERO.get(name.partition("/")[0])))
+    learned = cls.rates is None and bool(cls.states)
+    zero = {"ca_cytosol": 1.0, "ca_er": 1.0} if learned else ZERO.get(name, ZERO.get(name.partition("/")[0]))
+    done = check_channel(cls, zero_at=zero)
     assert len(done) >= 4, done
 
 
@@ -68,7 +70,7 @@ def test_channel_keeps_the_contract(name):
 def test_channel_names_its_paper_and_its_ranges(name):
     cls = get_channel(name)
     assert cls.name == name
-    assert len(cls.source) > 20
+    assert len(cls.source) > 20 or cls.source.startswith("arXiv:")
     for parameter, row in cls.parameter_table().items():
         assert math.isfinite(row.low), f"{name}.{parameter} has no range"
         assert math.isfinite(row.high), f"{name}.{parameter} has no range"
