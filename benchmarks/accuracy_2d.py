@@ -171,6 +171,8 @@ def figure(steps, tolerances):
             axis.loglog(1000 * np.array(dt), off, "o-", label=f"radial cells {1000 * row[1]:g} nm")
         axis.axhline(1.0, color="grey", lw=0.8)
         axis.set(title=name, xlabel="fixed step (us)", ylabel="error of the speed (%)", ylim=(1e-3, 20))
+        axis.set_xticks([1000 * s for s in STEPS], [f"{1000 * s:.3g}" for s in STEPS], minor=False)
+        axis.minorticks_off()
         axis.legend(frameon=False)
     names = list(SETS)
     for k, radial in enumerate((0.05, 0.0125)):
@@ -187,29 +189,43 @@ def figure(steps, tolerances):
 def main():
     steps, tolerances = fixed(), chosen()
     courses, fields = time()
+    names = ["wave", "radial spacing (um)", "speed (um/ms)", "error %", "every 0.1 ms", "every 0.37 ms"]
+    names += ["steps", "rejected", "mean step (us)", "CPU s"]
     write(
         "accuracy_2d",
         "Accuracy of the (z, s) solver on waves",
         [
             (
                 "Fixed steps",
-                "Error of the speed (%) between about 4 and 10 um against steps of 1 us on the same grid. R 0.4, r 0.15 um, B 160 uM and axial spacing 0.05 um"
-                " (0.025 for rho 6) where nothing else is said. A step must stay well below the time D/v^2 in which the front passes: 130, 73, 32 and 1000 us here."
-                " Much longer ones give a wrong wave, and the fluxes at the membrane may then not converge at all (rho 6 above 12.5 us); chosen steps avoid this.",
+                "Error of the speed (%) between about 4 and 10 um against steps of 1 us on the same grid. R 0.4, r 0.15 um, B 160 uM"
+                " and axial spacing 0.05 um (0.025 for rho 6) where nothing else is said. A step must stay well below the time D/v^2 in"
+                " which the front passes: 130, 73, 32 and 1000 us here. Much longer ones give a wrong wave, and the fluxes at the"
+                " membrane may then not converge at all (rho 6 above 12.5 us); chosen steps avoid this.",
                 ["wave", "radial spacing (um)", "speed (um/ms)", *(f"{1000 * s:g} us" for s in STEPS)],
                 steps,
             ),
             (
                 "Chosen steps",
-                "Error of the speed (%) with the default tolerance: without observations, and with one every 0.1 or 0.37 ms, which cut the steps.",
-                ["wave", "radial spacing (um)", "speed (um/ms)", "error %", "every 0.1 ms", "every 0.37 ms", "steps", "rejected", "mean step (us)", "CPU s"],
+                "Error of the speed (%) with the default tolerance: without observations, and with one every 0.1 or 0.37 ms,"
+                " which cut the steps.",
+                names,
                 tolerances,
             ),
-            ("Space", "Arrivals of 0.2 uM (ms) and order of successive differences; the other spacing is 0.05 um.", ["refined", "spacing (um)", "at 2 um", "at 3 um", "order", "order"], space()),
-            ("Time", "Largest error (uM) of every field and of the gates at 3 ms, and observed orders.", ["dt (ms)", *fields, *(f"order {f}" for f in fields)], courses),
+            (
+                "Space",
+                "Arrivals of 0.2 uM (ms) and order of successive differences; the other spacing is 0.05 um.",
+                ["refined", "spacing (um)", "at 2 um", "at 3 um", "order", "order"],
+                space(),
+            ),
+            (
+                "Time",
+                "Largest error (uM) of every field and of the gates at 3 ms, and observed orders.",
+                ["dt (ms)", *fields, *(f"order {f}" for f in fields)],
+                courses,
+            ),
         ],
         figure(steps, tolerances),
-    )  # fmt: skip
+    )
 
 
 if __name__ == "__main__":

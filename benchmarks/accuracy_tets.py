@@ -1,4 +1,4 @@
-"""Accuracy of the solver on triangles and tetrahedra: closed forms on discs and balls meshed by gmsh, two regions, order in time. A minute."""
+"""Accuracy of the solver on triangles and tetrahedra: closed forms on discs and balls meshed by gmsh, two regions, order in time."""
 
 import warnings
 from dataclasses import replace
@@ -213,6 +213,8 @@ def figure(studies):
             axis.loglog(h, [r[column] for r in rows], mark, label=label)
         axis.loglog(h, rows[-1][4] * (h / h[-1]) ** 2 * 0.7, "k--", label="order 2")
         axis.set(title=name, xlabel="cell size (um)", ylabel="error")
+        axis.set_xticks(h, [f"{v:g}" for v in h])
+        axis.minorticks_off()
         axis.legend(frameon=False, fontsize=8)
     fig.tight_layout()
     return fig
@@ -239,27 +241,44 @@ def main():
         "accuracy_tets",
         "Accuracy on triangles and tetrahedra",
         [
-            ("Ball with constant flux through its surface", "Errors over J a/D at D t/a^2 = 0.05 and 0.3 against the series, at the nodes of the polyhedron; steps of 10 us.", names, balls),
+            (
+                "Ball with constant flux through its surface",
+                "Errors over J a/D at D t/a^2 = 0.05 and 0.3 against the series, at the nodes of the polyhedron; steps of 10 us.",
+                names,
+                balls,
+            ),
             ("Disc with constant flux through its rim", "The same on triangles.", names, discs),
-            ("Ball of ER in a ball of cytosol, leak between them", "Errors (uM) at 0.2 and 1 ms against radial shells; 10 uM in the ER and 1 uM outside at the start.", names, pairs),
-            ("Time, all channels", "Two balls of 159 nodes, local pulse: largest error (uM) of every field and of the gates at 3 ms, and observed orders.", ["dt (ms)", *fields, *(f"order {f}" for f in fields)], courses),
+            (
+                "Ball of ER in a ball of cytosol, leak between them",
+                "Errors (uM) at 0.2 and 1 ms against radial shells; 10 uM in the ER and 1 uM outside at the start.",
+                names,
+                pairs,
+            ),
+            (
+                "Time, all channels",
+                "Two balls of 159 nodes, local pulse: largest error (uM) of every field and of the gates at 3 ms, and observed orders.",
+                ["dt (ms)", *fields, *(f"order {f}" for f in fields)],
+                courses,
+            ),
             (
                 "Release set off by a strong local pulse",
-                "Two balls, cells of 0.2 um, 3 ms: largest error in the cytosol over the largest concentration there, and in the ER over the largest loss.",
+                "Two balls, cells of 0.2 um, 3 ms: largest error in the cytosol over the largest concentration there, and in the ER"
+                " over the largest loss.",
                 ["steps of", "cytosol %", "ER %", "steps", "rejected", "ledger drift", "CPU s"],
                 release(),
             ),
             (
                 "Waves on the cells of a (z, s) grid",
-                "The general-graph solver on the same cells as in `accuracy_2d.md`: error of the speed (%) against steps of 0.5 us. Unlike that of the (z, s) solver it"
-                " grows with refinement across the membrane at a fixed step; chosen steps hold it. The speeds themselves are lower, because channels on a graph read the"
-                " node, half a cell from the wall, where the (z, s) solver reads the wall; the nodes of simplices lie on the membrane.",
-                ["wave", "radial spacing (um)", "speed (um/ms)", "12.5 us", "6.25 us", "3.125 us", "default tolerance", "its mean step (us)", "CPU s"],
+                "The general-graph solver on the same cells as in `accuracy_2d.md`: error of the speed (%) against steps of 0.5 us."
+                " Unlike that of the (z, s) solver it grows with refinement across the membrane at a fixed step; chosen steps hold it."
+                " The speeds themselves are lower, because channels on a graph read the node, half a cell from the wall, where the"
+                " (z, s) solver reads the wall; the nodes of simplices lie on the membrane.",
+                ["wave", "dr (um)", "speed (um/ms)", "12.5 us", "6.25 us", "3.125 us", "default tolerance", "its step (us)", "CPU s"],
                 waves(),
             ),
         ],
         figure({"ball": balls, "disc": discs, "ball in a ball": pairs}),
-    )  # fmt: skip
+    )
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ CHANNELS: dict[str, tuple[str, dict[str, Any]]] = {
     "ryr/dnn-fast-closing": ("design", {"design": {"close_time": 2.0}, "steps": 3000}),
     "ryr/dnn-half": ("design", {"design": {"amplitude": 0.5, "closing": 4.0}, "steps": 3000}),
     **{f"ryr/dnn-closing-{c}": ("design", {"design": {"closing": float(c)}, "steps": 3000}) for c in (1, 2, 4, 8, 16)},
-    "ip3r/dnn": ("ip3r/de-young-keizer", {"power": 3}),
+    "ip3r/dnn": ("ip3r/de-young-keizer", {}),
 }
 """Name -> source of the data and options of the fit."""
 

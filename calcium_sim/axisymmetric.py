@@ -15,6 +15,7 @@ from .codegen_newton import AxisymmetricSpec, Follow, Point, Unknown
 from .errors import InputError
 from .fallback import TorchGates
 from .kernels import axisymmetric, lines
+from .kernels.stimulus import table_value
 from .lowering import Plan
 from .mesh import Axisymmetric, Floats, Membrane
 from .state import Clock, State, pack_networks, pack_sources
@@ -49,6 +50,7 @@ class AxisymmetricStepper:
         self.networks = networks
         self.nets, self.counts = pack_networks(networks, 1)
         self.index = tuple(self._entries(p) for p in self.spec.points)
+        self.near = np.array([self._wall(self.spec.points[q], j) for q, j in self.spec.coupling()])
         self.module = generated.load(text)
         self.sources = pack_sources(plan, 0)
         weights = [g.weight for g in plan.gauges if g.weight is not None]
@@ -206,9 +208,16 @@ class AxisymmetricStepper:
             self._advance(state, h, steps, clock)
             return
         for _ in range(steps):
-            self.torch.advance(state, 0.5 * h)
+            self.torch.advance(state, 0.5 * h, self._seen(state, clock))
             self._advance(state, h, 1, clock)
-            self.torch.advance(state, 0.5 * h)
+            self.torch.advance(state, 0.5 * h, self._seen(state, clock))
+
+    def _seen(self, state: State, clock: Clock) -> dict[tuple[int, int], Floats]:
+        """Concentrations on the membranes by (membrane, field)."""
+        v = float(table_value(clock.times, clock.potential, state.t))
+        given = (state.u, state.y.reshape(-1, self.grid.slices), self.plan.parameters, self.weights, self.near, self.index)
+        wall = self.module.look(*given, state.t, v)
+        return {(self.spec.points[q].membrane, self.spec.points[q].field): wall[q] for q in self.spec.watched()}
 
     def _advance(self, state: State, h: float, steps: int, clock: Clock) -> None:
         s, n = self.sources, self.grid.slices
@@ -219,8 +228,8 @@ class AxisymmetricStepper:
         self.module.advance(
             state.u, state.y.reshape(-1, n), state.moved, self.weights, self.plan.parameters, coupling, start, at, cells, booked,
             across, responses, rows, inner, np.uint64(n), size, mobile, mobile_cells, numbers, halves, work,
-            self.nets, self.counts, self.index, fed, s.course, s.target,
-            s.start, s.node, s.rate, clock.times, clock.potential, state.t, h, state.before, steps,
+            self.nets, self.counts, self.index, self.near, fed, s.course, s.target,
+            s.start, s.node, s.rate, clock.times, clock.potential, state.t, h, steps,
         )  # fmt: skip
         state.t += steps * h
         state.before = h

@@ -17,7 +17,7 @@ from dataclasses import replace
 
 from .codegen import LocalKinetics, Module, PortRef
 from .codegen_learned import Networks
-from .codegen_newton import AxisymmetricSpec, fallback, guess, indent, loop, newton
+from .codegen_newton import AxisymmetricSpec, fallback, guess, indent, loop, newton, walls
 from .kernels.lines import SLICES
 from .unrolled import GAMMA, LANES, Lanes
 
@@ -32,14 +32,15 @@ def source(spec: AxisymmetricSpec) -> tuple[str, list[list[int]], Networks]:
     rows = [[lanes.row(f"J{j}") for j in spec.responses(f)] for f in spec.lines]
     interior = "".join(_interior(kinetics, region, module, lanes) for region, kinetics in spec.interior)
     across = across.replace("SCRATCH", str(lanes.size))
-    learned = _learned(spec, module)
+    learned = walls(spec, module) + _learned(spec, module)
     return "\n".join([module.text(), _IMPORTS, interior, membranes, across, learned, _advance(spec)]), rows, module.networks
 
 
 def _learned(spec: AxisymmetricSpec, module: Module) -> str:
-    """The function `learned`: states of all learned channels over h at the concentrations of the membrane nodes.
+    """The functions `nodes` and `follow`, and `learned`: states of all learned channels over h at the concentrations on the membranes.
 
-    They are advanced by half a step before and after the joint step, which keeps them fixed; `index[q]` are the entries of u of point q.
+    The joint step keeps these states fixed. Networks run between the steps: over half a step at either end of a call of `advance`, over a
+    whole one between two steps, each time at the state that the steps meet in.
     """
     channels = tuple(c for c in spec.channels if c.cls.states and c.cls.rates is None)
     lanes, lines = Lanes(), []
@@ -48,7 +49,7 @@ def _learned(spec: AxisymmetricSpec, module: Module) -> str:
         ports = tuple(PortRef("field", own[p.index]) if p.kind == "field" else p for p in c.ports)
         kinetics = LocalKinetics((), (replace(c, ports=ports),), (), (), ())
         rows = sorted({*range(c.state, c.state + len(c.cls.states)), *(p.index for p in c.ports if p.kind == "rate")})
-        lines += [f"gather_flat(b, I64({lanes.row(f'u{q}')}), u, index[{q}], lo, size)" for q in own.values()]
+        lines += [f"load(b, I64({lanes.row(f'u{q}')}), wall[{q}], lo, size)" for q in own.values()]
         lines += [f"load(b, I64({lanes.row(f'y{r}')}), Y[{r}], lo, size)" for r in rows]
         lines += kinetics.gates(module, lanes, "h")
         lines += [f"store(b, I64({lanes.row(f'y{r}')}), Y[{r}], lo, size)" for r in rows]
@@ -56,7 +57,17 @@ def _learned(spec: AxisymmetricSpec, module: Module) -> str:
     head = [f"e{k} = P[{k}]" for k in values] + [f"works = {module.networks.works()}", f"b = np.zeros({max(1, lanes.size)})"]
     head += ["n = Y.shape[1]", f"for lo in range(0, n, {LANES}):", f"    size = min({LANES}, n - lo)"]
     body = [*head, *("    " + line for line in lines)] if channels else ["pass"]
-    return f"\n@njit(**OPTIONS)\ndef learned(u, Y, P, nets, counts, index, t, v, h):\n{indent(body)}\n"
+    text = f"\n@njit(**OPTIONS)\ndef learned(wall, Y, P, nets, counts, t, v, h):\n{indent(body)}\n"
+    taken = [f"node[{q}, k] = u[index[{q}][k]]" for q in spec.watched()]
+    text += f"\n\n@njit(**OPTIONS)\ndef nodes(u, index, node):\n{indent(_each('node', taken))}\n"
+    followed = [f"Y[{tr.rate}, k] = (wall[{tr.point}, k] - Y[{tr.last}, k]) / h" for tr in spec.follow]
+    followed += [f"Y[{tr.last}, k] = wall[{tr.point}, k]" for tr in spec.follow]
+    return text + f"\n\n@njit(**OPTIONS)\ndef follow(wall, Y, h):\n{indent(_each('wall', followed))}\n"
+
+
+def _each(array: str, body: list[str]) -> list[str]:
+    """A loop over the slices."""
+    return [f"for k in range({array}.shape[1]):", *("    " + t for t in body)] if body else ["pass"]
 
 
 def _rows(spec: AxisymmetricSpec) -> list[str]:
@@ -97,7 +108,7 @@ def _across(spec: AxisymmetricSpec, lanes: Lanes) -> str:
     lines = ["lo = U64(SLICES) * U64(block)", "size = min(U64(SLICES), slices - lo)", "b = SB[block]", "a = SA[block]"]
     lines += ["g = GAMMA * h", "t1 = t0 + g", "t2 = t0 + 0.9999999 * h"]
     lines += [*_loads(spec, lanes), *_interior_calls(spec), *_joint(spec, lanes), *_interior_calls(spec), *_stores(spec, lanes)]
-    given = "u, Y, M, W, P, K, start, at, cells, booked, factors, responses, rows, inner, slices, SA, SB, t0, h, before, v1, v2"
+    given = "u, Y, M, W, P, K, start, at, cells, booked, factors, responses, rows, inner, slices, SA, SB, t0, h, v1, v2"
     kind, options = ("prange", "parallel=True, ") if spec.parallel else ("range", "")
     text = f"\nGAMMA = {GAMMA!r}\nSIZE = SCRATCH\n\n\n@njit(**OPTIONS)\ndef tile(block, {given}):\n{indent(lines)}\n"
     # the loop stands apart from its body: what numba does to a parallel loop takes long for a large one
@@ -114,15 +125,10 @@ def _gated(spec: AxisymmetricSpec) -> list[int]:
 
 
 def _loads(spec: AxisymmetricSpec, lanes: Lanes) -> list[str]:
-    """Fill the tile; rates of change that channels read."""
+    """Fill the tile."""
     lines = [f"load_tile(u, start[{f}], lo, size, cells[{r}], a, at[{f}])" for f, r in enumerate(spec.region)]
     lines += [f"take(b, U64({lanes.row(f'yn{r}')}), Y[{r}], lo, size)" for r in range(spec.states)]
     lines += [f"take(b, U64({lanes.row(f'weight{m}')}), W[{row}], lo, size)" for m, row in spec.weights]
-    if spec.follow:
-        lines += _at_membranes(spec, lanes)
-    for tr in spec.follow:
-        body = [f"yn{tr.rate} = (c{tr.point} - yn{tr.last}) / before", f"yn{tr.last} = c{tr.point}"]
-        lines += lanes.loop(body, [f"yn{tr.rate}", f"yn{tr.last}"])
     return lines
 
 
@@ -194,11 +200,18 @@ def _advance(spec: AxisymmetricSpec) -> str:
 
 @njit(cache=True, **OPTIONS)
 def advance(u, Y, M, W, P, K, start, at, cells, booked, factors, responses, rows, inner, slices, size,
-            mobile, mobile_cells, numbers, halves, work, nets, C, index,
-            fed, course, target, first, node, rate, vt, vv, t, h, before, steps):
+            mobile, mobile_cells, numbers, halves, work, nets, C, index, near,
+            fed, course, target, first, node, rate, vt, vv, t, h, steps):
     """`steps` steps of length h from time t; half steps along z of neighbouring steps are merged."""
     SA = np.zeros(({_TILES}, size))
     SB = np.zeros(({_TILES}, SIZE))
+    near_z = np.empty((len(index), Y.shape[1]))
+    wall = np.empty((len(index), Y.shape[1]))
+    excess = np.zeros((len(index), Y.shape[1]))
+    v0 = table_value(vt, vv, t)
+    for glance in range(2):
+        walls(u, Y, P, W, near, index, near_z, False, wall, excess, 0.0, t, v0)
+    learned(wall, Y, P, nets, C[0], t, v0, 0.5 * h)
     for f in range(mobile.size):
         explicit_half(u, mobile[f], slices, mobile_cells[f], numbers[f])
     for k in range(steps):
@@ -206,12 +219,23 @@ def advance(u, Y, M, W, P, K, start, at, cells, booked, factors, responses, rows
         v1 = table_value(vt, vv, t0 + GAMMA * h)
         v2 = table_value(vt, vv, t0 + 0.9999999 * h)
         inject(u, fed, course, target, first, node, rate, t0, h)
-        learned(u, Y, P, nets, C[0], index, t0 + 0.25 * h, v1, 0.5 * h)
-        across(u, Y, M, W, P, K, start, at, cells, booked, factors, responses, rows, inner, slices, SA, SB, t0, h, before, v1, v2)
-        learned(u, Y, P, nets, C[0], index, t0 + 0.75 * h, v2, 0.5 * h)
+        across(u, Y, M, W, P, K, start, at, cells, booked, factors, responses, rows, inner, slices, SA, SB, t0, h, v1, v2)
         inject(u, fed, course, target, first, node, rate, t0, h)
-        before = h
-        scale = 2.0 if k < steps - 1 else 1.0
+        between = k < steps - 1
+        nodes(u, index, near_z)
         for f in range(mobile.size):
-            {half}(u, mobile[f], mobile_cells[f], halves[f], scale, work)
+            {half}(u, mobile[f], mobile_cells[f], halves[f], 2.0 if between else 1.0, work)
+        walls(u, Y, P, W, near, index, near_z, between, wall, excess, 1.0 if k == 0 else 0.5, t0 + h, v2)
+        follow(wall, Y, h)
+        learned(wall, Y, P, nets, C[0], t0 + h, v2, h if between else 0.5 * h)
+
+
+@njit(cache=True, **OPTIONS)
+def look(u, Y, P, W, near, index, t, v):
+    """Concentrations on the membranes, (points, slices); only the rows of the points that networks see are filled."""
+    wall = np.zeros((len(index), Y.shape[1]))
+    excess = np.zeros((len(index), Y.shape[1]))
+    for glance in range(2):
+        walls(u, Y, P, W, near, index, wall, False, wall, excess, 0.0, t, v)
+    return wall
 '''

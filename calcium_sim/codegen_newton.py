@@ -79,6 +79,12 @@ class AxisymmetricSpec:
         """Pairs (point, unknown) where the point's field is fed by the unknown; `K` has one value for each."""
         return [(q, j) for q, p in enumerate(self.points) for j, u in enumerate(self.unknowns) if p.field in dict(u.feeds)]
 
+    def watched(self) -> list[int]:
+        """Points of the membranes that carry a network or a channel that reads a rate of change: `walls` gives their concentrations."""
+        membranes = {c.membrane for c in self.channels if c.cls.states and c.cls.rates is None}
+        membranes |= {self.points[tr.point].membrane for tr in self.follow}
+        return [q for q, p in enumerate(self.points) if p.membrane in membranes]
+
     def responses(self, field: int) -> list[int]:
         """Unknowns that feed a field."""
         return [j for j, u in enumerate(self.unknowns) if field in dict(u.feeds)]
@@ -264,6 +270,53 @@ def fallback(spec: AxisymmetricSpec, module: Module, lanes: Lanes) -> str:
         body += [f"    {y} = {new}" for y, new in zip(ys, z, strict=True)]
         lines += ["    " + t for t in lanes.loop(body, ys)]
     return f"\n@njit(**OPTIONS)\ndef keep_bounds(b, P, v, t, h):\n{indent(lines or ['pass'])}\n"
+
+
+def walls(spec: AxisymmetricSpec, module: Module) -> str:
+    """The function `walls`: concentrations on the membranes, half a cell away from the nodes, that networks and rates of change see.
+
+    They are those of the nodes plus what the fluxes make of them (`excess`, kept from call to call); `near` are the coefficients. The
+    states of networks are late by half a step, therefore the excess is continued by `ahead` times its last change. `node` holds the
+    concentrations of the nodes before the step along z where `merged`: those between its two halves are the mean of before and after.
+    """
+    text, lanes, watched = _Text(spec, module), Lanes(), spec.watched()
+    membranes = {spec.points[q].membrane for q in watched}
+    channels = [m for m, c in enumerate(spec.channels) if c.membrane in membranes]
+    rows = sorted({r for m in channels for r in _rows_of(spec.channels[m])})
+    lines = [f"gather_flat(b, I64({lanes.row(f'p{q}')}), u, index[{q}], lo, size)" for q in watched]
+    lines += [f"load(b, I64({lanes.row(f'yn{r}')}), Y[{r}], lo, size)" for r in rows]
+    lines += [f"load(b, I64({lanes.row(f'weight{m}')}), W[{row}], lo, size)" for m, row in spec.weights if m in channels]
+    before = [f"load(b, I64({lanes.row(f'o{q}')}), node[{q}], lo, size)" for q in watched]
+    before += loop(lanes, [f"p{q} = 0.5 * (p{q} + o{q})" for q in watched], [f"p{q}" for q in watched])
+    lines += ["if merged:", *("    " + t for t in before or ["pass"])]
+    lines += [f"load(b, I64({lanes.row(f'x{q}')}), excess[{q}], lo, size)" for q in watched]
+    lines += loop(lanes, [f"c{q} = max(p{q} + x{q}, {TINY!r})" for q in watched], [f"c{q}" for q in watched])
+    terms = {q: _excess(spec, q) for q in watched}
+    for m in channels:
+        lines += lanes.loop([f"f{m} = {text.flux(m, _states(spec.channels[m], 'yn'))}"], [f"f{m}"])
+    body = [t for q in watched for t in (f"e = {terms[q]}", f"c{q} = max(p{q} + e + ahead * (e - x{q}), {TINY!r})", f"x{q} = e")]
+    lines += loop(lanes, body, [f"{name}{q}" for q in watched for name in "cx"])
+    lines += [f"store(b, I64({lanes.row(f'{n}{q}')}), {to}[{q}], lo, size)" for q in watched for n, to in (("c", "wall"), ("x", "excess"))]
+    head = LocalKinetics((), tuple(spec.channels[m] for m in channels), (), (), ()).prologue(module)
+    head += [f"b = np.zeros({lanes.size})", "n = Y.shape[1]", "for lo in range(0, n, 64):", "    size = min(64, n - lo)"]
+    body = [*head, *("    " + line for line in lines)] if watched else ["pass"]
+    return f"\n@njit(**OPTIONS)\ndef walls(u, Y, P, W, near, index, node, merged, wall, excess, ahead, t, v):\n{indent(body)}\n"
+
+
+def _excess(spec: AxisymmetricSpec, q: int) -> str:
+    """Expression: what the fluxes f through a point's own membrane add to its concentration."""
+    terms = [
+        f"near[{n}] * {float(count)!r} * f{m}"
+        for n, (p, j) in enumerate(spec.coupling())
+        for m, count in spec.unknowns[j].carriers
+        if p == q and spec.channels[m].membrane == spec.points[q].membrane
+    ]
+    return " + ".join(terms) or "0.0"
+
+
+def _rows_of(c: ChannelSpec) -> set[int]:
+    """Rows of Y that a channel's flux may read."""
+    return {*range(c.state, c.state + len(c.cls.states)), *(p.index for p in c.ports if p.kind == "rate")}
 
 
 def loop(lanes: Lanes, body: list[str], outputs: list[str]) -> list[str]:

@@ -149,16 +149,28 @@ def wave_speed(
         chosen = (position >= low - 1e-9) & (position <= high + 1e-9)
         if np.isnan(time[chosen]).any() or chosen.sum() < 2:
             return _no_wave(_how_far(position, time, low, high))
-        return _theil_sen(time[chosen], position[chosen])
+        return _resolved(ds, species, region, position, _theil_sen(time[chosen], position[chosen]))
     low, high = sorted(float(b) if isinstance(b, (int, float)) else value(b, "um", "between") for b in between)
     if low == high or low < position.min() - 1e-9 or high > position.max() + 1e-9:
         raise InputError(
             "between", f"({low:g}, {high:g}) um must be two places on the path from {position.min():g} to {position.max():g} um"
         )
     passed = _at(position, time, np.array([low, high]))
-    return (
-        float(abs(high - low) / abs(passed[1] - passed[0])) if np.isfinite(passed).all() else _no_wave(_how_far(position, time, low, high))
-    )
+    if not np.isfinite(passed).all():
+        return _no_wave(_how_far(position, time, low, high))
+    return _resolved(ds, species, region, position, float(abs(high - low) / abs(passed[1] - passed[0])))
+
+
+def _resolved(ds: xr.Dataset, species: str, region: str, position: Floats, speed: float) -> float:
+    """The speed, with a warning where the mesh is coarser than a quarter of the front's width D/v."""
+    diffusion = ds[species].attrs.get(f"diffusion_{region}")
+    spacing = float(np.median(np.diff(position))) if len(position) > 1 else 0.0
+    if diffusion and spacing > diffusion / (4.0 * speed):
+        warnings.warn(
+            f"the spacing of {spacing:.3g} um is coarse for a front of {diffusion / speed:.2g} um, take {diffusion / (4 * speed):.2g} um or less",
+            stacklevel=3,
+        )
+    return speed
 
 
 def _course(ds: xr.Dataset, arrival: xr.DataArray, region: str, path: Any) -> tuple[Floats, Floats]:

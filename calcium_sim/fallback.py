@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,6 +17,9 @@ from .state import State
 from .unrolled import GAMMA
 
 
+Seen = Mapping[tuple[int, int], Floats]
+
+
 class TorchGates:
     """Advances the states of every channel whose network runs in torch; `count` counts inputs outside the trained range."""
 
@@ -24,10 +28,13 @@ class TorchGates:
         self.gauges = [(g, gate) for g in plan.gauges if (gate := gate_of(type(g.channel))) is not None and gate.program is None]
         self.counts = dict.fromkeys((g.label for g, _ in self.gauges), 0)
 
-    def advance(self, state: State, h: float) -> None:
-        """Advance over h [ms] at the current concentrations, in place."""
+    def advance(self, state: State, h: float, seen: Seen | None = None) -> None:
+        """Advance over h [ms] at the current concentrations, in place; `seen` replaces those of the nodes, by (membrane, field)."""
         for g, gate in self.gauges:
             y, x, _ = pair_view(self.plan, g, state)
+            for name, port in zip(g.channel.reads, g.spec.ports, strict=True):
+                if port.kind == "field" and (g.spec.membrane, port.index) in (seen or {}):
+                    setattr(x, name, (seen or {})[g.spec.membrane, port.index])
             inner = np.array([getattr(y, n) for n in gate.outputs[: len(gate.states)]]).reshape(len(gate.states), -1)
             ports = self._ports(g, gate, x)
 

@@ -151,6 +151,9 @@ def _whole(mesh: Mesh, frames: Frames, name: str) -> Floats:
 
 def _field_attributes(model: Model, name: str) -> dict[str, Any]:
     out: dict[str, Any] = {"units": CONCENTRATION, "long_name": f"free {name}", "mesh": "mesh", "location": "node"}
+    for s in model.species:
+        if s.name == name:
+            out |= {f"diffusion_{region}": float(d) for region, d in s.diffusion.items()}
     for b in model.buffers:
         if b.name == name:
             out |= {"binds": b.binds, "total": float(b.total), "long_name": f"free {name} (not bound to {b.binds})"}

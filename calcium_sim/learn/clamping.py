@@ -14,6 +14,7 @@ from ..embed import embed
 from ..errors import InputError
 from ..mesh import Floats
 from ..plugin import Channel, parse_port
+from .gatings import Gating
 from .transients import rate_of_change
 
 RESTING_PORTS = {"ca@er": 250.0, "ca@outside": 1000.0, "ip3@cytosol": 0.04, "ca@cytosol": 0.05}
@@ -56,7 +57,13 @@ class Clamped:
 
 
 def clamp(
-    channel: Channel, time: Floats, ports: Mapping[str, Any], *, rest: Mapping[str, float] | None = None, substep: float = SUBSTEP
+    channel: Channel,
+    time: Floats,
+    ports: Mapping[str, Any],
+    *,
+    rest: Mapping[str, float] | None = None,
+    substep: float = SUBSTEP,
+    gating: Gating | None = None,
 ) -> Clamped:
     """Integrate a channel from equilibrium, with ports linear between samples.
 
@@ -71,6 +78,7 @@ def clamp(
         of change are taken by backward differences.
     rest : port -> value at which the channel is in equilibrium when the traces begin; the first samples by default.
     substep : longest step [ms].
+    gating : record these gates instead of the channel's states.
 
     Raises
     ------
@@ -87,10 +95,11 @@ def clamp(
     for k, text in enumerate(cls.reads.values()):
         if rest is not None and text in rest:
             held[k] = rest[text]
-    traces, samples, n = inputs.shape[1], inputs.shape[2], len(cls.states)
-    states, fluxes = np.zeros((n, traces, samples)), np.zeros((3, traces, samples))
-    gains = np.zeros((2, n if cls.gains is not None else 0, traces, samples))
-    module = generated.load(_source(cls))
+    traces, samples = inputs.shape[1:]
+    told = tuple(gating.powers) if gating is not None else tuple(cls.states)
+    states, fluxes = np.zeros((len(told), traces, samples)), np.zeros((3, traces, samples))
+    gains = np.zeros((2, len(told) if gating is not None or cls.gains is not None else 0, traces, samples))
+    module = generated.load(_source(cls, gating))
     start = np.array([s.start for s in cls.state_table().values()])
     parameters = np.array([float(v) for v in channel.values.values()])
     module.roll(inputs, held, parameters, start, states, fluxes, gains, dt, max(1, int(np.ceil(dt / substep - 1e-9))))
@@ -99,9 +108,9 @@ def clamp(
     declared = cls.opening is not None and cls.closing is not None
     p = np.clip(fluxes[0], 0.0, 1.0)
     opening, closing = (np.maximum(fluxes[1], 0.0), np.maximum(fluxes[2], 0.0)) if declared else split(p, fluxes[1])
-    names = list(cls.states) if gains.shape[1] else []
+    names = told if gains.shape[1] else ()
     return Clamped(
-        cls.label(), time, given, dict(zip(cls.states, states, strict=True)), p, opening, closing,
+        cls.label(), time, given, dict(zip(told, states, strict=True)), p, opening, closing,
         dict(zip(names, gains[0], strict=True)), dict(zip(names, gains[1], strict=True)), declared,
     )  # fmt: skip
 
@@ -143,7 +152,7 @@ def _port(label: str, text: str, given: Mapping[str, Floats], dt: float, time: F
     return np.full((rows, len(time)), RESTING_PORTS[text])
 
 
-def _source(cls: type[Channel]) -> str:
+def _source(cls: type[Channel], gating: Gating | None) -> str:
     """Text of a module with `roll`: one trace after the other, all its steps in compiled code."""
     module = Module()
     key, n = module.key(cls), len(cls.states)
@@ -160,10 +169,15 @@ def _source(cls: type[Channel]) -> str:
         body += [f"O[{i}, r, k] = {embed_call(module, cls, name, point)}" for i, name in ((1, "opening"), (2, "closing"))]
     else:
         body += _slope(module, cls, key)
-    body += [f"S[{i}, r, k] = y{i}" for i in range(n)]
-    for g, name in enumerate(("gains", "losses")):
-        if getattr(cls, name) is not None:
-            body += [f"f = {embed_call(module, cls, name, point)}", *(f"G[{g}, {i}, r, k] = f[{i}]" for i in range(n))]
+    tables: list[tuple[str, Any]] = [("G[0", cls.gains), ("G[1", cls.losses)]
+    if gating is not None:
+        tables = [("S[", gating.values), ("G[0", gating.gains), ("G[1", gating.losses)]
+    else:
+        body += [f"S[{i}, r, k] = y{i}" for i in range(n)]
+    for number, (array, function) in enumerate((a, f) for a, f in tables if f is not None):
+        count = n if gating is None else len(gating.powers)
+        body.append(f"f{number} = {embed(function, module.sources, cls.label())}({point})")
+        body += [f"{array}{'' if array == 'S[' else ', '}{i}, r, k] = f{number}[{i}]" for i in range(count)]
     lines += ["        " + line for line in body]
     text = "\n".join("    " + line for line in lines)
     return f"{module.text()}\n\n@njit(cache=True, **OPTIONS)\ndef roll(U, H, Q, start, S, O, G, dt, sub):\n{text}\n"

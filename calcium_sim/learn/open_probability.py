@@ -10,7 +10,7 @@ from __future__ import annotations
 import time as clock
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from ..plugin import Channel
 from ..registry import get_channel
 from .clamping import SUBSTEP, Clamped, clamp
 from .designs import Design
+from .gatings import GATINGS, Gating
 from .result import Check, FitResult, make_card
 from .rollout import rollout_errors, summary
 from .samples import Traces, digest, make_traces
@@ -32,6 +33,14 @@ RESTS = (0.02, 0.03, 0.04, 0.07, 0.1)
 """Resting calcium [uM] of the traces that widen the trained range below and above the usual 0.05."""
 
 DEFAULT_K = 0.0138427
+
+
+class Form(TypedDict):
+    """Which gates the network keeps; see `make_traces`."""
+
+    power: int
+    latent: tuple[str, ...]
+    gating: Gating | None
 
 
 @dataclass(frozen=True)
@@ -81,6 +90,7 @@ def fit_open_probability(
     law: str = "rates",
     latent: Sequence[str] = (),
     power: int = 1,
+    gating: Gating | None = None,
     recipe: Recipe | None = None,
     hidden: Sequence[int] = (32, 32),
     seed: int = 0,
@@ -101,6 +111,7 @@ def fit_open_probability(
         scalar law, (P, u, du/dt) -> dP/dt, explicit.
     latent : states of the channel that the network keeps besides P, e.g. ``("c2",)`` for the slow closed state of Keizer & Levine.
     power : P = gate^power.
+    gating : gates that the network keeps instead of P; by default those of `gatings.GATINGS` for a channel that is listed there.
     recipe : data; `IP3_RECIPE` for a channel that reads IP3.
     hidden : widths of the hidden layers.
     seed : of data, weights and batches; the same seed on the same machine and one thread gives the same weights.
@@ -125,8 +136,11 @@ def fit_open_probability(
     if law == "slope" and (latent or power != 1):
         raise InputError("law", "'slope' has the open probability as its only state (use law='rates' with latent= or power=)")
     channel = get_channel(source)() if isinstance(source, str) else source
+    if gating is None and law == "rates" and power == 1 and not latent and isinstance(channel, Channel):
+        gating = GATINGS.get(channel.label())
     plan = recipe or default_recipe(channel, law)
-    data, check, fresh = _data(channel, plan, seed, power, tuple(latent))
+    form: Form = {"power": power, "latent": tuple(latent), "gating": gating}
+    data, check, fresh = _data(channel, plan, seed, form)
     old = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -153,10 +167,11 @@ def fit_open_probability(
     if command:
         training["command"] = command
     cited = [PAPER, *citation] if isinstance(channel, Design) or not channel.source else [PAPER, channel.source, *citation]
-    states = {"P" if power == 1 else "gate": "steady", **dict.fromkeys(latent, "steady")}
+    names = tuple(gating.powers) if gating is not None else ("P" if power == 1 else "gate", *latent)
+    states = dict(zip(names, fresh.powers, strict=True))
     k = DEFAULT_K if isinstance(channel, Design) else channel.values.get("rate", DEFAULT_K * 250.0) / channel.values.get("ca_ref", 250.0)
     kind = "rates" if law == "rates" else "rhs"
-    card = make_card(name or f"{label}-network", module, kind, states, power, ranges, k, training, [c[:490] for c in cited], licence)
+    card = make_card(name or f"{label}-network", module, kind, states, ranges, k, training, [c[:490] for c in cited], licence)
     result = Check(fresh.time, fresh.inputs[..., 0], fresh.open_probability, p, errors, next(iter(plan.ports)))
     return FitResult(module, card, figures, result, history, seconds)
 
@@ -177,12 +192,12 @@ def default_recipe(channel: Channel | Design, law: str = "rates") -> Recipe:
     return IP3_RECIPE if "ip3@cytosol" in channel.reads.values() else Recipe()
 
 
-def _data(channel: Channel | Design, plan: Recipe, seed: int, power: int, latent: tuple[str, ...]) -> tuple[list[Traces], Traces, Traces]:
+def _data(channel: Channel | Design, plan: Recipe, seed: int, form: Form) -> tuple[list[Traces], Traces, Traces]:
     """Training sets, validation set, fresh set."""
 
     def respond(count: int, kind: int, rest: float = 0.05) -> Traces:
         time, ports, rests = _inputs(plan, count, 10_000 * seed + kind, rest)
-        return make_traces(_response(channel, plan, time, ports, rests), power=power, latent=latent)
+        return make_traces(_response(channel, plan, time, ports, rests, form), **form)
 
     if not 0.0 <= plan.waves < 1.0:
         raise InputError("Recipe.waves", f"{plan.waves:g}, expected a fraction from 0 to below 1")
@@ -191,10 +206,10 @@ def _data(channel: Channel | Design, plan: Recipe, seed: int, power: int, latent
     data += [respond(more, 1 + i, rest) for i, rest in enumerate(RESTS)]
     if plan.waves:
         time, traces = wave_traces(duration=plan.duration, dt=plan.dt)
-        data.append(make_traces(_response(channel, plan, time, {"ca@cytosol": traces}, {"ca@cytosol": 0.05}), power=power, latent=latent))
+        data.append(make_traces(_response(channel, plan, time, {"ca@cytosol": traces}, {"ca@cytosol": 0.05}, form), **form))
     # the fresh traces do not depend on the seed, so that fits with different seeds are compared on the same ones
     time, ports, rests = _inputs(plan, plan.fresh, 987_654, 0.05)
-    fresh = make_traces(_response(channel, plan, time, ports, rests), power=power, latent=latent)
+    fresh = make_traces(_response(channel, plan, time, ports, rests, form), **form)
     return data, respond(max(4, plan.traces // 8), 100), fresh
 
 
@@ -217,10 +232,12 @@ def _inputs(plan: Recipe, count: int, seed: int, rest: float) -> tuple[Floats, d
     return time, ports, rests
 
 
-def _response(channel: Channel | Design, plan: Recipe, time: Floats, ports: dict[str, Floats], rests: dict[str, float]) -> Clamped:
+def _response(
+    channel: Channel | Design, plan: Recipe, time: Floats, ports: dict[str, Floats], rests: dict[str, float], form: Form
+) -> Clamped:
     if isinstance(channel, Design):
         return channel.respond(time, ports[channel.port])
-    return clamp(channel, time, ports, rest=rests, substep=plan.substep)
+    return clamp(channel, time, ports, rest=rests, substep=plan.substep, gating=form["gating"])
 
 
 def _network(law: str, traces: Traces, plan: Recipe, hidden: Sequence[int], seed: int) -> Any:

@@ -102,7 +102,7 @@ class FitResult:
 
 
 def make_card(
-    name: str, module: Any, kind: str, states: Mapping[str, Any], power: int,
+    name: str, module: Any, kind: str, states: Mapping[str, int],
     ports: Mapping[str, tuple[str, float, float, float]], k: float, training: Mapping[str, Any], citation: list[str], licence: str,
 ) -> dict[str, Any]:  # fmt: skip
     """Card entries of a network whose release is ``k P (c_er - c_cytosol)`` per receptor, k in um^3/ms."""
@@ -114,8 +114,8 @@ def make_card(
         "name": name,
         "kind": kind,
         "args": ["s", "x", "dx"],
-        "states": dict(states),
-        "powers": [power, *(0 for _ in range(len(states) - 1))],
+        "states": dict.fromkeys(states, "steady"),
+        "powers": list(states.values()),
         "inputs": dict(ports),
         "dtype": "float32",
         "flux": "linear",

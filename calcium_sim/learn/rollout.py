@@ -53,7 +53,7 @@ def _step(module: torch.nn.Module, s: Any, x: Any, dx: Any, dt: float) -> Any:
 
 def rollout_errors(module: torch.nn.Module, traces: Traces) -> tuple[Floats, Floats]:
     """Open probability rolled out (traces, samples), and its root-mean-square error over each trace (traces,)."""
-    p = roll_out(module, traces)[..., 0] ** traces.power
+    p = traces.product(roll_out(module, traces))
     return p, np.sqrt(np.mean((p - traces.open_probability) ** 2, axis=1))
 
 

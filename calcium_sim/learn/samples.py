@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import InputError
 from ..mesh import Floats
 from .clamping import Clamped
+from .gatings import Gating
 from .transients import rate_of_change
 
 LOWEST, HIGHEST = -20.0, 10.0
@@ -24,7 +25,7 @@ class Traces:
     Attributes
     ----------
     time : (samples,) [ms]
-    states : gate values, P^(1/power) first, then the latent ones
+    states : gate values; P is the product of gate^power
     inputs, rates : ports and their rates of change
     log_alpha, log_beta : logarithms of the rates [1/ms] of every gate
     share : for every gate, the opening flux as a fraction of opening + closing
@@ -37,7 +38,12 @@ class Traces:
     log_alpha: Floats
     log_beta: Floats
     share: Floats
-    power: int
+    powers: tuple[int, ...]
+
+    @property
+    def pace(self) -> float:
+        """Samples per 0.05 ms turned around: makes weights of slow channels, sampled coarsely, comparable with those of fast ones."""
+        return self.dt / 0.05
 
     @property
     def dt(self) -> float:
@@ -47,7 +53,14 @@ class Traces:
     @property
     def open_probability(self) -> Floats:
         """(traces, samples)."""
-        return self.states[..., 0] ** self.power
+        return self.product(self.states)
+
+    def product(self, states: Floats) -> Floats:
+        """Open probability of gates (..., gates)."""
+        found: Floats = np.ones(states.shape[:-1])
+        for i, power in enumerate(self.powers):
+            found = found * states[..., i] ** power
+        return found
 
     def columns(self) -> Floats:
         """All samples as rows (samples, columns) in the order of the network's arguments: states, inputs, rates of change."""
@@ -55,14 +68,14 @@ class Traces:
         return whole.reshape(-1, whole.shape[2])
 
     def slope(self) -> Floats:
-        """Time derivative of the first gate [1/ms], (traces, samples)."""
-        g = self.states[..., 0]
-        return np.exp(self.log_alpha[..., 0]) * (1.0 - g) - np.exp(self.log_beta[..., 0]) * g
+        """Time derivatives of the gates [1/ms], (traces, samples, gates)."""
+        return np.asarray(np.exp(self.log_alpha) * (1.0 - self.states) - np.exp(self.log_beta) * self.states)
 
     def draw_weights(self) -> Floats:
         """Weight of every sample in the draw of a batch: relative change per ms, so that the brief openings are not drowned by rest."""
-        slope = np.abs(self.slope()).ravel()
-        return np.minimum(slope / (self.states[..., 0].ravel() + 0.01), 2.0) + 0.01
+        opening = [i for i, power in enumerate(self.powers) if power]
+        relative = np.abs(self.slope()) / (self.states + 0.01)
+        return np.minimum(relative[..., opening].max(axis=2).ravel() * self.pace, 2.0) + 0.01
 
 
 def digest(data: Sequence[Traces]) -> str:
@@ -71,7 +84,7 @@ def digest(data: Sequence[Traces]) -> str:
     return hashlib.sha256(b"".join(np.ascontiguousarray(a, "<f8").tobytes() for a in arrays)).hexdigest()
 
 
-def make_traces(response: Clamped, *, power: int = 1, latent: Sequence[str] = ()) -> Traces:
+def make_traces(response: Clamped, *, power: int = 1, latent: Sequence[str] = (), gating: Gating | None = None) -> Traces:
     """Turn a channel's response into inputs and truths of a gate.
 
     Parameters
@@ -79,6 +92,7 @@ def make_traces(response: Clamped, *, power: int = 1, latent: Sequence[str] = ()
     response : of `clamp` or `Design.respond`.
     power : P = gate^power; 3 for a channel of three like subunits, whose gate spans fewer decades than P.
     latent : states of the channel that become further states of the network; the channel has to declare `gains` and `losses`.
+    gating : gates that the response was recorded with, instead of `power` and `latent`.
 
     Raises
     ------
@@ -89,12 +103,17 @@ def make_traces(response: Clamped, *, power: int = 1, latent: Sequence[str] = ()
         if name not in response.gains:
             known = ", ".join(response.gains) or "none: the channel declares no gains(y, x, p) and losses(y, x, p)"
             raise InputError("latent", f"'{name}' cannot be a latent state of a network on {response.channel}; possible are {known}")
-    p = np.clip(response.open_probability, 1e-9, 1.0 - 1e-9)
-    gate = p ** (1.0 / power)
-    scale = power * gate ** (power - 1)
-    values = [gate, *(np.clip(response.states[n], 1e-9, 1.0 - 1e-9) for n in latent)]
-    gains = [response.opening / scale, *(response.gains[n] for n in latent)]
-    losses = [response.closing / scale, *(response.losses[n] for n in latent)]
+    if gating is not None:
+        powers = tuple(gating.powers.values())
+        values = [np.clip(response.states[n], 1e-9, 1.0 - 1e-9) for n in gating.powers]
+        gains, losses = list(response.gains.values()), list(response.losses.values())
+    else:
+        powers = (power, *(0 for _ in latent))
+        gate = np.clip(response.open_probability, 1e-9, 1.0 - 1e-9) ** (1.0 / power)
+        scale = power * gate ** (power - 1)
+        values = [gate, *(np.clip(response.states[n], 1e-9, 1.0 - 1e-9) for n in latent)]
+        gains = [response.opening / scale, *(response.gains[n] for n in latent)]
+        losses = [response.closing / scale, *(response.losses[n] for n in latent)]
     states, gain, loss = (np.stack(list(a), axis=2) for a in (values, gains, losses))
     inputs = np.stack(list(response.ports.values()), axis=2)
     rates = np.stack([rate_of_change(u, response.dt) for u in response.ports.values()], axis=2)
@@ -102,4 +121,4 @@ def make_traces(response: Clamped, *, power: int = 1, latent: Sequence[str] = ()
     log_alpha = np.clip(np.log(np.maximum(gain / (1.0 - states), lowest)), LOWEST, HIGHEST)
     log_beta = np.clip(np.log(np.maximum(loss / states, lowest)), LOWEST, HIGHEST)
     share = np.clip(gain / np.maximum(gain + loss, 1e-300), 0.0, 1.0)
-    return Traces(response.time, states, inputs, rates, log_alpha, log_beta, share, power)
+    return Traces(response.time, states, inputs, rates, log_alpha, log_beta, share, powers)

@@ -133,7 +133,7 @@ def _tensors(module: Any, data: list[Traces], shares: list[float]) -> tuple[Any,
 
     columns = np.concatenate([t.columns() for t in data])
     if type(module).__name__ == "SlopeNetwork":
-        targets = np.concatenate([t.slope().ravel() for t in data])[:, None]
+        targets = np.concatenate([t.slope()[..., :1].reshape(-1, 1) for t in data])
         weights = np.ones_like(targets)
     else:
         k = 2 * data[0].states.shape[2]

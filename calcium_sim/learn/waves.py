@@ -35,7 +35,9 @@ SETTINGS = (
     WaveSetting(0.45, 0.17, 2.8, 140.0),
     WaveSetting(0.5, 0.19, 3.2, 160.0),
 )
-"""From fast waves to slow ones near the limit of propagation, and in the last setting one that dies. None of these is a setting in which the shipped channels are judged."""
+"""From fast waves to slow ones near the limit of propagation, and in the last setting one that dies.
+
+None of these is a setting in which the shipped channels are judged."""
 
 
 def wave_traces(

@@ -110,3 +110,11 @@ def test_undershoot_is_relative_to_the_peak(cable):
 
 def test_sources_of_channels_that_are_not_installed(cable):
     assert cite(cable) == ["Release: (not installed here)"]
+
+
+def test_a_coarse_mesh_earns_a_warning(cable):
+    """A front is D/v wide; a spacing above a quarter of that is said to be coarse."""
+    ds = cable.copy()
+    ds["ca"].attrs = ds["ca"].attrs | {"diffusion_cytosol": 0.22}
+    with pytest.warns(UserWarning, match="is coarse for a front of"):
+        cs.wave_speed(ds)

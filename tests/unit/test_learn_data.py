@@ -100,7 +100,7 @@ def test_rates_taught_reproduce_the_derivative():
     for power in (1, 3):
         t = make_traces(r, power=power, latent=("c2",))
         gate = t.states[..., 0]
-        slope = power * gate ** (power - 1) * t.slope()
+        slope = power * gate ** (power - 1) * t.slope()[..., 0]
         assert np.abs(slope - (r.opening - r.closing)).max() < 1e-6 * np.abs(slope).max()
         c2 = t.states[..., 1]
         found = np.exp(t.log_alpha[..., 1]) * (1 - c2) - np.exp(t.log_beta[..., 1]) * c2
@@ -149,3 +149,20 @@ def test_bad_input_is_named(call, message):
 
 def test_rate_of_change_is_the_backward_difference():
     assert rate_of_change(np.array([[1.0, 2.0, 4.0]]), 0.5).tolist() == [[0.0, 2.0, 4.0]]
+
+
+def test_gates_of_the_ip3_receptor_are_exact():
+    """(n m h)^3 is the open probability of the eight states, and each gate changes by its gains less its losses."""
+    from calcium_sim.learn.gatings import DE_YOUNG_KEIZER
+
+    time = np.arange(4001) * 0.1
+    u = 0.05 + 0.8 / (1 + np.exp(-(time - 100.0) / 10.0))[None]
+    p = 0.04 + 2.0 / (1 + np.exp(-(time - 80.0) / 20.0))[None]
+    channel = get_channel("ip3r/de-young-keizer")()
+    r = clamp(channel, time, {"ca@cytosol": u, "ip3@cytosol": p}, substep=0.05, gating=DE_YOUNG_KEIZER)
+    t = make_traces(r, gating=DE_YOUNG_KEIZER)
+    assert t.open_probability == pytest.approx(r.open_probability, rel=1e-6)
+    for i, name in enumerate(DE_YOUNG_KEIZER.powers):
+        net = t.slope()[0, :, i]
+        left = np.diff(r.states[name][0]) - 0.05 * (net[1:] + net[:-1])
+        assert np.abs(left).max() < 1e-6, f"{name}: {np.abs(left).max():.2g}"

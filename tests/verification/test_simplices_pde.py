@@ -1,4 +1,4 @@
-"""The solver on tetrahedra and triangles: closed forms on spheres and discs, two regions, order in time, rest, ledger, a reconstructed bouton."""
+"""The solver on tetrahedra and triangles: closed forms on spheres and discs, two regions, order in time, rest, ledger, a bouton."""
 
 import warnings
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The (z, s) solver: orders, speed at fixed and chosen steps, closed forms, conservation, rest, scaling, and the graph solver on the same cells."""
+"""The (z, s) solver: orders, speed at fixed and chosen steps, closed forms, conservation, rest, scaling; the graph solver on its cells."""
 
 from dataclasses import replace
 
@@ -273,9 +273,17 @@ def test_speed_scales_exactly_with_the_root_of_diffusion(bq):
     """All D times 4, all lengths and all membrane fluxes times 2: the same numbers to the last bit."""
     get = cs.get_channel
     doubled = {
-        "er": [get("ryr/keizer-levine")(density="6 /um^2"), get("leak/linear")(permeability="0.076 um/s"), get("serca/er-inhibited")(density=cs.BALANCE)],
-        "plasma": [get("pmca/hill2")(density="1000 /um^2"), get("ncx/hill1")(density="30 /um^2"), get("leak/linear")(permeability=cs.BALANCE)],
-    }  # fmt: skip
+        "er": [
+            get("ryr/keizer-levine")(density="6 /um^2"),
+            get("leak/linear")(permeability="0.076 um/s"),
+            get("serca/er-inhibited")(density=cs.BALANCE),
+        ],
+        "plasma": [
+            get("pmca/hill2")(density="1000 /um^2"),
+            get("ncx/hill1")(density="30 /um^2"),
+            get("leak/linear")(permeability=cs.BALANCE),
+        ],
+    }
     pair = [cs.Simulation(bq(mesh=grid(length=4.0))), cs.Simulation(bq(mesh=grid(length=4.0, scale=2.0), scale=2.0, membranes=doubled))]
     for t in (0.5, 2.0, 3.5):
         for sim in pair:
