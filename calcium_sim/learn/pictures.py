@@ -53,7 +53,7 @@ def _trace(ax: Any, check: Any, which: int, title: str) -> None:
     other.set_yscale("log")
     other.set_ylabel(f"{check.port} [uM]", color="tab:blue", fontsize=8)
     for a in (ax, other):
-        a.tick_params(labelsize=7)
+        a.tick_params(which="both", labelsize=7)
 
 
 def _distribution(ax: Any, errors: Any) -> None:

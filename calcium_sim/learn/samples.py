@@ -43,7 +43,7 @@ class Traces:
     @property
     def pace(self) -> float:
         """Samples per 0.05 ms turned around: makes weights of slow channels, sampled coarsely, comparable with those of fast ones."""
-        return self.dt / 0.05
+        return float(self.dt / 0.05)
 
     @property
     def dt(self) -> float:
@@ -65,7 +65,7 @@ class Traces:
     def columns(self) -> Floats:
         """All samples as rows (samples, columns) in the order of the network's arguments: states, inputs, rates of change."""
         whole = np.concatenate([self.states, self.inputs, self.rates], axis=2)
-        return whole.reshape(-1, whole.shape[2])
+        return np.asarray(whole.reshape(-1, whole.shape[2]))
 
     def slope(self) -> Floats:
         """Time derivatives of the gates [1/ms], (traces, samples, gates)."""
@@ -75,7 +75,7 @@ class Traces:
         """Weight of every sample in the draw of a batch: relative change per ms, so that the brief openings are not drowned by rest."""
         opening = [i for i, power in enumerate(self.powers) if power]
         relative = np.abs(self.slope()) / (self.states + 0.01)
-        return np.minimum(relative[..., opening].max(axis=2).ravel() * self.pace, 2.0) + 0.01
+        return np.asarray(np.minimum(relative[..., opening].max(axis=2).ravel() * self.pace, 2.0) + 0.01)
 
 
 def digest(data: Sequence[Traces]) -> str:
