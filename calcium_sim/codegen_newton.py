@@ -23,7 +23,8 @@ TINY = 1e-9
 TOLERANCE = 1e-4
 """Newton's method ends when its last change of every concentration is below this fraction of (concentration + `FLOOR`); it is quadratic."""
 FLOOR = 0.01
-ITERATIONS = 12
+ITERATIONS = 20
+"""Two or three are the rule; a step for which this many do not do gives no numbers."""
 
 
 @dataclass(frozen=True)
@@ -237,6 +238,14 @@ def newton(spec: AxisymmetricSpec, module: Module, lanes: Lanes) -> str:
         once += _channel_loop(text, lanes, m)
     lines = [*head, f"for iteration in range({ITERATIONS}):"]
     lines += ["    " + t for t in [*once, "count = 0", *_update_loop(spec, text, lanes), "if count == 0:", "    break"]]
+    # the step is far too long: say so, and the loop repeats with a shorter one or stops
+    lines += [
+        "if count > 0:",
+        *(
+            "    " + t
+            for t in lanes.loop([f"J{j} = np.nan" for j in range(len(spec.unknowns))], [f"J{j}" for j in range(len(spec.unknowns))])
+        ),
+    ]
     lines += _port_loop(spec, lanes)
     for m, c in enumerate(spec.channels):
         if c.cls.states and c.cls.rates is not None:

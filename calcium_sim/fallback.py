@@ -16,7 +16,6 @@ from .sampling import Columns
 from .state import State
 from .unrolled import GAMMA
 
-
 Seen = Mapping[tuple[int, int], Floats]
 
 

@@ -150,7 +150,7 @@ class Loop:
             if not error <= 1.0:
                 state.assign(saved)
                 strikes = strikes + 1 if math.isnan(error) else 0
-                if strikes > 4 or 0.5 * h < control.smallest or rung >= RUNGS - 2:
+                if strikes > 8 or 0.5 * h < control.smallest or rung >= RUNGS - 2:
                     self._refuse(saved, h, count, clock, error)
                 control.rejected += count
                 control.credit, control.run, rung = 0, 0, rung + 1
