@@ -167,7 +167,7 @@ def _resolved(ds: xr.Dataset, species: str, region: str, position: Floats, speed
     spacing = float(np.median(np.diff(position))) if len(position) > 1 else 0.0
     if diffusion and spacing > diffusion / (4.0 * speed):
         warnings.warn(
-            f"the spacing of {spacing:.3g} um is coarse for a front of {diffusion / speed:.2g} um, take {diffusion / (4 * speed):.2g} um or less",
+            f"the spacing of {spacing:.3g} um is coarse for a front of {diffusion / speed:.2g} um, take {0.25 * diffusion / speed:.2g} um",
             stacklevel=3,
         )
     return speed

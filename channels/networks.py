@@ -1,6 +1,6 @@
 """Learned channels: networks trained by `benchmarks/train_channels.py`, and the scalar law written as a TorchScript module.
 
-Each is read from ``data/`` when it is first asked for; its card (`calcium-sim channels show NAME`) tells what it was trained on and how well.
+Each is read from ``data/`` when it is first asked for; its card (`calcium-sim channels show NAME`) tells how it was trained.
 """
 
 from __future__ import annotations
