@@ -11,6 +11,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -92,12 +93,54 @@ def graphs(seconds: float, s: int = 7) -> Iterator[Row]:
             yield {"kernel": f"{name}, {s} stages", "nodes": n, "species": fields, "step": step, "pass": s * step, "design": design}
 
 
+def steps() -> list[tuple[str, float, str]]:
+    """Nanoseconds per position (cables) or node (grids) of a whole step of the full model, and its phases, with the design's figures."""
+    from calcium_sim.bench import CASES, measure, phase_costs
+
+    out = []
+    for case, design in (("cable", {"diffusion": "4 (700 M node-species/s per sweep, 3 species)", "local": "15 (67 M node-steps/s)"}),):
+        model = CASES[case].model()
+        costs = phase_costs(model, model.mesh.nodes / len(model.mesh.regions))
+        out += [(f"{case}: {phase}", ns, design[phase]) for phase, ns in costs.items()]
+    for case, design_whole in (("cable", "15-20"), ("rz", "17")):
+        out.append((f"{case}: whole step, control included", measure(case)["ns_per_node_step"]["whole step"], design_whole))
+    return out
+
+
+def markdown(rows: list[Row]) -> str:
+    """The page for docs/benchmarks."""
+    lines = [
+        "# Kernels and phases",
+        "",
+        "Made by `python benchmarks/kernels.py --markdown FILE`: one core, CPU time, other work on the machine.",
+        "",
+    ]
+    lines += [
+        "## Throughput, million node-species per second",
+        "",
+        "| kernel | nodes | species | step | pass or stage | design |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [f"| {r['kernel']} | {r['nodes']} | {r['species']} | {r['step']:.0f} | {r['pass']:.0f} | {r['design']} |" for r in rows]
+    lines += ["", "## Steps of the full Keizer-Levine model, ns per position or node", "", "| phase | ns | design |", "|---|---|---|"]
+    lines += [f"| {name} | {ns:.1f} | {design} |" for name, ns, design in steps()]
+    lines += [
+        "",
+        "The local step books what every channel moves and takes its Jacobian by differences, which the design's figure does not include;",
+    ]
+    lines += ["both can be had cheaper with analytic derivatives.", ""]
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON, one list of rows")
+    parser.add_argument("--markdown", type=Path, help="write a page with these rows and the phases of whole steps")
     parser.add_argument("--seconds", type=float, default=0.5, help="CPU time per row")
     options = parser.parse_args()
     rows = [row for part in (trees, grids, graphs) for row in part(options.seconds)]
+    if options.markdown:
+        options.markdown.write_text(markdown(rows))
     if options.json:
         print(json.dumps(rows, indent=1))
         return

@@ -25,8 +25,8 @@ from .result import Check, FitResult, make_card
 from .rollout import rollout_errors, summary
 from .samples import Traces, digest, make_traces
 from .training import Progress, Schedule, prepare, train
-from .transients import rate_of_change, transients
-from .waves import wave_traces
+from .transients import transients
+from .waves import grid_traces, wave_traces
 
 PAPER = "arXiv:2407.15364"
 RESTS = (0.02, 0.03, 0.04, 0.07, 0.1)
@@ -51,7 +51,8 @@ class Recipe:
     ----------
     traces : random transients at rest 0.05 uM (`transients`); a quarter as many more at other resting levels.
     fresh : traces for the check, never trained on.
-    waves : fraction of the drawn samples that come from calcium recorded at nodes of simulated waves (`wave_traces`). In random
+    waves : fraction of the drawn samples that come from calcium recorded at nodes of simulated waves, half of them on cables
+        (`wave_traces`), half beside the membrane of rotationally symmetric neurites (`grid_traces`), where fronts are steeper. In random
         transients many receptors are inactivated by earlier pulses; a first wave meets none of these, and a network without a latent
         state that averages over both opens too late.
     duration, dt : length of a trace and interval of its samples [ms].
@@ -204,8 +205,7 @@ def _data(channel: Channel | Design, plan: Recipe, seed: int, form: Form) -> tup
     data = [respond(plan.traces, 0)]
     more = max(1, plan.traces // 4 // len(RESTS))
     data += [respond(more, 1 + i, rest) for i, rest in enumerate(RESTS)]
-    if plan.waves:
-        time, traces = wave_traces(duration=plan.duration, dt=plan.dt)
+    for time, traces in (wave_traces(duration=plan.duration, dt=plan.dt), grid_traces()) if plan.waves else ():
         data.append(make_traces(_response(channel, plan, time, {"ca@cytosol": traces}, {"ca@cytosol": 0.05}, form), **form))
     # the fresh traces do not depend on the seed, so that fits with different seeds are compared on the same ones
     time, ports, rests = _inputs(plan, plan.fresh, 987_654, 0.05)
@@ -218,8 +218,8 @@ def _shares(plan: Recipe, sets: int) -> list[float]:
     if not plan.waves:
         counts = [plan.traces] + [max(1, plan.traces // 4 // len(RESTS))] * (sets - 1)
         return [c / sum(counts) for c in counts]
-    others = _shares(replace(plan, waves=0.0), sets - 1)
-    return [*((1.0 - plan.waves) * s for s in others), plan.waves]
+    others = _shares(replace(plan, waves=0.0), sets - 2)
+    return [*((1.0 - plan.waves) * s for s in others), 0.5 * plan.waves, 0.5 * plan.waves]
 
 
 def _inputs(plan: Recipe, count: int, seed: int, rest: float) -> tuple[Floats, dict[str, Floats], dict[str, float]]:
@@ -259,7 +259,7 @@ def _ranges(plan: Recipe, data: list[Traces]) -> dict[str, tuple[str, float, flo
     found = {}
     for i, port in enumerate(plan.ports):
         values = [t.inputs[..., i] for t in data]
-        rates = max(float(np.abs(rate_of_change(v, plan.dt)).max()) for v in values)
+        rates = max(float(np.abs(t.rates[..., i]).max()) for t in data)
         low, high = min(float(v.min()) for v in values), max(float(v.max()) for v in values)
         found[port] = ("uM", float(f"{low:.3g}"), float(f"{high:.3g}"), float(f"{rates:.3g}"))
     return found

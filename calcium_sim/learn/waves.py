@@ -82,3 +82,54 @@ def wave_traces(
             traces[:, k] = run.concentration("ca")[at.astype(int)]
         found.append(traces)
     return time, np.concatenate(found)
+
+
+GRID_SETTINGS = (
+    WaveSetting(0.3, 0.12, 3.0, 40.0),
+    WaveSetting(0.5, 0.2, 3.0, 60.0),
+    WaveSetting(0.4, 0.16, 4.0, 120.0),
+    WaveSetting(0.3, 0.1, 4.5, 160.0),
+    WaveSetting(0.35, 0.13, 3.0, 160.0),
+    WaveSetting(0.5, 0.2, 6.0, 40.0),
+    WaveSetting(0.35, 0.14, 2.0, 40.0),
+    WaveSetting(0.5, 0.2, 8.0, 150.0),
+    WaveSetting(0.45, 0.17, 2.8, 140.0),
+    WaveSetting(0.45, 0.15, 5.0, 80.0),
+    WaveSetting(0.45, 0.18, 7.0, 50.0),
+)
+"""Of rotationally symmetric waves: the concentration at the ER membrane rises up to ten times as fast as on a cable."""
+
+
+def grid_traces(
+    channel: str = "ryr/keizer-levine",
+    settings: Sequence[WaveSetting] = GRID_SETTINGS,
+    *,
+    nodes: int = 10,
+    duration: float = 25.0,
+    dt: float = 0.0125,
+    length: float = 12.0,
+    spacing: float = 0.1,
+) -> tuple[Floats, Floats]:
+    """Record calcium beside the ER membrane of rotationally symmetric neurites while a wave passes; see `wave_traces`.
+
+    The fronts last some 0.05 ms, so that `dt` [ms], also the step of the simulation, has to be short.
+    """
+    from ..meshes.neurites import neurite
+
+    time: Floats = np.arange(round(duration / dt) + 1, dtype=np.float64) * dt
+    found = []
+    for s in settings:
+        mesh = neurite(
+            f"{length} um", f"{s.radius} um", er_radius=f"{s.er_radius} um", spacing=f"{spacing} um", dims=2, radial_spacing="0.025 um"
+        )
+        run = Simulation(breit_queisser(mesh, ryr=channel, ryr_density=f"{s.density} 1/um^2", buffer=f"{s.buffer} uM"), dt=f"{dt} ms")
+        er = mesh.membranes["er"]
+        beside = (er.outside if er.sides[1] == "cytosol" else er.inside).astype(int) - mesh.span("cytosol").start
+        at = beside[np.linspace(0.15 * beside.size, 0.9 * (beside.size - 1), nodes).astype(int)]
+        traces = np.empty((nodes, time.size))
+        for k, t in enumerate(time):
+            if k:
+                run.advance(float(t))
+            traces[:, k] = run.concentration("ca")[at]
+        found.append(traces)
+    return time, np.concatenate(found)
