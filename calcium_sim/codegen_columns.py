@@ -31,11 +31,13 @@ class ColumnSpec:
     tracked: tuple[Tracked, ...]
     weights: tuple[tuple[int, int], ...]
     parallel: bool
+    active: float = 0.0
 
 
 def source(spec: ColumnSpec) -> tuple[str, Networks]:
     """Return the generated module (`local`: one kinetic step of all columns; `advance`: merged Strang steps) and its networks."""
     module = Module()
+    module.networks.active = spec.active
     local = _local(spec, module)
     return module.text() + "\n" + _IMPORTS + local + _ADVANCE, module.networks
 
@@ -69,7 +71,8 @@ def _local(spec: ColumnSpec, module: Module) -> str:
     count = "blocks" if spec.parallel else "1"
     nets = module.networks
     if nets.gates:
-        own = ["counts = C[block]"] + ([f"works = {nets.works()}"] if spec.parallel else [])
+        own = ["kept = nets[-1][block]"] if nets.kept else []
+        own += ["counts = C[block]"] + ([f"works = {nets.works()}"] if spec.parallel else [])
         lines = [*own, *lines]
     head = [f"works = {nets.works()}"] if nets.gates and not spec.parallel else []
     head += ["n = U.shape[1]", "blocks = (n + LANES - 1) // LANES", f"scratch = np.zeros(({count}, {lanes.size}))", *k.prologue(module)]

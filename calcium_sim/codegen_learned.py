@@ -15,21 +15,30 @@ from .gates import arguments, ranges
 from .learned import LearnedGate
 from .network import Program, program_text
 from .plugin import Channel
-from .unrolled import GAMMA, Lanes, lu_factor, lu_solve
+from .unrolled import GAMMA, LANES, Lanes, lu_factor, lu_solve
 
 IMPORTS = """
 from calcium_sim.kernels.elementary import exp
-from calcium_sim.kernels.network import bounded
+from calcium_sim.kernels.network import bounded, keep, moved
 """
+
+FLOOR = 0.01
+"""An input counts as moved when it changes by `active` times (its size + this) [uM, uM/ms, 1]: a tenth of resting calcium."""
 
 
 @dataclass
 class Networks:
-    """The networks of a generated module: one function per structure, one weight array per channel class."""
+    """The networks of a generated module: one function per structure, one weight array per channel class.
+
+    With `active` above 0, a network of opening and closing rates runs only in blocks of nodes where an input has moved by this fraction
+    since it ran last; the generated code then finds `kept` numbers per block in the array called ``kept``.
+    """
 
     gates: list[LearnedGate] = field(default_factory=list)
     texts: dict[str, str] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)
+    active: float = 0.0
+    kept: int = 0
 
     def index(self, cls: type[Channel]) -> int:
         """Number of a channel class's network; its function is generated on first use."""
@@ -75,7 +84,10 @@ def gate_lines(networks: Networks, lanes: Lanes, c: Learned, step: str) -> list[
     outputs = [f"o{c.tag}_{i}" for i in range(gate.program.outputs)]
     if gate.kind == "open_prob":
         return [*lines, *call([c.states[gate.outputs[-1]]], {})]
-    lines += call(outputs, {})
+    if networks.active > 0 and gate.kind in ("rates", "hh_gates"):
+        lines += _where_moved(networks, lanes, rows, outputs, call(outputs, {}))
+    else:
+        lines += call(outputs, {})
     if gate.kind == "step":
         return lines + lanes.loop([f"{y} = {o}" for y, o in zip(inner, outputs, strict=True)], inner)
     if gate.kind in ("rates", "hh_gates"):
@@ -121,6 +133,16 @@ def _caller(networks: Networks, lanes: Lanes, c: Learned, k: int, rows: dict[tup
         return [f"{networks.names[k]}(b, ({inputs}), ({targets}), nets[{k}], works[{k}])"]
 
     return call
+
+
+def _where_moved(networks: Networks, lanes: Lanes, rows: dict[tuple[str, int], str], outputs: list[str], call: list[str]) -> list[str]:
+    """The call, where an input has moved; elsewhere the outputs of the last call."""
+    start = networks.kept
+    networks.kept += LANES * (len(rows) + len(outputs))
+    inputs = "".join(f"{lanes.row(r)}, " for r in rows.values())
+    targets = "".join(f"{lanes.row(o)}, " for o in outputs)
+    given = f"b, ({inputs}), ({targets}), kept[{start}:{networks.kept}]"
+    return [f"if moved({given}, {networks.active!r}, {FLOOR!r}):", *("    " + t for t in call), f"    keep({given})"]
 
 
 def _ros2(lanes: Lanes, c: Learned, gate: LearnedGate, call: Call, outputs: list[str], step: str) -> list[str]:

@@ -28,7 +28,7 @@ class ColumnStepper:
     calibration = 1.0
     scheme = "Strang: diffusion SDIRK2 | gates ROS2, reactions and fluxes ROS2, gates ROS2"
 
-    def __init__(self, plan: Plan, *, parallel: bool | None = None) -> None:
+    def __init__(self, plan: Plan, *, parallel: bool | None = None, active: float = 0.0) -> None:
         mesh = plan.model.mesh
         assert isinstance(mesh.structure, Columns)
         self.plan = plan
@@ -36,11 +36,13 @@ class ColumnStepper:
         self.parent = mesh.structure.parent
         self.sources = pack_sources(plan, n)
         self.torch = TorchGates(plan)
-        spec = self._spec(plan, n > PARALLEL_FROM if parallel is None else parallel)
+        spec = self._spec(plan, n > PARALLEL_FROM if parallel is None else parallel, active)
         text, networks = source(spec)
         self.module = generated.load(text)
         self.networks = networks
         self.nets, self.counts = pack_networks(networks, -(-n // LANES))
+        if networks.kept:
+            self.nets = (*self.nets, np.full((-(-n // LANES), networks.kept), np.nan))
         region = [mesh.regions.index(f.region) for f in plan.fields]
         self.conductance = np.array([mesh.structure.conductance[r] for r in region])
         self.volume = np.array([f.volume for f in plan.fields])
@@ -55,7 +57,7 @@ class ColumnStepper:
         rows = len(plan.y0) // n
         self.shapes = (len(plan.fields), n), (rows, n), (plan.moved_size // n, n)
 
-    def _spec(self, plan: Plan, parallel: bool) -> ColumnSpec:
+    def _spec(self, plan: Plan, parallel: bool, active: float) -> ColumnSpec:
         n = self.n
         channels = tuple(_rows(g.spec, n) for g in plan.gauges)
         weighted = [m for m, g in enumerate(plan.gauges) if g.weight is not None]
@@ -63,7 +65,8 @@ class ColumnStepper:
         kinetics = LocalKinetics(tuple(range(len(plan.fields))), channels, plan.bindings, plan.decays, self.sources.fields)
         followed = () if self.torch.gauges else plan.tracked
         tracked = tuple(Tracked(f, last.start // n, rate.start // n) for f, last, rate in followed)
-        return ColumnSpec(kinetics, len(plan.y0) // n, len(plan.ratios), tracked, tuple((m, k) for k, m in enumerate(weighted)), parallel)
+        weights = tuple((m, k) for k, m in enumerate(weighted))
+        return ColumnSpec(kinetics, len(plan.y0) // n, len(plan.ratios), tracked, weights, parallel, active)
 
     def _factor(self, h: float) -> Any:
         if h not in self.factors:

@@ -295,21 +295,34 @@ def bounded(b, source, target, low, high, size):
 
 
 @njit(forceinline=True, **OPTIONS)
-def moved(b, inputs, last, tolerance, floor):
-    """Whether an input of any node of the block has left its value in the rows `last` by more than ``tolerance * (abs(value) + floor)``.
+def moved(b, inputs, outputs, kept, tolerance, floor):
+    """Whether an input of any node of the block has left its value in `kept` by more than ``tolerance * (abs(value) + floor)``.
 
-    If so, the rows `last` take over the inputs; if not, the network need not run: its outputs from last time hold. Blocks are fixed, so
-    that the decision does not depend on threads.
+    If so, `kept` takes over the inputs, the network has to run, and `keep` has to follow. If not, the rows of the outputs get those that
+    were kept. Blocks are fixed, so that the decision does not depend on threads. NaN in `kept` makes the network run.
     """
-    count = 0
+    count, lanes = 0, uint64(LANES)
     for c in range(len(inputs)):
-        now, old = uint64(inputs[c]), uint64(last[c])
-        for i in range(uint64(LANES)):
-            change, size = abs(b[now + i] - b[old + i]), abs(b[old + i])
+        now, old = uint64(inputs[c]), lanes * uint64(c)
+        for i in range(lanes):
+            change, size = abs(b[now + i] - kept[old + i]), abs(kept[old + i])
             count += 0 if change <= tolerance * (size + floor) else 1
-    if count > 0:
-        for c in range(len(inputs)):
-            now, old = uint64(inputs[c]), uint64(last[c])
-            for i in range(uint64(LANES)):
-                b[old + i] = b[now + i]
+    for c in range(len(inputs) if count > 0 else 0):
+        now, old = uint64(inputs[c]), lanes * uint64(c)
+        for i in range(lanes):
+            kept[old + i] = b[now + i]
+    for c in range(len(outputs) if count == 0 else 0):
+        to, old = uint64(outputs[c]), lanes * uint64(len(inputs) + c)
+        for i in range(lanes):
+            b[to + i] = kept[old + i]
     return count > 0
+
+
+@njit(forceinline=True, **OPTIONS)
+def keep(b, inputs, outputs, kept):
+    """Remember what the network returned."""
+    lanes = uint64(LANES)
+    for c in range(len(outputs)):
+        source, to = uint64(outputs[c]), lanes * uint64(len(inputs) + c)
+        for i in range(lanes):
+            kept[to + i] = b[source + i]
