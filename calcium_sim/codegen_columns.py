@@ -75,7 +75,7 @@ def _local(spec: ColumnSpec, module: Module) -> str:
         own += ["counts = C[block]"] + ([f"works = {nets.works()}"] if spec.parallel else [])
         lines = [*own, *lines]
     head = [f"works = {nets.works()}"] if nets.gates and not spec.parallel else []
-    head += ["n = U.shape[1]", "blocks = (n + LANES - 1) // LANES", f"scratch = np.zeros(({count}, {lanes.size}))", *k.prologue(module)]
+    head += ["n = U.shape[1]", "blocks = (n + LANES - 1) // LANES", f"scratch = np.empty(({count}, {lanes.size}))", *k.prologue(module)]
     lines = [*head, f"for block in {'prange' if spec.parallel else 'range'}(blocks):", *("    " + line for line in lines)]
     text = "\n".join("    " + line for line in lines)
     options = "parallel=True, " if spec.parallel else ""

@@ -82,7 +82,7 @@ class ColumnStepper:
             return
         s = self.sources
         self.module.advance(
-            *(a.reshape(shape) for a, shape in zip((state.u, state.y, state.moved), self.shapes, strict=True)),
+            *state.shaped(self.shapes),
             self.ratio, self.weights, s.buffer, self.plan.parameters, self.nets, self.counts, s.course, s.target, s.start, s.node, s.rate,
             clock.times, clock.potential, self.rows, self.runs, self._factor(0.5 * h), self._factor(h), self.work,
             state.t, h, state.before, steps,
@@ -93,7 +93,7 @@ class ColumnStepper:
     def _advance_with_torch(self, state: State, h: float, steps: int, clock: Clock) -> None:
         """The same step by step, with the gates that run in torch around the local kinetics."""
         s = self.sources
-        u, y, moved = (a.reshape(shape) for a, shape in zip((state.u, state.y, state.moved), self.shapes, strict=True))
+        u, y, moved = state.shaped(self.shapes)
         given = (self.ratio, self.weights, s.buffer, self.plan.parameters, self.nets, self.counts)
         tree.diffuse(u, self.rows, self.runs, self._factor(0.5 * h), self.work)
         for k in range(steps):
@@ -111,7 +111,7 @@ class ColumnStepper:
 
     def phases(self, state: State, h: float) -> dict[str, Callable[[], None]]:
         """The phases of one step as separate calls on this state, for timing: a step is one of each."""
-        u, y, moved = (a.reshape(shape) for a, shape in zip((state.u, state.y, state.moved), self.shapes, strict=True))
+        u, y, moved = state.shaped(self.shapes)
         factors, buffer = self._factor(h), self.sources.buffer
         potential = (0.0, 0.0, 0.0)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from .kernels.control import all_finite
 from .lowering import Gauge, Plan
 from .mesh import OUTSIDE
 from .observe import one_pair, pair_view, port_entries
@@ -20,7 +21,7 @@ HALVINGS = 24
 
 def finite(state: State) -> bool:
     """Whether every concentration and gate is a finite number."""
-    return bool(np.isfinite(state.u).all() and np.isfinite(state.y).all())
+    return bool(all_finite(state.u, state.y))
 
 
 def describe(plan: Plan, saved: State, advance: Step, h: float, count: int, taken: int) -> str:

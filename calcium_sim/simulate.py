@@ -136,6 +136,8 @@ class Simulation:
 
     def _check_ranges(self) -> None:
         """Warn of, or stop at, inputs outside the range that a network was trained on, as its card asks for."""
+        if not (self.stepper.networks.gates or self.stepper.torch.gauges):
+            return
         policies = {g.card.name: g.out_of_range for g in self.stepper.networks.gates}
         policies |= {g.label: gate.out_of_range for g, gate in self.stepper.torch.gauges}
         for name, count in self.out_of_range().items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,13 +14,17 @@ from .mesh import Floats
 
 @dataclass
 class State:
-    """Concentrations u, gate states y, amounts moved since the last observation [uM um per pair], time, previous step [ms]."""
+    """Concentrations u, gate states y, amounts moved since the last observation [uM um per pair], time, previous step [ms].
+
+    `rows` keeps what `shaped` has made.
+    """
 
     u: Floats
     y: Floats
     moved: Floats
     t: float = 0.0
     before: float = 1.0
+    rows: tuple[Floats, Floats, Floats] | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def start(cls, plan: Plan) -> State:
@@ -30,6 +34,12 @@ class State:
     def copy(self) -> State:
         """An independent copy."""
         return State(self.u.copy(), self.y.copy(), self.moved.copy(), self.t, self.before)
+
+    def shaped(self, shapes: tuple[tuple[int, int], ...]) -> tuple[Floats, Floats, Floats]:
+        """The three arrays as matrices that share their memory; made once, since states are overwritten in place."""
+        if self.rows is None:
+            self.rows = (self.u.reshape(shapes[0]), self.y.reshape(shapes[1]), self.moved.reshape(shapes[2]))
+        return self.rows
 
     def assign(self, other: State) -> None:
         """Overwrite with another state, keeping the arrays."""

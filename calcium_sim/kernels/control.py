@@ -10,6 +10,17 @@ QUIET = 0.25
 
 
 @njit(cache=True, error_model="numpy")
+def all_finite(u, y):
+    """Whether every number of two arrays is finite."""
+    nothing = 0.0
+    for i in range(u.size):
+        nothing += 0.0 * u[i]
+    for i in range(y.size):
+        nothing += 0.0 * y[i]
+    return nothing == 0.0
+
+
+@njit(cache=True, error_model="numpy")
 def pair_error(fine, coarse, before, volume, start, floor, tolerance):
     """Relative error of a pair of steps over `tolerance`, the largest over the fields; NaN where a value is not finite.
 
