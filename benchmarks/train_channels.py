@@ -20,8 +20,8 @@ ROOT = Path(__file__).parents[1]
 DATA = ROOT / "channels" / "data"
 
 CHANNELS: dict[str, tuple[str, dict[str, Any]]] = {
-    "ryr/dnn": ("ryr/keizer-levine", {"waves": 0.6, "seed": 0}),
-    "ryr/dnn-latent": ("ryr/keizer-levine", {"waves": 0.6, "latent": ("c2",), "seed": 0}),
+    "ryr/dnn": ("ryr/keizer-levine", {"waves": 0.65, "seed": 0}),
+    "ryr/dnn-latent": ("ryr/keizer-levine", {"waves": 0.65, "latent": ("c2",), "seed": 0}),
     "ryr/dnn-fast-closing": ("design", {"design": {"close_time": 2.0}, "steps": 3000}),
     "ryr/dnn-half": ("design", {"design": {"amplitude": 0.5, "closing": 4.0}, "steps": 3000}),
     **{f"ryr/dnn-closing-{c}": ("design", {"design": {"closing": float(c)}, "steps": 3000}) for c in (1, 2, 4, 8, 16)},
