@@ -23,6 +23,7 @@ from calcium_sim.meshes import neurite
 ODE, DT = "ryr/keizer-levine", 0.0125
 GRIDS = ((64.0, 0.1, 0.02), (40.0, 0.1, 0.01), (20.0, 0.1, 0.005))
 """Length, spacing along and across [um]."""
+ACTIVE = (0.02, 0.05, 0.1)
 
 
 class Gate(torch.nn.Module):
@@ -81,17 +82,19 @@ def speed(model, until, **options):
 
 
 def on_cables(rounds, net):
-    """Rows: buffer, receptor, active, ns per position and step, ratio, speed against that of the same network without `active`."""
+    """Rows: buffer, length, receptor, active, ns per position and step, ratio, change of the wave's speed by `active`."""
     rows = []
-    for total, until in ((40.0, 16.0), (160.0, 36.0)):
-        model = cable(0.05, 20.0, total=total)
+    for total, length, until in ((40.0, 20.0, 16.0), (40.0, 50.0, 40.0), (160.0, 20.0, 36.0), (160.0, 50.0, 90.0)):
+        model = cable(0.05, length, total=total)
         dnn, other = model.swap(ODE, "ryr/dnn"), model.swap(ODE, net)
-        runs = [(model, {}), (dnn, {}), (other, {}), *((dnn, {"active": a}) for a in (0.01, 0.03, 0.1))]
-        names = [ODE, "ryr/dnn (3-32-32-2)", "3-20-20-20-2", *["ryr/dnn (3-32-32-2)"] * 3]
-        seconds, reference = fastest(runs, 4.0, rounds), speed(dnn, until)
+        runs = [(model, {}), (dnn, {}), (other, {}), *((dnn, {"active": a}) for a in ACTIVE)]
+        names = [ODE, "ryr/dnn (3-32-32-2)", "3-20-20-20-2", *["ryr/dnn (3-32-32-2)"] * len(ACTIVE)]
+        stretch = length / 5
+        seconds, reference = fastest(runs, stretch, rounds), speed(dnn, until)
         for name, (m, options), s in zip(names, runs, seconds, strict=True):
-            change = f"{100 * (speed(m, until, **options) / reference - 1):+.4f} %" if options else ""
-            rows.append([total, name, options.get("active", "off"), s / (4.0 / DT) / 400 * 1e9, s / seconds[0], change])
+            change = f"{100 * (speed(m, until, **options) / reference - 1):+.3f} %" if options else ""
+            cost = s / (stretch / DT) / (length / 0.05) * 1e9
+            rows.append([total, length, name, options.get("active", "off"), cost, s / seconds[0], change])
             print(rows[-1], flush=True)
     return rows
 
@@ -119,9 +122,9 @@ def main():
     head = ["nodes", "of them with a network", "ODE ns per slice", "ryr/dnn (3-32-32-2)", "3-20-20-20-2", "ratio 3-32-32-2", "ratio 3-20-20-20-2"]
     text = """Rotationally symmetric neurite, 40 uM buffer, steps of 12.5 us: 21, 40 and 80 cells across, of which one sees the receptors. Networks run
 once per step. Nanoseconds per slice and step."""
-    other = """A cable of 400 positions, each with a network, which runs twice per step. `active=a` (off by default) runs it only in groups of 64
-positions where one of its inputs has moved by the fraction a since it ran last; the last column says what that does to the wave's speed."""
-    columns = ["buffer uM", "receptor", "active", "ns per position", "ratio to ODE", "change of speed"]
+    other = """A cable with a network at every position (0.05 um), which runs twice per step. `active=a` (off by default) runs it only in groups of 64
+positions where one of its inputs has moved by the fraction a since it ran last; the last column says what that does to the wave's speed. What it saves depends on how much of the cable the wave fills."""
+    columns = ["buffer uM", "length um", "receptor", "active", "ns per position", "ratio to ODE", "change of speed"]
     write("hybrid_cost", "Cost of networks in place of the ryanodine receptor", [("2-D", text, head, grids), ("1-D", other, columns, cables)])
 
 

@@ -22,8 +22,8 @@ from calcium_sim.kernels.elementary import exp
 from calcium_sim.kernels.network import bounded, keep, moved
 """
 
-FLOOR = 0.01
-"""An input counts as moved when it changes by `active` times (its size + this) [uM, uM/ms, 1]: a tenth of resting calcium."""
+FLOOR = 0.05
+"""An input counts as moved when it changes by `active` times (its size + this) [uM, uM/ms, 1]: about resting calcium."""
 
 
 @dataclass

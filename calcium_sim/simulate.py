@@ -64,7 +64,7 @@ class Simulation:
     dt : fixed step instead; observations and stimulus edges are hit exactly by slightly shorter steps.
     threads : number of threads; results are the same bits for any number.
     active : on cables, trees and points: a network of opening and closing rates runs only in groups of 64 positions in which one of its
-        inputs has moved by this fraction (try 0.03) since it ran last. Off by default: the result then depends on it a little.
+        inputs has moved by this fraction (try 0.05) since it ran last. Off by default: the result then depends on it a little.
 
     Raises
     ------

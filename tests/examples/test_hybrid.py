@@ -1,0 +1,130 @@
+"""Networks in place of the ryanodine receptor: the same wave, by every way of evaluating them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numba
+import numpy as np
+import pytest
+
+import calcium_sim as cs
+from calcium_sim.columns import ColumnStepper
+from calcium_sim.diagnostics import first_crossing
+from calcium_sim.lowering import lower
+from calcium_sim.meshes import neurite
+from calcium_sim.presets import breit_queisser
+from calcium_sim.state import Clock, State
+
+ODE = "ryr/keizer-levine"
+CLOSURE = Path(__file__).parents[2] / "channels" / "data" / "ryr-keizer-levine-closure.pt"
+
+
+def cable(length="10 um", spacing="0.1 um", **options):
+    """A thin dendrite in one dimension."""
+    return breit_queisser(neurite(length, "0.4 um", "0.15 um", spacing), **options)
+
+
+def section(density="3 1/um^2"):
+    """A short piece of it in (z, r)."""
+    mesh = neurite("6 um", "0.4 um", "0.15 um", "0.1 um", dims=2, radial_spacing="0.04 um")
+    return breit_queisser(mesh, ryr_density=density, buffer="40 uM")
+
+
+def advanced(model, until, dt="0.0125 ms", **options):
+    """The simulation, run for `until` ms."""
+    sim = cs.Simulation(model, dt=dt, **options)
+    sim.advance(until)
+    return sim
+
+
+def speed(model, until, dt):
+    """Speed over the middle half, beside the ER [um/ms]."""
+    er, span = model.mesh.membranes["er"], model.mesh.span("cytosol")
+    at = (er.outside if er.sides[1] == "cytosol" else er.inside).astype(int) - span.start
+    sim, t, c = cs.Simulation(model, dt=dt), [], []
+    for k in range(1, round(until / 0.1) + 1):
+        sim.advance(0.1 * k)
+        t.append(sim.t)
+        c.append(sim.concentration("ca")[at])
+    x = model.mesh.distance[span][at]
+    inside = (x > 0.3 * x.max()) & (x < 0.8 * x.max())
+    return 1 / np.polyfit(x[inside], first_crossing(np.array(t), np.array(c), 0.2)[inside], 1)[0]
+
+
+def test_exact_scalar_law_by_three_ways():
+    """The scalar law as an ODE channel, as a TorchScript file that is lowered, and as torch calls: one run, to 1e-10."""
+    lowered, called = cs.load_channel(CLOSURE), cs.load_channel(CLOSURE)
+    called.gate.cache["unsupported"] = "test"
+    model = cable()
+    channels = ("ryr/scalar-law", lowered(density="3 1/um^2"), called(density="3 1/um^2"))
+    runs = [advanced(model.swap(ODE, c), 6.0) for c in channels]
+    assert runs[2].stepper.torch.gauges
+    assert not runs[1].stepper.torch.gauges
+    reference = runs[0].state.u
+    assert runs[0].concentration("ca").max() > 1.0, "the stimulus has raised calcium"
+    for sim in runs[1:]:
+        worst = float((np.abs(sim.state.u - reference) / reference).max())
+        assert worst < 1e-10, worst
+
+
+def test_torch_calls_agree_with_lowered_in_two_dimensions():
+    """Where torch is called, the network sees the concentrations on the membrane as well: the steps differ by their splitting only."""
+    lowered, called = cs.load_channel(CLOSURE), cs.load_channel(CLOSURE)
+    called.gate.cache["unsupported"] = "test"
+    runs = [advanced(section().swap(ODE, c(density="3 1/um^2")), 1.0, dt="0.01 ms").state.u for c in (lowered, called)]
+    worst = float((np.abs(runs[1] - runs[0]) / runs[0]).max())
+    assert worst < 2e-2, worst
+
+
+@pytest.mark.parametrize("name", ["ryr/dnn", "ryr/dnn-latent"])
+@pytest.mark.parametrize(("make", "until", "dt"), [(cable, 26.0, "0.025 ms"), (section, 5.0, "0.005 ms")], ids=["1-D", "2-D"])
+def test_wave_of_the_receptor_is_reproduced(name, make, until, dt):
+    """Speed within 3 % of that of the ODE receptor on the same mesh with the same steps."""
+    speeds = [speed(model, until, dt) for model in (make(), make().swap(ODE, name))]
+    assert speeds[1] == pytest.approx(speeds[0], rel=0.03), speeds
+
+
+def test_network_sees_the_membrane():
+    """In (z, r) a network reads the concentration on the membrane, not half a cell away: its speed hardly depends on the radial spacing."""
+    speeds = []
+    for spacing in ("0.05 um", "0.0125 um"):
+        mesh = neurite("6 um", "0.4 um", "0.15 um", "0.1 um", dims=2, radial_spacing=spacing)
+        speeds.append(speed(replace(section().swap(ODE, "ryr/dnn"), mesh=mesh), 5.0, "0.005 ms"))
+    assert speeds[0] == pytest.approx(speeds[1], rel=0.025), speeds
+
+
+def stepped(plan, threads, parallel):
+    """State after 20 steps."""
+    before = numba.get_num_threads()
+    numba.set_num_threads(threads)
+    try:
+        stepper, state = ColumnStepper(plan, parallel=parallel), State.start(plan)
+        stepper.advance(state, 0.025, 20, Clock(np.zeros(2), np.zeros(2)))
+    finally:
+        numba.set_num_threads(before)
+    return np.concatenate([state.u, state.y])
+
+
+def test_threads_and_blocks_change_no_bit():
+    """One thread, two threads, and blocks one after the other: the same bits."""
+    plan = lower(cable("50 um").swap(ODE, "ryr/dnn"))
+    runs = [stepped(plan, 1, False), stepped(plan, 1, True), stepped(plan, numba.config.NUMBA_NUM_THREADS, True)]
+    assert (runs[0] == runs[1]).all()
+    assert (runs[0] == runs[2]).all()
+
+
+def test_active_set():
+    """Running the network only where its inputs have moved changes calcium by little, and the speed by less than 0.3 %."""
+    model = cable(buffer="40 uM").swap(ODE, "ryr/dnn")
+    whole, part = advanced(model, 6.0), advanced(model, 6.0, active=0.05)
+    change = np.abs(part.concentration("ca") - whole.concentration("ca")) / whole.concentration("ca")
+    front = int(np.argmin(np.abs(whole.concentration("ca") - 1.0)))
+    slope = abs(np.gradient(np.log(whole.concentration("ca")), 0.1)[front])
+    assert change[front] / slope < 0.003 * 0.1 * front, (change[front], slope, front)
+    assert (part.state.u != whole.state.u).any(), "the network ran everywhere"
+
+
+def test_active_set_is_for_cables():
+    """Elsewhere it is refused."""
+    with pytest.raises(cs.InputError, match="active"):
+        cs.Simulation(section().swap(ODE, "ryr/dnn"), active=0.05)
