@@ -18,8 +18,8 @@ from studies import cable, write
 import calcium_sim as cs
 from calcium_sim.diagnostics import first_crossing
 from calcium_sim.gates import gate_of
-from calcium_sim.learn.cli import fit_command
 from calcium_sim.learn.clamping import clamp
+from calcium_sim.learn.cli import fit_command
 from calcium_sim.lowering import lower
 from calcium_sim.meshes import neurite
 from calcium_sim.network import run as evaluate
@@ -87,11 +87,11 @@ def picture_waves(runs):
     figure = Figure(figsize=(11, 5.6), layout="constrained")
     for row, dims in zip(figure.subplots(2, 2), (1, 2), strict=True):
         for ax, total in zip(row, (40.0, 160.0), strict=True):
-            ode, dnn, latent = runs[dims, total, 3.0]
-            for r, style in ((ode, {"color": QUIET, "lw": 5}), (dnn, {"color": BLUE, "lw": 1.6}), (latent, {"color": RED, "lw": 1.2, "ls": "--"})):
+            looks = ({"color": QUIET, "lw": 5}, {"color": BLUE, "lw": 1.6}, {"color": RED, "lw": 1.2, "ls": "--"})
+            for r, look in zip(runs[dims, total, 3.0], looks, strict=True):
                 for part in (0.35, 0.55, 0.75):
-                    k = int(np.argmin(abs(r["t"] - part * runs[dims, total, 3.0][0]["t"][-1])))
-                    ax.plot(r["x"], r["c"][k], label=None if part > 0.35 else "", **style)
+                    k = int(np.argmin(abs(r["t"] - part * r["t"][-1])))
+                    ax.plot(r["x"], r["c"][k], **look)
             ax.set_title(f"{dims}-D, {total:g} µM buffer: calcium beside the ER at three times", fontsize=10, color=INK)
             ax.set(xlabel="position [µm]", ylabel="calcium [µM]", ylim=(0, None))
             ax.spines[["top", "right"]].set_visible(False)
@@ -262,31 +262,39 @@ WAVES = ["mesh", "buffer uM", "RyR /um^2", "ODE um/ms", "ODE peak uM"]
 WAVES += [f"{n}, {key}" for n in HYBRIDS for key in ("speed", "peak")] + ["ryr/dnn: inputs out of range"]
 STEPPED = ["buffer uM", "receptor", *(f"{s:g} us" for s in STEPS), "50 against 5 us", "100 against 5 us"]
 TEXT = {
-    "waves": """Wave of Breit & Queisser (2018) with R 0.4 um, ER 0.15 um. 1-D: spacing 0.05 um, steps of 12.5 us; 2-D: 0.05 um along, 0.025 um
-across, steps of 3.125 us. Neither these settings nor their waves are among the training data. Speeds are least-squares slopes of the
-arrivals (0.2 uM) beside the ER, peaks those beside the ER. The network with a latent state closes more faithfully, yet its waves are a
-little slower: the front asks for the opening rate, which both have.
+    "waves": """\
+Wave of Breit & Queisser (2018) with R 0.4 um, ER 0.15 um. 1-D: spacing 0.05 um, steps of 12.5 us; 2-D: 0.05 um along,
+0.025 um across, steps of 3.125 us. Neither these settings nor their waves are among the training data. Speeds are
+least-squares slopes of the arrivals (0.2 uM) beside the ER, peaks those beside the ER. The network with a latent
+state closes more faithfully, yet its waves are a little slower: the front asks for the opening rate, which both have.
 
 ![Wave of the ODE receptor and of two networks](../figures/hybrid_waves.png)""",
-    "closing": """40 uM buffer, 3 RyR/um^2, 1-D, at a node. The receptors of all five open alike; they close at 1 to 16 times the rate of the ODE's
-while calcium falls. What ends the wave itself here is that the ER is spent: its peak and its first 10 ms do not depend on closing, and
-say so. What does depend on it is the tail, in which open receptors leak what the pumps bring back: time above 0.1 uM (twice rest) and
-the time for which the receptors are open fall with every step of the series.
+    "closing": """\
+40 uM buffer, 3 RyR/um^2, 1-D, at a node. The receptors of all five open alike; they close at 1 to 16 times the rate
+of the ODE's while calcium falls. What ends the wave itself here is that the ER is spent: its peak and its first 10 ms
+do not depend on closing, and say so. What does depend on it is the tail, in which open receptors leak what the pumps
+bring back: time above 0.1 uM (twice rest) and the time for which the receptors are open fall with every step of the
+series.
 
 ![Five closing rates and five amplitudes](../figures/hybrid_designs.png)""",
-    "amplitude": """The same with closing as in the ODE and a factor on the plateau of P. Four of these networks are trained by this script on designed
-data, the last is `ryr/dnn-closing-1`. Peak and speed of the wave rise with the factor; the time above half of the peak falls, for a smaller
-release spends the ER more slowly.""",
-    "steps": """The paper claims insensitivity to the time step. With gates relaxed exponentially every step up to 100 us is stable, for network and
-ODE alike; but the speed depends on the step for both, by the splitting of diffusion, gates and release, and for the network besides
-through du/dt, which is a difference over one step. The network is not less sensitive than the ODE receptor that it stands for.
+    "amplitude": """\
+The same with closing as in the ODE and a factor on the plateau of P. Four of these networks are trained by this
+script on designed data, the last is `ryr/dnn-closing-1`. Peak and speed of the wave rise with the factor; the time
+above half of the peak falls, for a smaller release spends the ER more slowly.""",
+    "steps": """\
+The paper claims insensitivity to the time step. With gates relaxed exponentially every step up to 100 us is stable,
+for network and ODE alike; but the speed depends on the step for both, by the splitting of diffusion, gates and
+release, and for the network besides through du/dt, which is a difference over one step. The network is not less
+sensitive than the ODE receptor that it stands for.
 
 ![Speed against the time step](../figures/hybrid_steps.png)""",
-    "unknowns": """Concentrations are calcium in cytosol and ER and the free buffer. The networks' second input du/dt also keeps the last value and the
-rate at each position; these are records, not unknowns.""",
-    "cure": """1 uM for 40 ms, then 0.05 uM at once. The ODE receptor closes with ka- = 28.8 /s; the network trained on it has learned that. We take
-this for the paper's "physiologic inconsistency", of which only the abstract is known to us. `ryr/dnn-fast-closing` is trained on artificial
-data with a closing time of 2 ms.
+    "unknowns": """\
+Concentrations are calcium in cytosol and ER and the free buffer. The networks' second input du/dt also keeps the last
+value and the rate at each position; these are records, not unknowns.""",
+    "cure": """\
+1 uM for 40 ms, then 0.05 uM at once. The ODE receptor closes with ka- = 28.8 /s; the network trained on it has
+learned that. We take this for the paper's "physiologic inconsistency", of which only the abstract is known to us.
+`ryr/dnn-fast-closing` is trained on artificial data with a closing time of 2 ms.
 
 ![Open probability after a step down](../figures/hybrid_closing.png)""",
 }

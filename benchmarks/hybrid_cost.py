@@ -119,13 +119,18 @@ def main():
     rounds = parser.parse_args().rounds
     net = tanh_20("3 /um^2")
     grids, cables = on_grids(rounds, net), on_cables(rounds, net)
-    head = ["nodes", "of them with a network", "ODE ns per slice", "ryr/dnn (3-32-32-2)", "3-20-20-20-2", "ratio 3-32-32-2", "ratio 3-20-20-20-2"]
-    text = """Rotationally symmetric neurite, 40 uM buffer, steps of 12.5 us: 21, 40 and 80 cells across, of which one sees the receptors. Networks run
-once per step. Nanoseconds per slice and step."""
-    other = """A cable with a network at every position (0.05 um), which runs twice per step. `active=a` (off by default) runs it only in groups of 64
-positions where one of its inputs has moved by the fraction a since it ran last; the last column says what that does to the wave's speed. What it saves depends on how much of the cable the wave fills."""
+    head = ["nodes", "of them with a network", "ODE ns per slice", "ryr/dnn (3-32-32-2)", "3-20-20-20-2"]
+    head += ["ratio 3-32-32-2", "ratio 3-20-20-20-2"]
+    text = """\
+Rotationally symmetric neurite, 40 uM buffer, steps of 12.5 us: 21, 40 and 80 cells across, of which one sees the
+receptors. Networks run once per step. Nanoseconds per slice and step."""
+    other = """\
+A cable with a network at every position (0.05 um), which runs twice per step. `active=a` (off by default) runs it
+only in groups of 64 positions where one of its inputs has moved by the fraction a since it ran last; the last column
+says what that does to the wave's speed. What it saves depends on how much of the cable the wave fills."""
     columns = ["buffer uM", "length um", "receptor", "active", "ns per position", "ratio to ODE", "change of speed"]
-    write("hybrid_cost", "Cost of networks in place of the ryanodine receptor", [("2-D", text, head, grids), ("1-D", other, columns, cables)])
+    sections = [("2-D", text, head, grids), ("1-D", other, columns, cables)]
+    write("hybrid_cost", "Cost of networks in place of the ryanodine receptor", sections)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ from calcium_sim.presets import breit_queisser
 from calcium_sim.state import Clock, State
 
 ODE = "ryr/keizer-levine"
-CLOSURE = Path(__file__).parents[2] / "channels" / "data" / "ryr-keizer-levine-closure.pt"
+DATA = Path(__file__).parents[2] / "channels" / "data"
+CLOSURE, WEIGHTS = DATA / "ryr-keizer-levine-closure.pt", DATA / "ryr-dnn.npz"
 
 
 def cable(length="10 um", spacing="0.1 um", **options):
@@ -37,11 +38,11 @@ def advanced(model, until, dt="0.0125 ms", **options):
     return sim
 
 
-def speed(model, until, dt):
+def speed(model, until, dt, **options):
     """Speed over the middle half, beside the ER [um/ms]."""
     er, span = model.mesh.membranes["er"], model.mesh.span("cytosol")
     at = (er.outside if er.sides[1] == "cytosol" else er.inside).astype(int) - span.start
-    sim, t, c = cs.Simulation(model, dt=dt), [], []
+    sim, t, c = cs.Simulation(model, dt=dt, **options), [], []
     for k in range(1, round(until / 0.1) + 1):
         sim.advance(0.1 * k)
         t.append(sim.t)
@@ -68,12 +69,13 @@ def test_exact_scalar_law_by_three_ways():
 
 
 def test_torch_calls_agree_with_lowered_in_two_dimensions():
-    """Where torch is called, the network sees the concentrations on the membrane as well: the steps differ by their splitting only."""
-    lowered, called = cs.load_channel(CLOSURE), cs.load_channel(CLOSURE)
+    """Where torch is called, the network sees the concentration on the membrane as well: only the splitting of the step differs."""
+    lowered, called = (cs.load_channel(WEIGHTS) for _ in range(2))
     called.gate.cache["unsupported"] = "test"
-    runs = [advanced(section().swap(ODE, c(density="3 1/um^2")), 1.0, dt="0.01 ms").state.u for c in (lowered, called)]
-    worst = float((np.abs(runs[1] - runs[0]) / runs[0]).max())
-    assert worst < 2e-2, worst
+    runs = [advanced(section().swap(ODE, c(density="3 1/um^2")), 1.5, dt="0.01 ms").concentration("ca") for c in (lowered, called)]
+    assert runs[0].max() > 5.0, "the wave has started"
+    assert runs[1].max() == pytest.approx(runs[0].max(), rel=5e-3)
+    assert runs[1].sum() == pytest.approx(runs[0].sum(), rel=1e-2)
 
 
 @pytest.mark.parametrize("name", ["ryr/dnn", "ryr/dnn-latent"])
@@ -114,14 +116,11 @@ def test_threads_and_blocks_change_no_bit():
 
 
 def test_active_set():
-    """Running the network only where its inputs have moved changes calcium by little, and the speed by less than 0.3 %."""
-    model = cable(buffer="40 uM").swap(ODE, "ryr/dnn")
-    whole, part = advanced(model, 6.0), advanced(model, 6.0, active=0.05)
-    change = np.abs(part.concentration("ca") - whole.concentration("ca")) / whole.concentration("ca")
-    front = int(np.argmin(np.abs(whole.concentration("ca") - 1.0)))
-    slope = abs(np.gradient(np.log(whole.concentration("ca")), 0.1)[front])
-    assert change[front] / slope < 0.003 * 0.1 * front, (change[front], slope, front)
-    assert (part.state.u != whole.state.u).any(), "the network ran everywhere"
+    """Running the network only where its inputs have moved changes the speed of the wave by less than 0.3 %, but does change the run."""
+    model = cable().swap(ODE, "ryr/dnn")
+    speeds = [speed(model, 26.0, "0.025 ms", **options) for options in ({}, {"active": 0.05})]
+    assert speeds[1] == pytest.approx(speeds[0], rel=3e-3), speeds
+    assert speeds[1] != speeds[0], "the network ran everywhere"
 
 
 def test_active_set_is_for_cables():

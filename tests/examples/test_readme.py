@@ -43,7 +43,7 @@ def test_learned_receptor_carries_the_same_wave(wave):
 
 
 def test_own_network_carries_a_wave(wave, tmp_path, monkeypatch):
-    """A module written by the reader: exported, loaded, swapped in; without the slow closed state its wave is as fast or a little faster."""
+    """A module written by the reader: exported, loaded, swapped in; the slow closed state hardly matters to the speed."""
     (code,) = [b for b in blocks("python") if "cs.export_channel" in b]
     assert sum(bool(line.strip()) for line in code.splitlines()) < 15
     monkeypatch.chdir(tmp_path)
