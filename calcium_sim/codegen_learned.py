@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from .gates import arguments, ranges
 from .learned import LearnedGate
@@ -24,6 +25,15 @@ from calcium_sim.kernels.network import bounded, keep, moved
 
 FLOOR = 0.05
 """An input counts as moved when it changes by `active` times (its size + this) [uM, uM/ms, 1]: about resting calcium."""
+
+TABLE = """
+from calcium_sim.kernels.table import table_lookup
+
+
+@njit(forceinline=True, **OPTIONS)
+def NAME(b, inputs, outputs, values, work):
+    table_lookup(b, inputs[0], outputs, values, {!r}, {!r}, {!r})
+"""
 
 
 @dataclass
@@ -48,7 +58,8 @@ class Networks:
                 return k
         program: Program = gate.program
         self.gates.append(gate)
-        body = program_text(program, "NAME")
+        table = gate.cache.get("table")
+        body = program_text(program, "NAME") if table is None else TABLE.format(table.start, table.factor, table.logarithmic)
         name = next((n for n, t in self.texts.items() if t == body), f"net{len(self.texts)}")
         self.texts.setdefault(name, body)
         self.names[len(self.gates) - 1] = name
@@ -57,6 +68,10 @@ class Networks:
     def text(self) -> str:
         """Source of the network functions."""
         return (IMPORTS if self.texts else "") + "".join(t.replace("NAME", n) for n, t in self.texts.items())
+
+    def arrays(self) -> tuple[Any, ...]:
+        """What each network computes with: its weights, or the values of its table."""
+        return tuple(g.program.weights if g.cache.get("table") is None else g.cache["table"].values for g in self.gates)
 
     def works(self) -> str:
         """Expression: a tuple with the scratch memory of every network."""

@@ -17,9 +17,12 @@ from .network import TOLERANCE, Program, evaluate, run
 from .network_builder import mlp_program
 from .plugin import Channel
 from .sampling import Columns, sample
+from .tables import Table, tabulate
 from .torchgraph import Unsupported, lower_graph
 
 POINTS = 4096
+TABULATED = {"open_prob": ((1e-5, 0.0),), "hh_gates": ((1e-5, 0.0), (0.0, 1e-4)), "rates": ((1e-12, 1e-5),)}
+"""Kinds of which a network of one port becomes a table, with the (absolute, relative) error allowed to its outputs."""
 """Random points on which lowered and original network are compared: the largest rounding errors of both have to be met."""
 RELAXATION = (0.01, 0.1, 1.0, 10.0, 100.0, 1e3, 1e4, 1e5)
 """Steps [ms] with which the states of a network are taken to their equilibrium, many times each."""
@@ -45,6 +48,7 @@ def gate_of(cls: type[Channel]) -> LearnedGate | None:
         return gate
     _compare(gate, program)
     gate.set_program(program)
+    gate.cache["table"] = _table(gate, program)
     return gate
 
 
@@ -92,6 +96,17 @@ def _stacked(points: Columns) -> Floats:
     return np.concatenate([np.full((n, 1), a) if isinstance(a, float) else a for a in points.arguments()], axis=1).T.astype(float)
 
 
+def _table(gate: LearnedGate, program: Program) -> Table | None:
+    """A look-up table in place of a network of one port, clamped to its range; None where that does not apply."""
+    if [kind for kind, _ in arguments(gate)] != ["x"] or gate.kind not in TABULATED or gate.out_of_range != "clamp":
+        return None
+    port = gate.ports[0]
+    if not (np.isfinite(port.low) and np.isfinite(port.high)):
+        return None
+    tolerance = [TABULATED[gate.kind][0]] * len(gate.states) + [TABULATED[gate.kind][-1]] * max(1, len(gate.states))
+    return tabulate(program, port.low, port.high, tolerance, logarithmic=port.low > 0 and port.high > 100 * port.low)
+
+
 def network_at(gate: LearnedGate, states: Any, ports: Mapping[str, float], h: float) -> Floats:
     """Outputs of the network at one point, by the same compiled code as in a run; ports outside their range are clamped."""
     known, columns = ranges(gate), []
@@ -102,6 +117,8 @@ def network_at(gate: LearnedGate, states: Any, ports: Mapping[str, float], h: fl
         given = h if kind == "dt" else ports[gate.inputs[k]] if kind == "x" else 0.0
         low, high = known.get((kind, k), (-np.inf, np.inf))
         columns.append(min(max(given, low), high))
+    if gate.cache.get("table") is not None:
+        return np.asarray(gate.cache["table"](columns[0]), float)[:, 0]
     if gate.program is not None:
         return run(gate.program, np.array(columns)[:, None])[:, 0]
     parts = {kind: [c for (a, _), c in zip(arguments(gate), columns, strict=True) if a == kind] for kind in ("s", "x", "dx")}

@@ -69,8 +69,8 @@ class Sources:
 
 
 def pack_networks(networks: Networks, blocks: int) -> tuple[tuple[Any, ...], Any]:
-    """Weights of every network, and zeroed counts (blocks, networks) of inputs outside the trained range."""
-    return tuple(g.program.weights for g in networks.gates), np.zeros((blocks, max(1, len(networks.gates))), np.int64)
+    """Weights or table of every network, and zeroed counts (blocks, networks) of inputs outside the trained range."""
+    return networks.arrays(), np.zeros((blocks, max(1, len(networks.gates))), np.int64)
 
 
 def pack_sources(plan: Plan, width: int) -> Sources:
