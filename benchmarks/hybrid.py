@@ -175,10 +175,19 @@ def time_steps_2d():
     for density in (3.0, 6.0):
         for name in (ODE, *HYBRIDS):
             model = section(density=density, total=40.0)
-            speeds = [wave(model if name == ODE else model.swap(ODE, name), 8.0, dt / 1000)["speed"] for dt in STEPS_2D]
-            rows.append([density, name, *speeds, *(percent(v, speeds[0]) for v in speeds[1:])])
+            model = model if name == ODE else model.swap(ODE, name)
+            speeds = [speed_or_stop(model, dt) for dt in STEPS_2D]
+            rows.append([density, name, *speeds, *(v if isinstance(v, str) else percent(v, speeds[0]) for v in speeds[1:])])
             print(rows[-1], flush=True)
     return rows
+
+
+def speed_or_stop(model, dt):
+    """Speed of the wave with steps of dt us, or "stops" where the package refuses the step."""
+    try:
+        return wave(model, 8.0, dt / 1000)["speed"]
+    except cs.RunStopped:
+        return "stops"
 
 
 def picture_steps(rows):
