@@ -23,6 +23,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from .codegen_learned import Learned, Networks, gate_lines
+from .derivative import Tangent, tangent
 from .embed import embed
 from .gates import gate_of
 from .plugin import Channel
@@ -36,7 +37,7 @@ import numpy as np
 from numba import njit, prange
 
 I64 = np.int64  # a literal argument would make a specialisation of its own
-OPTIONS = dict(error_model="numpy", fastmath={"contract", "nsz"}, nogil=True)
+OPTIONS = dict(error_model="numpy", fastmath={"contract", "nsz", "arcp"}, nogil=True)
 '''
 
 
@@ -88,6 +89,7 @@ class Module:
 
     sources: dict[str, str] = field(default_factory=dict)
     keys: dict[type[Channel], str] = field(default_factory=dict)
+    names: dict[tuple[type[Channel], str], str] = field(default_factory=dict)
     networks: Networks = field(default_factory=Networks)
     parts: list[str] = field(default_factory=list)
 
@@ -97,6 +99,18 @@ class Module:
             self.keys[cls] = f"c{len(self.keys)}"
             self.parts += _channel_text(self, cls, self.keys[cls])
         return self.keys[cls]
+
+    def name(self, cls: type[Channel], which: str) -> str:
+        """Name of the embedded `flux` or `rates` of a channel class; embeds it on first use."""
+        if (cls, which) not in self.names:
+            self.names[cls, which] = embed(getattr(cls, which), self.sources, cls.label())
+        return self.names[cls, which]
+
+    def slopes(self, cls: type[Channel], which: str, inputs: Iterable[str]) -> dict[str, Tangent] | None:
+        """Derivatives of `flux` or `rates` with respect to ``x.<port>`` or ``y.<state>``; None where one of them is not known."""
+        found = {seed: tangent(self.name(cls, which), (seed,), self.sources) for seed in inputs}
+        known = {seed: t for seed, t in found.items() if t is not None}
+        return known if len(known) == len(found) else None
 
     def text(self) -> str:
         """Header, embedded functions and everything generated so far."""
@@ -110,16 +124,15 @@ def _tuple_name(kind: str, key: str) -> str:
 
 def _channel_text(module: Module, cls: type[Channel], key: str) -> list[str]:
     """Named tuples of a class, aliases of its functions, and its gate."""
-    owner = cls.label()
     parts = []
     for kind, names in (("Y", cls.states), ("X", cls.reads), ("Q", cls.params)):
         if names:
             listed = ", ".join(repr(n) for n in names)
             parts.append(f"{_tuple_name(kind, key)} = namedtuple('{_tuple_name(kind, key)}', [{listed}])")
-    parts.append(f"flux_{key} = {embed(cls.flux, module.sources, owner)}")
+    parts.append(f"flux_{key} = {module.name(cls, 'flux')}")
     if cls.states and cls.rates is not None:
-        parts.append(f"rates_{key} = {embed(cls.rates, module.sources, owner)}")
-        parts.append(_gate_text(cls, key))
+        parts.append(f"rates_{key} = {module.name(cls, 'rates')}")
+        parts.append(_gate_text(module, cls, key))
     return parts
 
 
@@ -134,29 +147,47 @@ def _port(p: PortRef, u: str, shifted: bool) -> str:
     return {"value": f"e{p.index}", "rate": f"y{p.index}", "v": "v", "t": "t"}[p.kind]
 
 
-def _gate_text(cls: type[Channel], key: str) -> str:
+def _gate_jacobian(module: Module, cls: type[Channel], key: str) -> tuple[list[str], set[tuple[int, int]]]:
+    """Statements for the rates ``r{i}`` and their derivatives ``a{i}_{j}`` at the states ``y{i}``, and which of these are not zero."""
+    n = len(cls.states)
+    ys, rs = [f"y{i}" for i in range(n)], [f"r{i}" for i in range(n)]
+    given = f"({bundle('Y', key, ys)}, x, q)"
+    slopes = module.slopes(cls, "rates", [f"y.{s}" for s in cls.states])
+    if slopes is not None:
+        lines, pattern = [], set()
+        for j, t in enumerate(slopes.values()):
+            pattern |= {(i, j) for i in t.active}
+            lines.append(f"{', '.join([*rs, *(f'a{i}_{j}' for i in t.active)])}, = {t.name}{given}")
+        return lines, pattern
+    lines = [f"{', '.join(rs)}, = rates_{key}{given}"]
+    for j in range(n):
+        shifted = [f"{y} + {2.0**-20!r}" if i == j else y for i, y in enumerate(ys)]
+        lines.append(f"{', '.join(f's{i}' for i in range(n))}, = rates_{key}({bundle('Y', key, shifted)}, x, q)")
+        lines += [f"a{i}_{j} = (s{i} - r{i}) * {2.0**20!r}" for i in range(n)]
+    return lines, {(i, j) for i in range(n) for j in range(n)}
+
+
+def _gate_text(module: Module, cls: type[Channel], key: str) -> str:
     """The functions `gate_<key>` (states over h at fixed ports, ROS2), `safe_<key>` (linearly implicit Euler), `outside_<key>`."""
     n = len(cls.states)
-    ys, full = [f"y{i}" for i in range(n)], {(i, j) for i in range(n) for j in range(n)}
-
-    def call(values: Sequence[str]) -> str:
-        return f"rates_{key}({bundle('Y', key, values)}, x, q)"
+    ys = [f"y{i}" for i in range(n)]
 
     def unpack(name: str) -> str:
         return ", ".join(f"{name}{i}" for i in range(n)) + ("," if n == 1 else "")
 
-    def matrix(step: str) -> list[str]:
-        return [f"w{i}_{j} = {'1.0' if i == j else '0.0'} - {step} * a{i}_{j}" for i in range(n) for j in range(n)]
+    jacobian, pattern = _gate_jacobian(module, cls, key)
+    at = sorted(pattern | {(i, i) for i in range(n)})
 
-    jacobian = [f"{unpack('r')} = {call(ys)}"]
-    for j in range(n):
-        shifted = [f"{y} + {2.0**-20!r}" if i == j else y for i, y in enumerate(ys)]
-        jacobian.append(f"{unpack('s')} = {call(shifted)}")
-        jacobian += [f"a{i}_{j} = (s{i} - r{i}) * {2.0**20!r}" for i in range(n)]
-    factor, filled = lu_factor(n, full, "w")
-    lines = [*jacobian, f"g = {GAMMA!r} * h", *matrix("g"), *factor]
+    def matrix(step: str) -> list[str]:
+        terms = {(i, j): f" - {step} * a{i}_{j}" if (i, j) in pattern else "" for i, j in at}
+        return [f"w{i}_{j} = {'1.0' if i == j else '0.0'}{term}" for (i, j), term in terms.items()]
+
+    lines = [*jacobian, f"g = {GAMMA!r} * h", *matrix("g")]
+    factor, filled = lu_factor(n, set(at), "w")
+    lines += [*factor]
     lines += [f"k{i} = r{i}" for i in range(n)] + lu_solve(n, filled, "w", "k")
-    lines.append(f"{unpack('l')} = {call([f'y{i} + h * k{i}' for i in range(n)])}")
+    later = bundle("Y", key, [f"y{i} + h * k{i}" for i in range(n)])
+    lines.append(f"{unpack('l')} = rates_{key}({later}, x, q)")
     lines += [f"l{i} = l{i} - 2.0 * k{i}" for i in range(n)] + lu_solve(n, filled, "w", "l")
     lines += [f"z{i} = y{i} + h * (1.5 * k{i} + 0.5 * l{i})" for i in range(n)]
     lines.append(f"return {unpack('z')}")
@@ -257,6 +288,36 @@ class LocalKinetics:
         """Fields that a channel's flux depends on."""
         return sorted({p.index for p in c.ports if p.kind == "field"})
 
+    def _port_slopes(self, module: Module, c: ChannelSpec) -> dict[int, list[Tangent]] | None:
+        """Derivatives of a channel's flux by field, one for each port that reads it; None where they are not known."""
+        reading = {name: p.index for name, p in zip(c.cls.reads, c.ports, strict=True) if p.kind == "field"}
+        found = module.slopes(c.cls, "flux", [f"x.{name}" for name in reading])
+        if found is None:
+            return None
+        return {f: [found[f"x.{name}"] for name in reading if reading[name] == f and found[f"x.{name}"].active] for f in self.reads(c)}
+
+    def depends(self, module: Module, m: int) -> list[int]:
+        """Fields with respect to which the flux of channel m has a slope."""
+        found = self._port_slopes(module, self.channels[m])
+        return self.reads(self.channels[m]) if found is None else [f for f, tangents in found.items() if tangents]
+
+    def _slopes(self, module: Module, m: int) -> list[str]:
+        """Statements for the flux ``f{m}`` of channel m and its derivatives ``j{m}_{f}`` at the fields ``u{f}``."""
+        c = self.channels[m]
+        found = self._port_slopes(module, c)
+        body = [f"f{m} = {self.flux(module, m, 'u')}"]
+        if found is None:
+            for f in self.reads(c):
+                body.append(f"d{f} = {2.0**-20!r} * abs(u{f}) + {2.0**-40!r}")
+                body.append(f"j{m}_{f} = ({self.flux(module, m, 'u', f)} - f{m}) / d{f}")
+            return body
+        given = self.flux(module, m, "u").partition("(")[2].removesuffix(f" * weight{m}")
+        for f, tangents in found.items():
+            body += [f"same, slope{k} = {t.name}({given}" for k, t in enumerate(tangents)]
+            total = " + ".join(f"slope{k}" for k in range(len(tangents)))
+            body += [f"j{m}_{f} = {f'({total}) * weight{m}' if c.weight >= 0 else total}"] if tangents else []
+        return body
+
     def reaction(self, module: Module, lanes: Lanes) -> list[str]:
         """Loops that advance the fields over h; amounts moved come out as rows ``m{m}`` (channels) and ``x{f}`` (decays).
 
@@ -265,15 +326,9 @@ class LocalKinetics:
         order = self._order()
         at = range(len(order))
         lines = [f"g = {GAMMA!r} * h"]
-        perturbed = sorted({f for c in self.channels for f in self.reads(c)})
-        if perturbed:
-            body = [t for f in perturbed for t in (f"d{f} = {2.0**-20!r} * abs(u{f}) + {2.0**-40!r}", f"i{f} = 1.0 / d{f}")]
-            lines += lanes.loop(body, [f"{n}{f}" for f in perturbed for n in "di"])
-        for m, c in enumerate(self.channels):
-            body = [f"f{m} = {self.flux(module, m, 'u')}"]
-            body += [f"j{m}_{f} = ({self.flux(module, m, 'u', f)} - f{m}) * i{f}" for f in self.reads(c)]
-            lines += lanes.loop(body, [f"f{m}", *(f"j{m}_{f}" for f in self.reads(c))])
-        pattern, matrix = self._matrix(order)
+        for m in range(len(self.channels)):
+            lines += lanes.loop(self._slopes(module, m), [f"f{m}", *(f"j{m}_{f}" for f in self.depends(module, m))])
+        pattern, matrix = self._matrix(module, order)
         factor, filled = lu_factor(len(order), pattern, "w")
         body = [*self._rates("u", "f", "r", "z", order, "F"), *matrix, *factor, *lu_solve(len(order), filled, "w", "F")]
         body += [f"v{f} = max(u{f} + h * F{k}, 0.05 * u{f})" for k, f in enumerate(order)]
@@ -281,9 +336,9 @@ class LocalKinetics:
         lines += lanes.loop(body, [*kept, *(f"F{k}" for k in at), *(f"v{f}" for f in order)])
         for m in range(len(self.channels)):
             lines += lanes.loop([f"e_{m} = {self.flux(module, m, 'v')}"], [f"e_{m}"])
-        body = self._corrected("f", "r", "z", "F", order, "p", self._rates_only("u", "r", "z"))
+        body = self._corrected(module, "f", "r", "z", "F", order, "p", self._rates_only("u", "r", "z"))
         body += [*self._rates("v", "e_", "r", "z", order, "H"), *(f"H{k} = H{k} - 2.0 * F{k}" for k in at)]
-        body += lu_solve(len(order), filled, "w", "H") + self._corrected("e_", "r", "z", "H", order, "o", [])
+        body += lu_solve(len(order), filled, "w", "H") + self._corrected(module, "e_", "r", "z", "H", order, "o", [])
         body += [f"{a}{k} = 0.5 * h * (p{a}{k} + o{a}{k})" for a, k in self._amounts()] + self._update(order)
         out = [f"m{m}" for m in range(len(self.channels))] + [f"x{d.field}" for d in self.decays]
         # a field that nothing changes is not loaded in this loop either, so it must not be stored
@@ -334,12 +389,12 @@ class LocalKinetics:
             lines.append(f"{out}{k} = {' + '.join(terms) or '0.0'}".replace("+ -", "- "))
         return lines
 
-    def _matrix(self, order: list[int]) -> tuple[set[tuple[int, int]], list[str]]:
+    def _matrix(self, module: Module, order: list[int]) -> tuple[set[tuple[int, int]], list[str]]:
         entries: dict[tuple[int, int], list[str]] = {(k, k): [] for k in range(len(order))}
         at = {f: k for k, f in enumerate(order)}
         for m, c in enumerate(self.channels):
             for f, count, row in c.gains:
-                for g in self.reads(c):
+                for g in self.depends(module, m):
                     entries.setdefault((at[f], at[g]), []).append(f"- g * {float(count)!r} * ratio{row} * j{m}_{g}")
         for b in self.bindings:
             for f in (b.free, b.ligand):
@@ -350,12 +405,12 @@ class LocalKinetics:
         lines = [f"w{i}_{j} = {'1.0' if i == j else '0.0'} {' '.join(terms)}" for (i, j), terms in entries.items()]
         return set(entries), lines
 
-    def _corrected(self, flux: str, bind: str, decay: str, k: str, order: list[int], out: str, lines: list[str]) -> list[str]:
+    def _corrected(self, module: Module, flux: str, bind: str, decay: str, k: str, order: list[int], out: str, lines: list[str]) -> list[str]:
         """After `lines`: rates of each channel, binding and decay including the implicit term g h J k, so that they add up to k exactly."""
         at = {f: i for i, f in enumerate(order)}
         lines = list(lines)
-        for m, c in enumerate(self.channels):
-            lines.append(f"{out}m{m} = {flux}{m}" + "".join(f" + g * j{m}_{f} * {k}{at[f]}" for f in self.reads(c)))
+        for m in range(len(self.channels)):
+            lines.append(f"{out}m{m} = {flux}{m}" + "".join(f" + g * j{m}_{f} * {k}{at[f]}" for f in self.depends(module, m)))
         for b in self.bindings:
             slope = f"(kon{b.free} * u{b.ligand} + koff{b.free}) * {k}{at[b.free]} + kon{b.free} * u{b.free} * {k}{at[b.ligand]}"
             lines.append(f"{out}b{b.free} = {bind}{b.free} + g * ({slope})")

@@ -52,10 +52,10 @@ from calcium_sim.kernels.tree import diffuse
 
 def _local(spec: ColumnSpec, module: Module) -> str:
     k, lanes = spec.kinetics, Lanes()
-    inputs = [(f"u{f}", f"U[{f}]") for f in k.fields] + [(f"y{r}", f"Y[{r}]") for r in range(spec.states)]
-    inputs += [(f"ratio{r}", f"A[{r}]") for r in range(spec.ratios)] + [(f"s{f}", f"S[{row}]") for row, f in enumerate(k.sources)]
-    inputs += [(f"weight{m}", f"W[{row}]") for m, row in spec.weights]
-    lines = ["lo = block * LANES", "size = min(LANES, n - lo)", f"b = scratch[{'block' if spec.parallel else '0'}]"]
+    inputs = [(f"u{f}", f"U{f}") for f in k.fields] + [(f"y{r}", f"Y{r}") for r in range(spec.states)]
+    inputs += [(f"ratio{r}", f"A{r}") for r in range(spec.ratios)] + [(f"s{f}", f"S{row}") for row, f in enumerate(k.sources)]
+    inputs += [(f"weight{m}", f"W{row}") for m, row in spec.weights]
+    lines = ["lo = block * LANES", "size = min(LANES, n - lo)"]
     for name, array in inputs:
         lines.append(f"load(b, I64({lanes.row(name)}), {array}, lo, size)")
     for tr in spec.tracked:
@@ -64,18 +64,23 @@ def _local(spec: ColumnSpec, module: Module) -> str:
     lines += ["v, t = v1, t0 + 0.25 * h", *k.gates(module, lanes, "0.5 * h")]
     lines += ["v, t = v2, t0 + 0.5 * h", *k.reaction(module, lanes)]
     lines += ["v, t = v3, t0 + 0.75 * h", *k.gates(module, lanes, "0.5 * h")]
-    stored = [(f"u{f}", f"U[{f}]") for f in k.fields] + [(f"y{r}", f"Y[{r}]") for r in range(spec.states)]
+    stored = [(f"u{f}", f"U{f}") for f in k.fields] + [(f"y{r}", f"Y{r}") for r in range(spec.states)]
     lines += [f"store(b, I64({lanes.row(name)}), {array}, lo, size)" for name, array in stored]
     moved = [f"m{m}" for m in range(len(k.channels))] + [f"x{d.field}" for d in k.decays]
-    lines += [f"book(b, I64({lanes.row(name)}), M[{r}], lo, size)" for r, name in enumerate(moved)]
-    count = "blocks" if spec.parallel else "1"
+    lines += [f"book(b, I64({lanes.row(name)}), M{r}, lo, size)" for r, name in enumerate(moved)]
     nets = module.networks
     if nets.gates:
         own = ["kept = nets[-1][block]"] if nets.kept else []
         own += ["counts = C[block]"] + ([f"works = {nets.works()}"] if spec.parallel else [])
         lines = [*own, *lines]
     head = [f"works = {nets.works()}"] if nets.gates and not spec.parallel else []
-    head += ["n = U.shape[1]", "blocks = (n + LANES - 1) // LANES", f"scratch = np.empty(({count}, {lanes.size}))", *k.prologue(module)]
+    # a row taken once costs nothing; taken per block, counting its references costs as much as the copy
+    rows = [array for _, array in inputs] + [f"M{r}" for r in range(len(moved))]
+    head += [f"{row} = {row[0]}[{row[1:]}]" for row in rows]
+    head += ["n = U.shape[1]", "blocks = (n + LANES - 1) // LANES", *k.prologue(module)]
+    scratch = f"b = np.empty({lanes.size})"  # one for every thread
+    lines = [scratch, *lines] if spec.parallel else lines
+    head += [] if spec.parallel else [scratch]
     lines = [*head, f"for block in {'prange' if spec.parallel else 'range'}(blocks):", *("    " + line for line in lines)]
     text = "\n".join("    " + line for line in lines)
     options = "parallel=True, " if spec.parallel else ""

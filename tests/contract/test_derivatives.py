@@ -1,0 +1,107 @@
+"""Rewritten derivatives of every channel against differences of its own functions in 60 digits (mpmath)."""
+
+import math
+from types import SimpleNamespace
+
+import mpmath
+import numpy as np
+import pytest
+
+import calcium_sim as cs
+from calcium_sim.checking import _Trial
+from calcium_sim.derivative import tangent
+from calcium_sim.embed import embed
+from calcium_sim.gates import gate_of
+
+CLASSIC = [n for n in cs.list_channels() if gate_of(cs.get_channel(n)) is None]
+STEP = mpmath.mpf(10) ** -30
+
+
+def executed(sources, library):
+    space = {"math": library}
+    for text in sources.values():
+        exec(text, space)  # noqa: S102 (our own generated text)
+    return space
+
+
+def exact(function, bundles, kind, name):
+    """Central difference in 60 digits."""
+    out = []
+    for sign in (1, -1):
+        moved = {k: {n: mpmath.mpf(v) for n, v in b.items()} for k, b in bundles.items()}
+        moved[kind][name] += sign * STEP
+        out.append(np.atleast_1d(np.array(function(*(SimpleNamespace(**moved[k]) for k in "yxp")), dtype=object)))
+    return (out[0] - out[1]) / (2 * STEP)
+
+
+@pytest.mark.parametrize("name", CLASSIC)
+def test_every_channel(name):
+    cls, trial = cs.get_channel(name), _Trial(cs.get_channel(name), 3)
+    functions = ["flux", *(["rates"] if cls.states else [])]
+    for which in functions:
+        sources = {}
+        key = embed(getattr(cls, which), sources, cls.label())
+        for kind, names in (("y", cls.states), ("x", [n for n in cls.reads if n not in ("t",)])):
+            for n in names:
+                found = tangent(key, (f"{kind}.{n}",), sources)
+                assert found is not None, f"{which} of {name} cannot be differentiated"
+                fast = executed(sources, math)
+                with mpmath.workdps(60):
+                    slow = executed(sources, mpmath)[key]
+                    for _ in range(20):
+                        bundles = {"y": vars(trial.draw_states()), "x": vars(trial.draw_ports()), "p": vars(trial.p)}
+                        expected = exact(slow, bundles, kind, n)
+                        got = fast[found.name](*(SimpleNamespace(**bundles[k]) for k in "yxp"))
+                        values, slopes = got[: found.values], np.zeros(found.values)
+                        slopes[list(found.active)] = got[found.values :]
+                        plain = np.atleast_1d(fast[key](*(SimpleNamespace(**bundles[k]) for k in "yxp")))
+                        assert np.allclose(values, plain, rtol=1e-14, atol=0)
+                        scale = max(float(abs(e)) for e in expected) + 1e-300
+                        assert np.allclose(slopes, expected.astype(float), rtol=1e-9, atol=1e-9 * scale), (which, n, bundles, slopes, expected)
+
+
+CASES = {
+    "branches": "def f_0(y, x, p):\n    if x.c > 1.0:\n        return 2.0 * x.c\n    a = x.c\n    if x.c > 0.5:\n        a = a * a\n    return a + p.k",
+    "choice": "def f_0(y, x, p):\n    return (x.c ** 3 if x.c > 0.0 else 0.0) + max(x.c, 0.3) - abs(x.c - 1.0)",
+    "powers": "def f_0(y, x, p):\n    a = x.c ** p.k\n    a *= x.c ** 0.5\n    return -pow(x.c, 4) / (1.0 + a)",
+    "swap": "def f_0(y, x, p):\n    a, b = x.c, 2.0\n    a, b = b, a * a\n    return a * b",
+    "functions": "def f_0(y, x, p):\n    return math.tanh(x.c) * math.log1p(x.c) + math.sin(x.c) * math.sinh(x.c) - math.atan(x.c) / math.sqrt(1.0 + x.c)",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_constructs(case):
+    sources = {"f_0": CASES[case]}
+    found = tangent("f_0", ("x.c",), sources)
+    assert found is not None
+    fast = executed(sources, math)
+    with mpmath.workdps(60):
+        slow = executed(sources, mpmath)["f_0"]
+        for c in (0.2, 0.7, 1.3, 2.9):
+            bundles = {"y": {}, "x": {"c": c}, "p": {"k": 2.5}}
+            value, slope = fast[found.name](*(SimpleNamespace(**bundles[k]) for k in "yxp"))
+            assert value == pytest.approx(float(slow(*(SimpleNamespace(**bundles[k]) for k in "yxp"))), rel=1e-14)
+            assert slope == pytest.approx(float(exact(slow, bundles, "x", "c")[0]), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def f_0(y, x, p):\n    s = 0.0\n    for k in range(3):\n        s += x.c\n    return s",
+        "def f_0(y, x, p):\n    return p.k ** x.c",
+        "def f_0(y, x, p):\n    return math.erf(x.c)",
+        "def f_0(y, x, p):\n    return g_0(x)",
+        "def f_0(y, x, p):\n    ad_1 = x.c\n    return ad_1",
+    ],
+)
+def test_what_is_not_understood_is_left_alone(text):
+    sources = {"f_0": text, "g_0": "def g_0(x):\n    return x.c"}
+    assert tangent("f_0", ("x.c",), sources) is None
+    assert set(sources) == {"f_0", "g_0"}
+
+
+def test_what_does_not_move_has_no_slope():
+    sources = {"f_0": "def f_0(y, x, p):\n    return p.k * y.a, x.c * y.a"}
+    found = tangent("f_0", ("x.c",), sources)
+    assert found.values == 2
+    assert found.active == (1,)
