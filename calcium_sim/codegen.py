@@ -405,7 +405,9 @@ class LocalKinetics:
         lines = [f"w{i}_{j} = {'1.0' if i == j else '0.0'} {' '.join(terms)}" for (i, j), terms in entries.items()]
         return set(entries), lines
 
-    def _corrected(self, module: Module, flux: str, bind: str, decay: str, k: str, order: list[int], out: str, lines: list[str]) -> list[str]:
+    def _corrected(
+        self, module: Module, flux: str, bind: str, decay: str, k: str, order: list[int], out: str, lines: list[str]
+    ) -> list[str]:
         """After `lines`: rates of each channel, binding and decay including the implicit term g h J k, so that they add up to k exactly."""
         at = {f: i for i, f in enumerate(order)}
         lines = list(lines)

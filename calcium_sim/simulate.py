@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 import warnings
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .errors import InputError, RunStopped, nearest
-from .kernels.stimulus import train_integral
+from .kernels.stimulus import train_end, train_integral
 from .ledger import Ledger
 from .lowering import lower
 from .mesh import Axisymmetric, Columns
@@ -93,6 +94,7 @@ class Simulation:
         self.ledger = Ledger(self.plan)
         self.ledger.open(self.state)
         self.observed = 0.0
+        self.quiet_from = max((train_end(*s.course) for s in self.plan.sources), default=0.0)
         self._warned: set[str] = set()
         self._constant = Clock(np.zeros(2), np.full(2, 0.0 if callable(model.voltage) else voltage_at(model, 0.0)))
         self.seconds = {"setup": time.process_time() - began, "steps": 0.0, "observe": 0.0}
@@ -117,8 +119,10 @@ class Simulation:
         """`run` to a time given in ms."""
         began = time.process_time()
         clock = self._clock(end)
-        known = {*self.plan.edges, *self._onsets(clock)}
-        for stop in [*sorted(e for e in known if self.t < e < end), end]:
+        known = self._edges_between(self.t, end)
+        if callable(self.model.voltage):
+            known = sorted({*known, *(t for t in self._onsets(clock) if self.t < t <= end)})
+        for stop in [*known, *([end] if end not in known[-1:] else [])]:
             start = self.t
             self.loop.advance(self.state, stop, clock)
             self._book_sources(start, self.t)
@@ -127,6 +131,11 @@ class Simulation:
                 self.control.restart()
         self._check_ranges()
         self.seconds["steps"] += time.process_time() - began
+
+    def _edges_between(self, start: float, end: float) -> list[float]:
+        """Edges of stimuli, channels and potential after `start`, up to `end`."""
+        edges = self.plan.edges
+        return list(edges[bisect_right(edges, start) : bisect_right(edges, end)])
 
     def out_of_range(self) -> dict[str, int]:
         """Inputs outside the trained range so far, per learned channel (every evaluation counts, those of repeated steps too)."""
@@ -206,6 +215,8 @@ class Simulation:
         return [float(t) for t in begins]
 
     def _book_sources(self, start: float, end: float) -> None:
+        if start >= self.quiet_from:
+            return
         for k, s in enumerate(self.plan.sources):
             amount = s.amount * (train_integral(*s.course, end) - train_integral(*s.course, start))
             if amount:

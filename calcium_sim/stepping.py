@@ -3,7 +3,8 @@
 Adaptive steps lie on a power-of-two ladder of the stretch between two stops (an observation, an edge of a stimulus), so that few step
 lengths occur and every stop is hit exactly. After at most a window of steps, a pair of steps is compared with one of twice the length;
 where the error is too large, all steps since the last check or stop are repeated with half the length. A check that passes grants the
-next steps, over stops too. No clock is read: the same model gives the same steps.
+next steps, over stops too. Where stops are so close that one step is enough for a stretch, the check is made with a pair of half its
+length. No clock is read: the same model gives the same steps.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from .postmortem import describe, finite
 from .state import Clock, State
 
 RUNGS = 40
-"""Depth of the ladder: steps from half the stretch down to 2^-40 of it."""
+"""Depth of the ladder: steps from the whole stretch down to 2^-40 of it."""
 
 
 LARGEST_MEASURE = 0.01
@@ -127,9 +128,10 @@ class Loop:
     def _adaptive(self, state: State, stop: float, clock: Clock) -> None:
         control, begin, stretch = self.control, state.t, stop - state.t
         saved, pair, coarse = self._saved(state)
-        rung = max(1, math.ceil(math.log2(stretch / min(control.step, control.largest)) - 1e-9))
+        rung = max(0, math.ceil(math.log2(stretch / min(control.step, control.largest)) - 1e-9))
         done, total, strikes = 0, 1 << RUNGS, 0
         while done < total:
+            rung = rung if control.credit else max(rung, 1)  # a check takes a pair of steps
             unit = 1 << (RUNGS - rung)
             h = stretch / (1 << rung)
             left = (total - done) // unit
@@ -161,7 +163,9 @@ class Loop:
             control.run = min(2 * control.run + 2, control.window)
             control.credit = control.run
             state.t = begin + stretch * (done / total)
-            if error < 0.16 and 2 * h <= control.largest:
+            if error >= 0.16:
+                control.step = min(control.step, h)
+            elif 2 * h <= control.largest:
                 control.step = max(control.step, 2 * h)
                 if rung > 1 and done % (4 * unit) == 0:
                     rung -= 1

@@ -9,7 +9,7 @@ from numba import njit
 QUIET = 0.25
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", fastmath={"reassoc"})
 def all_finite(u, y):
     """Whether every number of two arrays is finite."""
     nothing = 0.0

@@ -33,9 +33,15 @@ def train_integral(shape, start, duration, period, count, t):
 
 
 @njit(cache=True, error_model="numpy")
+def train_end(shape, start, duration, period, count):
+    """Time at which the last pulse of a train ends [ms]."""
+    return start + (count - 1.0) * period + duration
+
+
+@njit(cache=True, error_model="numpy")
 def mean_course(shape, start, duration, period, count, t, h):
     """Mean of a pulse train over [t, t + h]; the amount injected over a run is exact for any steps."""
-    if t + h <= start or t >= start + (count - 1.0) * period + duration:
+    if t + h <= start or t >= train_end(shape, start, duration, period, count):
         return 0.0
     late = train_integral(shape, start, duration, period, count, t + h)
     return (late - train_integral(shape, start, duration, period, count, t)) / h
