@@ -3,7 +3,7 @@
 How to call (all arrays C-contiguous; every function but `runs` may be called from other compiled functions)::
 
     plan = runs(parent)                       # once per mesh: uint32, shape (2, branches + 1)
-    rows = mobile(diffusion)                  # once per model: uint32, the fields with D != 0
+    rows = mobile(diffusion)                  # once per model: the fields with D != 0, in groups that are advanced together
     factors = factor(parent, conductance, volume, diffusion, h)        # once per step size h [ms]: shape (mobile fields, 4, n)
     work = workspace(n)                       # once per thread, shape (3, 3, n); its contents need not be kept or cleared
     diffuse(u, rows, plan, factors, work)     # u: shape (fields, n), advanced by h in place; rows not in `rows` are not touched
@@ -22,7 +22,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+from numba import literal_unroll, njit
 from numpy.typing import NDArray
 
 GAMMA = 1.0 - np.sqrt(0.5)
@@ -32,6 +32,7 @@ FIRST, OTHER, BRANCH = np.uint64(0), np.uint64(1), np.uint64(2)
 Floats = NDArray[np.float64]
 Indices = NDArray[np.uint32]
 Group = tuple[float, ...]
+Groups = tuple[tuple[tuple[np.uint64, ...], Group], ...]
 U = np.uint64
 ONE = np.uint64(1)
 OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz"}}
@@ -58,9 +59,24 @@ def runs(parent: Indices) -> Indices:
 
 
 @njit(**OPTIONS)
-def mobile(diffusion: Floats) -> Indices:
-    """Indices (uint32) of the fields that diffuse."""
-    return np.flatnonzero(diffusion).astype(np.uint32)
+def moving(diffusion: Floats) -> Indices:
+    """Indices of the fields that diffuse; the first field where none does, for there has to be a group."""
+    found = np.flatnonzero(diffusion).astype(np.uint32)
+    return found if found.size > 0 else np.zeros(1, np.uint32)
+
+
+def mobile(diffusion: Floats) -> Groups:
+    """Fields that diffuse, in groups of two or three: of each group the indices, and as many zeros.
+
+    The sizes of the groups are part of the type of what is returned, so that only the sweeps which a model needs are compiled.
+    """
+    fields = [U(f) for f in moving(diffusion)]
+    groups = []
+    while fields:
+        size = 2 if len(fields) == 4 else min(len(fields), 3)
+        groups.append((tuple(fields[:size]), (0.0,) * size))
+        fields = fields[size:]
+    return tuple(groups)
 
 
 @njit(**OPTIONS)
@@ -76,7 +92,7 @@ def factor(parent: Indices, conductance: Floats, volume: Floats, diffusion: Floa
     With s_i = V_i + sum over the children k of w_k s_k, the pivot is s_i + c_i and the weight w_i = c_i / (s_i + c_i): all terms are
     positive, so nothing cancels however large h is.
     """
-    rows = np.flatnonzero(diffusion)
+    rows = moving(diffusion)
     n = len(parent)
     factors = np.zeros((len(rows), 4, n))
     held = np.empty(n)
@@ -97,23 +113,14 @@ def factor(parent: Indices, conductance: Floats, volume: Floats, diffusion: Floa
 
 
 @njit(**OPTIONS)
-def diffuse(u: Floats, rows: Indices, plan: Indices, factors: Floats, work: Floats) -> None:
+def diffuse(u: Floats, rows: Groups, plan: Indices, factors: Floats, work: Floats) -> None:
     """Advance the rows `rows` of u, shape (fields, n), by the step of `factors`, in place. See the head of this file."""
-    n = u.shape[1]
-    count = len(rows)
-    if n < 2:
+    if u.shape[1] < 2:
         return
-    k = 0
-    while k < count:
-        left = count - k
-        size = 2 if left == 4 else min(left, 3)
-        if size == 3:
-            _step((U(rows[k]), U(rows[k + 1]), U(rows[k + 2])), (0.0, 0.0, 0.0), U(k), u, plan, factors, work)
-        elif size == 2:
-            _step((U(rows[k]), U(rows[k + 1])), (0.0, 0.0), U(k), u, plan, factors, work)
-        else:
-            _step((U(rows[k]),), (0.0,), U(k), u, plan, factors, work)
-        k += size
+    k = U(0)
+    for group in literal_unroll(rows):
+        _step(group[0], group[1], k, u, plan, factors, work)
+        k += U(len(group[0]))
 
 
 # The sweeps below advance two or three fields together: the recurrence along a run waits 4 cycles per node for its multiply-add, and the

@@ -35,7 +35,7 @@ def line_by_line(lines, conductance, volume, diffusion, h):
     parent = np.maximum(np.arange(n) - 1, 0).astype(np.uint32)
     factors = tree.factor(parent, conductance[None], volume[None], np.array([diffusion]), h)
     for k in range(len(out)):
-        tree.diffuse(out[k : k + 1], np.zeros(1, np.uint32), tree.runs(parent), factors, tree.workspace(n))
+        tree.diffuse(out[k : k + 1], tree.mobile(np.ones(1)), tree.runs(parent), factors, tree.workspace(n))
     return out
 
 
