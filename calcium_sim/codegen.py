@@ -23,7 +23,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from .codegen_learned import Learned, Networks, gate_lines
-from .derivative import Tangent, tangent
+from .derivative import Tangent, arguments_of, tangent
 from .embed import embed
 from .gates import gate_of
 from .plugin import Channel
@@ -106,10 +106,12 @@ class Module:
             self.names[cls, which] = embed(getattr(cls, which), self.sources, cls.label())
         return self.names[cls, which]
 
-    def slopes(self, cls: type[Channel], which: str, inputs: Iterable[str]) -> dict[str, Tangent] | None:
-        """Derivatives of `flux` or `rates` with respect to ``x.<port>`` or ``y.<state>``; None where one of them is not known."""
-        found = {seed: tangent(self.name(cls, which), (seed,), self.sources) for seed in inputs}
-        known = {seed: t for seed, t in found.items() if t is not None}
+    def slopes(self, cls: type[Channel], which: str, argument: int, inputs: Iterable[str]) -> dict[str, Tangent] | None:
+        """Derivatives of `flux` or `rates` with respect to states (argument 0) or ports (1) by name; None where one is not known."""
+        name = self.name(cls, which)
+        whole = arguments_of(self.sources[name])[argument]
+        found = {n: tangent(name, (f"{whole}.{n}",), self.sources) for n in inputs}
+        known = {n: t for n, t in found.items() if t is not None}
         return known if len(known) == len(found) else None
 
     def text(self) -> str:
@@ -152,7 +154,7 @@ def _gate_jacobian(module: Module, cls: type[Channel], key: str) -> tuple[list[s
     n = len(cls.states)
     ys, rs = [f"y{i}" for i in range(n)], [f"r{i}" for i in range(n)]
     given = f"({bundle('Y', key, ys)}, x, q)"
-    slopes = module.slopes(cls, "rates", [f"y.{s}" for s in cls.states])
+    slopes = module.slopes(cls, "rates", 0, cls.states)
     if slopes is not None:
         lines, pattern = [], set()
         for j, t in enumerate(slopes.values()):
@@ -291,10 +293,10 @@ class LocalKinetics:
     def _port_slopes(self, module: Module, c: ChannelSpec) -> dict[int, list[Tangent]] | None:
         """Derivatives of a channel's flux by field, one for each port that reads it; None where they are not known."""
         reading = {name: p.index for name, p in zip(c.cls.reads, c.ports, strict=True) if p.kind == "field"}
-        found = module.slopes(c.cls, "flux", [f"x.{name}" for name in reading])
+        found = module.slopes(c.cls, "flux", 1, reading)
         if found is None:
             return None
-        return {f: [found[f"x.{name}"] for name in reading if reading[name] == f and found[f"x.{name}"].active] for f in self.reads(c)}
+        return {f: [found[name] for name in reading if reading[name] == f and found[name].active] for f in self.reads(c)}
 
     def depends(self, module: Module, m: int) -> list[int]:
         """Fields with respect to which the flux of channel m has a slope."""

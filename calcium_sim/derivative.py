@@ -74,6 +74,17 @@ def tangent(name: str, seeds: Sequence[str], sources: dict[str, str]) -> Tangent
         return None
 
 
+def arguments_of(text: str) -> list[str]:
+    """Names of the arguments of an embedded function."""
+    return [a.arg for a in _definition(text).args.args]
+
+
+def _definition(text: str) -> ast.FunctionDef:
+    node = ast.parse(text).body[0]
+    assert isinstance(node, ast.FunctionDef)
+    return node
+
+
 @dataclass
 class _Rewriter:
     name: str
@@ -86,8 +97,7 @@ class _Rewriter:
     count: int = 0
 
     def run(self) -> Tangent:
-        node = ast.parse(self.sources[self.name]).body[0]
-        assert isinstance(node, ast.FunctionDef)
+        node = _definition(self.sources[self.name])
         for seed in self.seeds:
             whole = seed.partition(".")[0]
             self.dots[seed] = ast.Constant(1.0) if "." in seed else _name(f"dot_{seed}")
@@ -268,12 +278,11 @@ class _Rewriter:
     def call(self, e: ast.Call) -> tuple[list[ast.expr], list[Dot]]:
         """An embedded function: its own derivative along the speeds of those of its arguments that move."""
         assert isinstance(e.func, ast.Name)
-        node = ast.parse(self.sources[e.func.id]).body[0]
-        assert isinstance(node, ast.FunctionDef)
-        if e.keywords or len(node.args.args) != len(e.args):
+        names = arguments_of(self.sources[e.func.id])
+        if e.keywords or len(names) != len(e.args):
             raise _Unknown
         pairs = [self.expression(a) for a in e.args]
-        moving = {a.arg: d for a, (_, d) in zip(node.args.args, pairs, strict=True) if d is not None}
+        moving = {name: d for name, (_, d) in zip(names, pairs, strict=True) if d is not None}
         inner = _Rewriter(e.func.id, tuple(moving), self.sources).run()
         names = [self.fresh() for _ in range(inner.values + len(inner.active))]
         target = ast.Tuple([_target(n) for n in names], ast.Store())

@@ -2,6 +2,7 @@
 
 import math
 from types import SimpleNamespace
+from typing import ClassVar
 
 import mpmath
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 import calcium_sim as cs
 from calcium_sim.checking import _Trial
+from calcium_sim.codegen import Module
 from calcium_sim.derivative import tangent
 from calcium_sim.embed import embed
 from calcium_sim.gates import gate_of
@@ -127,3 +129,28 @@ def test_what_does_not_move_has_no_slope():
     found = tangent("f_0", ("x.c",), sources)
     assert found.values == 2
     assert found.active == (1,)
+
+
+def test_arguments_of_any_name():
+    """What a function calls its arguments does not matter, only their order."""
+
+    class Odd(cs.Channel):
+        """A gate whose author calls the states x and the ports y."""
+
+        name, source = "test/odd", "none"
+        across = ("er", "cytosol")
+        reads: ClassVar = {"ca": "ca@cytosol"}
+        states: ClassVar = {"h": 0.5}
+        params: ClassVar = {"k": (2.0, "1/ms")}
+
+        @staticmethod
+        def rates(x, y, q):
+            return (q.k * (y.ca - x.h),)
+
+        @staticmethod
+        def flux(x, y, q):
+            return q.k * x.h * y.ca
+
+    module = Module()
+    assert module.slopes(Odd, "rates", 0, ["h"])["h"].active == (0,)
+    assert module.slopes(Odd, "flux", 1, ["ca"])["ca"].active == (0,)
