@@ -195,15 +195,15 @@ class Model:
         object.__setattr__(self, "voltage", _voltage(self.voltage))
         _validate(self)
 
-    def swap(self, old: str, new: str | Channel, **values: Any) -> Model:
-        """Return the model with every channel named `old` replaced by `new`, nothing else changed.
+    def swap(self, old: str, new: str | type[Channel] | Channel, **values: Any) -> Model:
+        """Return the model with every channel named `old` replaced by `new` (a name, a class, or a channel), nothing else changed.
 
-        Parameters that both channels have (same name and unit) keep their values; `values` override them.
+        Parameters that both channels have (same name and unit) keep their values; `values` override them. A channel comes with its own.
 
         Raises
         ------
         InputError
-            If no membrane has a channel named `old`, or `new` is unknown.
+            If no membrane has a channel named `old`, or `new` is unknown or no channel.
         """
         present = [c.label() for channels in self.membranes.values() for c in channels]
         if old not in present:
@@ -215,10 +215,14 @@ class Model:
         return replace(self, membranes=membranes, voltage=_written(self.voltage))
 
 
-def _replacement(old: Channel, new: str | Channel, values: Mapping[str, Any]) -> Channel:
+def _replacement(old: Channel, new: str | type[Channel] | Channel, values: Mapping[str, Any]) -> Channel:
     if isinstance(new, Channel):
+        if values:
+            raise InputError("swap", f"'{new.label()}' has its parameters already (give {', '.join(values)} where it is made)")
         return new
-    cls = get_channel(new)
+    if not isinstance(new, str) and not (isinstance(new, type) and issubclass(new, Channel)):
+        raise InputError("swap", f"{new!r} is no channel (give a name, a class, or a channel)")
+    cls = get_channel(new) if isinstance(new, str) else new
     theirs, mine = old.parameter_table(), cls.parameter_table()
     shared = {k: v for k, v in old.values.items() if k in mine and mine[k].unit == theirs[k].unit and k not in values}
     kept = {k: v for k, v in shared.items() if k == "density" or theirs[k].default != v}

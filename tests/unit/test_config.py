@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 import calcium_sim as cs
+from calcium_sim import presets
 from calcium_sim.config import RunOptions, build, builders, load, parse
 from calcium_sim.demo import MODEL
+from calcium_sim.meshes import neurite
 from calcium_sim.schema import Problems
 from calcium_sim.template import template
 
@@ -213,3 +215,15 @@ def test_a_missing_morphology_names_key_and_file(tmp_path):
     text = WAVE.replace('kind = "neurite"', 'kind = "swc"\nexample = "granule"')
     with pytest.raises(cs.InputError, match=r"mesh\.example: unknown morphology 'granule' \(did you mean 'granule-cell'"):
         build(parse(text))
+
+
+def test_a_swap_takes_a_name_a_class_or_a_channel_and_says_what_else_it_was_given():
+    model = presets.calcsim_cable(neurite(length="2 um", radius="0.4 um", er_radius="0.15 um", spacing="0.5 um"))
+    cls, old = cs.get_channel("ryr/two-variable"), "ryr/keizer-levine"
+    named, classed = model.swap(old, "ryr/two-variable"), model.swap(old, cls)
+    assert named.membranes["er"][0].values == classed.membranes["er"][0].values
+    assert model.swap(old, cls(density="2 /um^2")).membranes["er"][0].values["density"] == 2.0
+    with pytest.raises(cs.InputError, match=r"swap: 3 is no channel \(give a name"):
+        model.swap(old, 3)
+    with pytest.raises(cs.InputError, match="has its parameters already"):
+        model.swap(old, cls(density="2 /um^2"), density="3 /um^2")

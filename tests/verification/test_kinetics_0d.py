@@ -5,6 +5,7 @@ import pytest
 from scipy.integrate import solve_ivp
 
 import calcium_sim as cs
+from calcium_sim.codegen import Module
 from calcium_sim.meshes import well_mixed
 
 CYTOSOL, LUMEN = np.pi * (0.4**2 - 0.15**2), np.pi * 0.15**2  # um^3 per um of the neurite
@@ -140,3 +141,40 @@ def test_inactivation_stays_in_range_at_any_concentration():
             sim.advance(float(t))
             assert 0 <= sim.state.y[0] <= 1, (level, t, sim.state.y)
             assert sim.concentration("ca")[0] == pytest.approx(level, rel=1e-12)
+
+
+class Counted(cs.Channel):
+    """The Keizer-Levine receptor with powers written as loops, whose derivatives are taken by differences."""
+
+    base = cs.get_channel("ryr/keizer-levine")
+    name, source, across, reads, moves = "test/counted", "as its base", base.across, base.reads, base.moves
+    states, params = base.states, base.params
+
+    @staticmethod
+    def rates(y, x, p):
+        third = 1.0
+        for _ in range(3):
+            third *= x.ca
+        o1 = 1.0 - y.c1 - y.o2 - y.c2
+        return p.ka_off * o1 - p.ka_on * third * x.ca * y.c1, p.kb_on * third * o1 - p.kb_off * y.o2, p.kc_on * o1 - p.kc_off * y.c2
+
+    @staticmethod
+    def flux(y, x, p):
+        drive = 0.0
+        for _ in range(1):
+            drive += x.ca_er - x.ca
+        return p.density * p.rate * (1.0 - y.c1 - y.c2) * drive / p.ca_ref
+
+
+def test_channels_that_cannot_be_differentiated_run_by_differences(cell, radau):
+    """The same cell against the same Radau solution, and against the run with rewritten derivatives."""
+    assert Module().slopes(Counted, "flux", 1, ["ca"]) is None
+    swapped = cell.swap("ryr/keizer-levine", Counted)
+    ends = []
+    for model in (cell, swapped):
+        sim = cs.Simulation(model, dt="0.005 ms")
+        sim.advance(TIMES[2])
+        ends.append(np.concatenate([sim.state.u, sim.state.y]))
+    print(ends[1] / radau[:, 2] - 1, ends[1] / ends[0] - 1)
+    assert np.allclose(ends[1], radau[:, 2], rtol=2e-4)
+    assert np.allclose(ends[1], ends[0], rtol=1e-6)
