@@ -125,7 +125,7 @@ def main():
 Rotationally symmetric neurite, 40 uM buffer, steps of 12.5 us: 21, 40 and 80 cells across, of which one sees the
 receptors. Networks run once per step. Nanoseconds per slice and step."""
     other = """\
-A cable with a network at every position (0.05 um), which runs twice per step. `active=a` (off by default) runs it
+A cable with a network at every position (0.05 um), which runs once per step. `active=a` (off by default) runs it
 only in groups of 64 positions where one of its inputs has moved by the fraction a since it ran last; the last column
 says what that does to the wave's speed. What it saves depends on how much of the cable the wave fills."""
     columns = ["buffer uM", "length um", "receptor", "active", "ns per position", "ratio to ODE", "change of speed"]

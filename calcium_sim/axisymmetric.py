@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from . import generated
 from .codegen import ChannelSpec, LocalKinetics, PortRef
 from .codegen_axisymmetric import source
-from .codegen_newton import AxisymmetricSpec, Follow, Point, Unknown
+from .codegen_between import Follow
+from .codegen_newton import AxisymmetricSpec, Point, Unknown
+from .codegen_secant import follows
 from .errors import InputError
 from .fallback import TorchGates
 from .kernels import axisymmetric, lines
@@ -47,6 +49,8 @@ class AxisymmetricStepper:
         self.spec = self._spec(mesh.nodes >= PARALLEL_FROM if parallel is None else parallel)
         text, self.rows, networks = source(self.spec)
         self.torch = TorchGates(plan)
+        if any(follows(g.spec) for g in plan.gauges):
+            self.scheme += " | networks of rates once per step, outputs continued"
         self.networks = networks
         self.nets, self.counts = pack_networks(networks, 1)
         self.index = tuple(self._entries(p) for p in self.spec.points)
@@ -73,7 +77,7 @@ class AxisymmetricStepper:
             points=points,
             unknowns=unknowns,
             interior=self._interior(),
-            states=sum(s.stop - s.start for g in plan.gauges for s in g.states) // n + 2 * len(plan.tracked),
+            states=len(plan.y0) // n,
             follow=self._follow(points, channels),
             weights=tuple((m, k) for k, m in enumerate(weighted)),
             parallel=parallel,
@@ -207,10 +211,27 @@ class AxisymmetricStepper:
         if not self.torch.gauges:
             self._advance(state, h, steps, clock)
             return
-        for _ in range(steps):
-            self.torch.advance(state, 0.5 * h, self._seen(state, clock))
+        for k in range(steps):
+            seen = self._seen(state, clock)
+            if k == 0 and not self._as_seen(state):
+                self.torch.renew(state, 0.0, seen)
+            self.torch.advance(state, 0.5 * h, seen)
             self._advance(state, h, 1, clock)
+            self.torch.renew(state, h, self._seen(state, clock))
+            self._as_seen(state)
             self.torch.advance(state, 0.5 * h, self._seen(state, clock))
+
+    def _as_seen(self, state: State) -> bool:
+        """Whether the nodes are as they were when the networks that run in torch were evaluated; they are taken down."""
+        same = True
+        for g, _ in self.torch.relaxing():
+            rows, kept = self.torch.memory(g, state)
+            same &= bool((kept[rows.known] > 0).all())
+            for j, f in enumerate(rows.fields):
+                now = state.u[self.index[self.spec.point(g.spec.membrane, f)]]
+                same &= bool((kept[rows.node(j)] == now).all())
+                kept[rows.node(j)] = now
+        return same
 
     def _seen(self, state: State, clock: Clock) -> dict[tuple[int, int], Floats]:
         """Concentrations on the membranes by (membrane, field)."""
@@ -229,7 +250,7 @@ class AxisymmetricStepper:
             state.u, state.y.reshape(-1, n), state.moved, self.weights, self.plan.parameters, coupling, start, at, cells, booked,
             across, responses, rows, inner, np.uint64(n), size, mobile, mobile_cells, numbers, halves, work,
             self.nets, self.counts, self.index, self.near, fed, s.course, s.target,
-            s.start, s.node, s.rate, clock.times, clock.potential, state.t, h, steps,
+            s.start, s.node, s.rate, clock.times, clock.potential, state.t, h, state.before, steps,
         )  # fmt: skip
         state.t += steps * h
         state.before = h
@@ -238,4 +259,4 @@ class AxisymmetricStepper:
 def _rows(c: ChannelSpec, n: int, weight: int) -> ChannelSpec:
     """Offsets into the flat state array become rows of its (rows, n) view."""
     ports = tuple(PortRef(p.kind, p.index // n) if p.kind == "rate" else p for p in c.ports)
-    return replace(c, state=c.state // n, ports=ports, weight=weight)
+    return replace(c, state=c.state // n, ports=ports, weight=weight, memory=c.memory // n)

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from .codegen_learned import Learned, Networks, gate_lines
@@ -54,7 +54,7 @@ class ChannelSpec:
     """One channel on one membrane, as indices.
 
     `param` and `state` are its first element of P and row of Y; `gains` are (field, count, ratio row): the field gains count times
-    flux times area/volume; `weight` is its row of W, or -1.
+    flux times area/volume; `weight` is its row of W, or -1; `memory` the first row of Y where the outputs of its network are kept, or -1.
     """
 
     cls: type[Channel]
@@ -64,6 +64,7 @@ class ChannelSpec:
     ports: tuple[PortRef, ...]
     gains: tuple[tuple[int, int, int], ...]
     weight: int = -1
+    memory: int = -1
 
 
 @dataclass(frozen=True)
@@ -195,11 +196,15 @@ def _gate_text(module: Module, cls: type[Channel], key: str) -> str:
     lines.append(f"return {unpack('z')}")
     safe = [*jacobian, *matrix("h"), *factor, *(f"k{i} = r{i}" for i in range(n)), *lu_solve(n, filled, "w", "k")]
     safe.append(f"return {', '.join(f'y{i} + h * k{i}' for i in range(n))}{',' if n == 1 else ''}")
-    outside = _outside(cls, "z")
     arguments = f"({', '.join(ys)}, x, q, h):"
     texts = [_function(f"gate_{key}{arguments}", lines), _function(f"safe_{key}{arguments}", safe)]
-    texts.append(_function(f"outside_{key}({', '.join(f'z{i}' for i in range(n))}):", [f"return {outside or 'False'}"]))
-    return "\n".join(texts)
+    return "\n".join([*texts, outside_text(cls, key)])
+
+
+def outside_text(cls: type[Channel], key: str) -> str:
+    """The function `outside_<key>`: a state lies outside its bounds."""
+    given = ", ".join(f"z{i}" for i in range(len(cls.states)))
+    return _function(f"outside_{key}({given}):", [f"return {_outside(cls, 'z') or 'False'}"])
 
 
 def _outside(cls: type[Channel], z: str) -> str:
@@ -214,6 +219,9 @@ def _outside(cls: type[Channel], z: str) -> str:
 def _function(head: str, lines: Sequence[str]) -> str:
     body = "\n".join("    " + line for line in lines)
     return f"@njit(forceinline=True, **OPTIONS)\ndef {head}\n{body}\n"
+
+
+Own = Callable[[int, ChannelSpec], list[str] | None]
 
 
 @dataclass(frozen=True)
@@ -255,15 +263,21 @@ class LocalKinetics:
         weight = f" * weight{m}" if c.weight >= 0 else ""
         return f"flux_{key}({bundle('Y', key, self._states(c))}, {bundle('X', key, self.ports(c, u, shift))}, q{m}){weight}"
 
-    def gates(self, module: Module, lanes: Lanes, step: str) -> list[str]:
-        """Loops that advance every channel's states over `step` at the fields `u`."""
+    def gates(self, module: Module, lanes: Lanes, step: str, seen: str = "y", own: Own | None = None) -> list[str]:
+        """Loops that advance every channel's states over `step` at the fields `u`; relaxing gates show their network ``<seen><row>``.
+
+        Where `own` returns statements for a channel, these are taken instead.
+        """
         lines = []
         for m, c in enumerate(self.channels):
             if not c.cls.states:
                 continue
+            if own is not None and (found := own(m, c)) is not None:
+                lines += found
+                continue
             key, ys = module.key(c.cls), self._states(c)
             if c.cls.rates is None:
-                lines += self._learned(module, lanes, m, step)
+                lines += self._learned(module, lanes, m, step, seen)
                 continue
             zs, comma = [f"z{k}" for k in range(len(ys))], "," if len(ys) == 1 else ""
             arguments = f"({', '.join(ys)}, {bundle('X', key, self.ports(c, 'u'))}, q{m}, {step})"
@@ -276,7 +290,7 @@ class LocalKinetics:
             lanes.rename(dict(zip(new, ys, strict=True)))
         return lines
 
-    def _learned(self, module: Module, lanes: Lanes, m: int, step: str) -> list[str]:
+    def _learned(self, module: Module, lanes: Lanes, m: int, step: str, seen: str) -> list[str]:
         """The same for a channel whose gate is a network; nothing where it could not be lowered (the stepper then calls torch)."""
         c = self.channels[m]
         gate = gate_of(c.cls)
@@ -284,7 +298,8 @@ class LocalKinetics:
             return []
         states = dict(zip(c.cls.states, self._states(c), strict=True))
         ports = dict(zip(c.cls.reads, self.ports(c, "u"), strict=True))
-        return gate_lines(module.networks, lanes, Learned(c.cls, states, ports, str(m)), step)
+        shown = {name: seen + y[1:] for name, y in states.items()}
+        return gate_lines(module.networks, lanes, Learned(c.cls, states, shown, ports, str(m)), step)
 
     def reads(self, c: ChannelSpec) -> list[int]:
         """Fields that a channel's flux depends on."""

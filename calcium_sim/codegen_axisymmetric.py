@@ -13,13 +13,13 @@ backward Euler.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from .codegen import LocalKinetics, Module, PortRef
+from .codegen import LocalKinetics, Module
 from .codegen_learned import Networks
-from .codegen_newton import AxisymmetricSpec, fallback, guess, indent, loop, newton, walls
+from .codegen_membrane import meeting, split
+from .codegen_newton import AxisymmetricSpec, fallback, guess, indent, loop, newton
+from .codegen_secant import follows, memory
 from .kernels.lines import SLICES
-from .unrolled import GAMMA, LANES, Lanes
+from .unrolled import GAMMA, Lanes
 
 
 def source(spec: AxisymmetricSpec) -> tuple[str, list[list[int]], Networks]:
@@ -32,48 +32,14 @@ def source(spec: AxisymmetricSpec) -> tuple[str, list[list[int]], Networks]:
     rows = [[lanes.row(f"J{j}") for j in spec.responses(f)] for f in spec.lines]
     interior = "".join(_interior(kinetics, region, module, lanes) for region, kinetics in spec.interior)
     across = across.replace("SCRATCH", str(lanes.size))
-    learned = walls(spec, module) + _learned(spec, module)
-    return "\n".join([module.text(), _IMPORTS, interior, membranes, across, learned, _advance(spec)]), rows, module.networks
-
-
-def _learned(spec: AxisymmetricSpec, module: Module) -> str:
-    """The functions `nodes` and `follow`, and `learned`: states of all learned channels over h at the concentrations on the membranes.
-
-    The joint step keeps these states fixed. Networks run between the steps: over half a step at either end of a call of `advance`, over a
-    whole one between two steps, each time at the state that the steps meet in.
-    """
-    channels = tuple(c for c in spec.channels if c.cls.states and c.cls.rates is None)
-    lanes, lines = Lanes(), []
-    for c in channels:
-        own = {p.index: spec.point(c.membrane, p.index) for p in c.ports if p.kind == "field"}
-        ports = tuple(PortRef("field", own[p.index]) if p.kind == "field" else p for p in c.ports)
-        kinetics = LocalKinetics((), (replace(c, ports=ports),), (), (), ())
-        rows = sorted({*range(c.state, c.state + len(c.cls.states)), *(p.index for p in c.ports if p.kind == "rate")})
-        lines += [f"load(b, I64({lanes.row(f'u{q}')}), wall[{q}], lo, size)" for q in own.values()]
-        lines += [f"load(b, I64({lanes.row(f'y{r}')}), Y[{r}], lo, size)" for r in rows]
-        lines += kinetics.gates(module, lanes, "h")
-        lines += [f"store(b, I64({lanes.row(f'y{r}')}), Y[{r}], lo, size)" for r in rows]
-    values = sorted({p.index for c in channels for p in c.ports if p.kind == "value"})
-    head = [f"e{k} = P[{k}]" for k in values] + [f"works = {module.networks.works()}", f"b = np.zeros({max(1, lanes.size)})"]
-    head += ["n = Y.shape[1]", f"for lo in range(0, n, {LANES}):", f"    size = min({LANES}, n - lo)"]
-    body = [*head, *("    " + line for line in lines)] if channels else ["pass"]
-    text = f"\n@njit(**OPTIONS)\ndef learned(wall, Y, P, nets, counts, t, v, h):\n{indent(body)}\n"
-    taken = [f"node[{q}, k] = u[index[{q}][k]]" for q in spec.watched()]
-    text += f"\n\n@njit(**OPTIONS)\ndef nodes(u, index, node):\n{indent(_each('node', taken))}\n"
-    followed = [f"Y[{tr.rate}, k] = (wall[{tr.point}, k] - Y[{tr.last}, k]) / h" for tr in spec.follow]
-    followed += [f"Y[{tr.last}, k] = wall[{tr.point}, k]" for tr in spec.follow]
-    return text + f"\n\n@njit(**OPTIONS)\ndef follow(wall, Y, h):\n{indent(_each('wall', followed))}\n"
-
-
-def _each(array: str, body: list[str]) -> list[str]:
-    """A loop over the slices."""
-    return [f"for k in range({array}.shape[1]):", *("    " + t for t in body)] if body else ["pass"]
+    between = meeting(spec, module)
+    return "\n".join([module.text(), _IMPORTS, interior, membranes, across, between, _advance(spec)]), rows, module.networks
 
 
 def _rows(spec: AxisymmetricSpec) -> list[str]:
     """Names of what the generated functions hand each other in rows of the scratch array."""
     names = [f"{name}{q}" for q in range(len(spec.points)) for name in "pc"] + [f"J{j}" for j in range(len(spec.unknowns))]
-    names += [f"{name}{r}" for name in ("yn", "yb", "yp", "ys") for r in range(spec.states)]
+    names += [f"yn{r}" for r in _read(spec)] + [f"{name}{r}" for name in ("yb", "yp", "ys") for r in _gated(spec)]
     return names + [f"f{m}" for m in range(len(spec.channels))] + [f"weight{m}" for m, _ in spec.weights]
 
 
@@ -120,14 +86,22 @@ _TILES = "(slices + U64(SLICES - 1)) // U64(SLICES)"
 
 
 def _gated(spec: AxisymmetricSpec) -> list[int]:
-    """Rows of the states that have rates."""
-    return sorted({c.state + k for c in spec.channels if c.cls.rates is not None for k in range(len(c.cls.states))})
+    """Rows of the states that move within the joint step."""
+    return sorted({c.state + k for c in spec.channels if spec.moving(c) for k in range(len(c.cls.states))})
+
+
+def _read(spec: AxisymmetricSpec) -> list[int]:
+    """Rows of Y that the joint step reads."""
+    rows = {
+        r for c in spec.channels for r in (*range(c.state, c.state + len(c.cls.states)), *(p.index for p in c.ports if p.kind == "rate"))
+    }
+    return sorted(rows | {r for c in spec.channels if follows(c) for r in memory(c).continued()})
 
 
 def _loads(spec: AxisymmetricSpec, lanes: Lanes) -> list[str]:
     """Fill the tile."""
     lines = [f"load_tile(u, start[{f}], lo, size, cells[{r}], a, at[{f}])" for f, r in enumerate(spec.region)]
-    lines += [f"take(b, U64({lanes.row(f'yn{r}')}), Y[{r}], lo, size)" for r in range(spec.states)]
+    lines += [f"take(b, U64({lanes.row(f'yn{r}')}), Y[{r}], lo, size)" for r in _read(spec)]
     lines += [f"take(b, U64({lanes.row(f'weight{m}')}), W[{row}], lo, size)" for m, row in spec.weights]
     return lines
 
@@ -155,7 +129,7 @@ def _stores(spec: AxisymmetricSpec, lanes: Lanes) -> list[str]:
     """Write the tile back; book what channels and decays moved."""
     gated, collected = _gated(spec), len(spec.region) + len(spec.lines)
     lines = [f"store_tile(a, at[{f}], u, start[{f}], lo, size, cells[{r}])" for f, r in enumerate(spec.region)]
-    lines += [f"give(b, U64({lanes.row(f'ys{r}' if r in gated else f'yn{r}')}), Y[{r}], lo, size)" for r in range(spec.states)]
+    lines += [f"give(b, U64({lanes.row(f'ys{r}')}), Y[{r}], lo, size)" for r in gated]
     lines += [f"book(b, U64({lanes.row(f'A{m}')}), M, booked[{m}] + lo, size)" for m in range(len(spec.channels))]
     for n, region in enumerate(region for region, kinetics in spec.interior for _ in kinetics.decays):
         tile = f"at[{collected + n}]"
@@ -183,7 +157,7 @@ def _stage_calls(spec: AxisymmetricSpec, lanes: Lanes, v: str, t: str) -> list[s
             lines.append(f"move_sum(a, {_cell(spec, q)}, {_cell(spec, q, 'dt')}, b, {row})")
         else:
             lines.append(f"move(a, {_cell(spec, q)}, b, {row})")
-    return [*lines, f"newton(b, P, K, {v}, {t}, g)"]
+    return [*lines, f"newton(b, P, K, {v}, {t}, g, {t} - t0)"]
 
 
 def _combine(spec: AxisymmetricSpec, scale: str) -> list[str]:
@@ -195,23 +169,22 @@ def _combine(spec: AxisymmetricSpec, scale: str) -> list[str]:
 
 
 def _advance(spec: AxisymmetricSpec) -> str:
+    rows = sum(len(c.cls.states) for c in split(spec))
     half = "implicit_half_parallel" if spec.parallel else "implicit_half"
     return f'''
 
 @njit(cache=True, **OPTIONS)
 def advance(u, Y, M, W, P, K, start, at, cells, booked, factors, responses, rows, inner, slices, size,
             mobile, mobile_cells, numbers, halves, work, nets, C, index, near,
-            fed, course, target, first, node, rate, vt, vv, t, h, steps):
+            fed, course, target, first, node, rate, vt, vv, t, h, before, steps):
     """`steps` steps of length h from time t; half steps along z of neighbouring steps are merged."""
     SA = np.zeros(({_TILES}, size))
     SB = np.zeros(({_TILES}, SIZE))
-    near_z = np.empty((len(index), Y.shape[1]))
-    wall = np.empty((len(index), Y.shape[1]))
-    excess = np.zeros((len(index), Y.shape[1]))
     v0 = table_value(vt, vv, t)
-    for glance in range(2):
-        walls(u, Y, P, W, near, index, near_z, False, wall, excess, 0.0, t, v0)
-    learned(wall, Y, P, nets, C[0], t, v0, 0.5 * h)
+    beside = np.empty((len(index), Y.shape[1]))
+    excess = np.zeros((len(index), Y.shape[1]))
+    was = np.zeros(({rows}, Y.shape[1]))
+    meet(u, Y, P, W, nets, C[0], near, index, beside, excess, was, False, 0.0, 0.0, before, t, v0, 0.5 * h)
     for f in range(mobile.size):
         explicit_half(u, mobile[f], slices, mobile_cells[f], numbers[f])
     for k in range(steps):
@@ -222,20 +195,12 @@ def advance(u, Y, M, W, P, K, start, at, cells, booked, factors, responses, rows
         across(u, Y, M, W, P, K, start, at, cells, booked, factors, responses, rows, inner, slices, SA, SB, t0, h, v1, v2)
         inject(u, fed, course, target, first, node, rate, t0, h)
         between = k < steps - 1
-        nodes(u, index, near_z)
+        nodes(u, index, beside)
         for f in range(mobile.size):
             {half}(u, mobile[f], mobile_cells[f], halves[f], 2.0 if between else 1.0, work)
-        walls(u, Y, P, W, near, index, near_z, between, wall, excess, 1.0 if k == 0 else 0.5, t0 + h, v2)
-        follow(wall, Y, h)
-        learned(wall, Y, P, nets, C[0], t0 + h, v2, h if between else 0.5 * h)
-
-
-@njit(cache=True, **OPTIONS)
-def look(u, Y, P, W, near, index, t, v):
-    """Concentrations on the membranes, (points, slices); only the rows of the points that networks see are filled."""
-    wall = np.zeros((len(index), Y.shape[1]))
-    excess = np.zeros((len(index), Y.shape[1]))
-    for glance in range(2):
-        walls(u, Y, P, W, near, index, wall, False, wall, excess, 0.0, t, v)
-    return wall
+        ahead = 1.0 if k == 0 else 0.5
+        meet(
+            u, Y, P, W, nets, C[0], near, index, beside, excess, was, between, ahead, h, before, t0 + h, v2, h if between else 0.5 * h
+        )
+        before = h
 '''

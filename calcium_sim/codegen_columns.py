@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .codegen import LocalKinetics, Module
+from .codegen import ChannelSpec, LocalKinetics, Module
 from .codegen_learned import Networks
+from .codegen_secant import follows, lowered, memory, midpoint, predicted
 from .unrolled import LANES, Lanes
 
 
@@ -33,6 +34,17 @@ class ColumnSpec:
     parallel: bool
     active: float = 0.0
 
+    def followed(self) -> list[Tracked]:
+        """Rates of change that a channel reads; those of networks that are evaluated in the middle of the step are no part of it."""
+        read = {p.index for c in self.kinetics.channels if not follows(c) for p in c.ports if p.kind == "rate"}
+        return [tr for tr in self.tracked if tr.rate in read]
+
+    def used(self) -> list[int]:
+        """Rows of Y that a step reads and writes."""
+        rows = {r for c in self.kinetics.channels for r in range(c.state, c.state + len(c.cls.states))}
+        rows |= {p.index for c in self.kinetics.channels for p in c.ports if p.kind == "rate"} | {tr.last for tr in self.followed()}
+        return sorted(rows | {r for c in self.kinetics.channels if follows(c) for r in memory(c).all()})
+
 
 def source(spec: ColumnSpec) -> tuple[str, Networks]:
     """Return the generated module (`local`: one kinetic step of all columns; `advance`: merged Strang steps) and its networks."""
@@ -44,6 +56,7 @@ def source(spec: ColumnSpec) -> tuple[str, Networks]:
 
 _IMPORTS = f"""
 LANES = {LANES}
+from calcium_sim.kernels.elementary import exp
 from calcium_sim.kernels.lanes import book, load, store
 from calcium_sim.kernels.stimulus import fill_sources, table_value
 from calcium_sim.kernels.tree import diffuse
@@ -51,20 +64,31 @@ from calcium_sim.kernels.tree import diffuse
 
 
 def _local(spec: ColumnSpec, module: Module) -> str:
-    k, lanes = spec.kinetics, Lanes()
-    inputs = [(f"u{f}", f"U{f}") for f in k.fields] + [(f"y{r}", f"Y{r}") for r in range(spec.states)]
+    k, lanes, states = spec.kinetics, Lanes(), spec.used()
+    inputs = [(f"u{f}", f"U{f}") for f in k.fields] + [(f"y{r}", f"Y{r}") for r in states]
     inputs += [(f"ratio{r}", f"A{r}") for r in range(spec.ratios)] + [(f"s{f}", f"S{row}") for row, f in enumerate(k.sources)]
     inputs += [(f"weight{m}", f"W{row}") for m, row in spec.weights]
     lines = ["lo = block * LANES", "size = min(LANES, n - lo)"]
     for name, array in inputs:
         lines.append(f"load(b, I64({lanes.row(name)}), {array}, lo, size)")
-    for tr in spec.tracked:
+    for tr in spec.followed():
         body = [f"y{tr.rate} = (u{tr.field} - y{tr.last}) / before", f"y{tr.last} = u{tr.field}"]
         lines += lanes.loop(body, [f"y{tr.rate}", f"y{tr.last}"])
-    lines += ["v, t = v1, t0 + 0.25 * h", *k.gates(module, lanes, "0.5 * h")]
+
+    def first(m: int, c: ChannelSpec) -> list[str] | None:
+        return predicted(lanes, m, c) if follows(c) else None
+
+    def second(m: int, c: ChannelSpec) -> list[str] | None:
+        if follows(c) and not lowered(c):
+            return []
+        return ["v, t = v2, t0 + 0.5 * h", *midpoint(module, lanes, m, c), "v, t = v3, t0 + 0.75 * h"] if follows(c) else None
+
+    lines += ["v, t = v1, t0 + 0.25 * h", *k.gates(module, lanes, "0.5 * h", own=first)]
+    seen = sorted({f for c in k.channels if follows(c) for f in memory(c).fields})
+    lines += lanes.loop([f"o{f} = u{f}" for f in seen], [f"o{f}" for f in seen]) if seen else []
     lines += ["v, t = v2, t0 + 0.5 * h", *k.reaction(module, lanes)]
-    lines += ["v, t = v3, t0 + 0.75 * h", *k.gates(module, lanes, "0.5 * h")]
-    stored = [(f"u{f}", f"U{f}") for f in k.fields] + [(f"y{r}", f"Y{r}") for r in range(spec.states)]
+    lines += ["v, t = v3, t0 + 0.75 * h", *k.gates(module, lanes, "0.5 * h", own=second)]
+    stored = [(f"u{f}", f"U{f}") for f in k.fields] + [(f"y{r}", f"Y{r}") for r in states]
     lines += [f"store(b, I64({lanes.row(name)}), {array}, lo, size)" for name, array in stored]
     moved = [f"m{m}" for m in range(len(k.channels))] + [f"x{d.field}" for d in k.decays]
     lines += [f"book(b, I64({lanes.row(name)}), M{r}, lo, size)" for r, name in enumerate(moved)]

@@ -20,11 +20,14 @@ from .unrolled import GAMMA, LANES, Lanes, lu_factor, lu_solve
 
 IMPORTS = """
 from calcium_sim.kernels.elementary import exp
-from calcium_sim.kernels.network import bounded, keep, moved
+from calcium_sim.kernels.network import bounded, moved
 """
 
 FLOOR = 0.05
-"""An input counts as moved when it changes by `active` times (its size + this) [uM, uM/ms, 1]: about resting calcium."""
+FLOORS = {"dx": 0.5}
+"""An input counts as moved when it changes by `active` times (its size + a floor): of rates of change 0.5 uM/ms, else 0.05, about rest."""
+
+RELAXING = ("rates", "hh_gates")
 
 TABLE = """
 from calcium_sim.kernels.table import table_lookup
@@ -80,10 +83,14 @@ class Networks:
 
 @dataclass(frozen=True)
 class Learned:
-    """One learned channel in a generated module: names of its state columns in order, and expressions of its ports by name."""
+    """One learned channel in a generated module: names of its state columns in order, and expressions of its ports by name.
+
+    `shown` are the columns that a network of relaxing gates reads in place of `states`: the same at the time of its other inputs.
+    """
 
     cls: type[Channel]
     states: dict[str, str]
+    shown: dict[str, str]
     ports: dict[str, str]
     tag: str
 
@@ -96,16 +103,13 @@ def gate_lines(networks: Networks, lanes: Lanes, c: Learned, step: str) -> list[
     lines, rows = _inputs(lanes, c, gate, k, step)
     call = _caller(networks, lanes, c, k, rows)
     n = len(inner)
-    outputs = [f"o{c.tag}_{i}" for i in range(gate.program.outputs)]
+    outputs = _outputs(c, gate)
     if gate.kind == "open_prob":
         return [*lines, *call([c.states[gate.outputs[-1]]], {})]
-    if networks.active > 0 and gate.kind in ("rates", "hh_gates"):
-        lines += _where_moved(networks, lanes, rows, outputs, call(outputs, {}))
-    else:
-        lines += call(outputs, {})
+    lines += call(outputs, {})
     if gate.kind == "step":
         return lines + lanes.loop([f"{y} = {o}" for y, o in zip(inner, outputs, strict=True)], inner)
-    if gate.kind in ("rates", "hh_gates"):
+    if gate.kind in RELAXING:
         body = []
         for i, y in enumerate(inner):
             a, b = outputs[i], outputs[n + i]
@@ -117,12 +121,34 @@ def gate_lines(networks: Networks, lanes: Lanes, c: Learned, step: str) -> list[
     return lines + _ros2(lanes, c, gate, call, outputs, step)
 
 
+def evaluate_lines(networks: Networks, lanes: Lanes, c: Learned, step: str) -> tuple[list[str], list[str], list[str]]:
+    """Statements that prepare a network's inputs, the test whether it has to run (`active`; else empty) and its call; rows of its outputs.
+
+    What follows the call belongs under the test, too.
+    """
+    k = networks.index(c.cls)
+    gate = networks.gates[k]
+    lines, rows = _inputs(lanes, c, gate, k, step)
+    call = _caller(networks, lanes, c, k, rows)(_outputs(c, gate), {})
+    if networks.active > 0:
+        start = networks.kept
+        networks.kept += LANES * len(rows)
+        inputs, floors = "".join(f"{lanes.row(r)}, " for r in rows.values()), "".join(f"{FLOORS.get(kind, FLOOR)!r}, " for kind, _ in rows)
+        lines.append(f"count = moved(b, ({inputs}), kept[{start}:{networks.kept}], {networks.active!r}, ({floors}))")
+    return lines, call, _outputs(c, gate)
+
+
+def _outputs(c: Learned, gate: LearnedGate) -> list[str]:
+    return [f"o{c.tag}_{i}" for i in range(gate.program.outputs)]
+
+
 def _inputs(lanes: Lanes, c: Learned, gate: LearnedGate, k: int, step: str) -> tuple[list[str], dict[tuple[str, int], str]]:
     """Rows of the network's inputs: states as they are, ports clamped (or only counted) against the trained range."""
     known, rows, lines, body, fresh = ranges(gate), {}, [], [], []
+    states = c.shown if gate.kind in RELAXING else c.states
     for kind, j in arguments(gate):
         if kind == "s":
-            rows[kind, j] = c.states[gate.outputs[j]]
+            rows[kind, j] = states[gate.outputs[j]]
             continue
         name = f"i{c.tag}_{kind}{j}"
         rows[kind, j] = name
@@ -148,16 +174,6 @@ def _caller(networks: Networks, lanes: Lanes, c: Learned, k: int, rows: dict[tup
         return [f"{networks.names[k]}(b, ({inputs}), ({targets}), nets[{k}], works[{k}])"]
 
     return call
-
-
-def _where_moved(networks: Networks, lanes: Lanes, rows: dict[tuple[str, int], str], outputs: list[str], call: list[str]) -> list[str]:
-    """The call, where an input has moved; elsewhere the outputs of the last call."""
-    start = networks.kept
-    networks.kept += LANES * (len(rows) + len(outputs))
-    inputs = "".join(f"{lanes.row(r)}, " for r in rows.values())
-    targets = "".join(f"{lanes.row(o)}, " for o in outputs)
-    given = f"b, ({inputs}), ({targets}), kept[{start}:{networks.kept}]"
-    return [f"if moved({given}, {networks.active!r}, {FLOOR!r}):", *("    " + t for t in call), f"    keep({given})"]
 
 
 def _ros2(lanes: Lanes, c: Learned, gate: LearnedGate, call: Call, outputs: list[str], step: str) -> list[str]:

@@ -11,10 +11,12 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from .codegen import ChannelSpec, LocalKinetics, Module, bundle
+from .codegen import ChannelSpec, LocalKinetics, Module, PortRef, bundle, outside_text
+from .codegen_between import Follow
+from .codegen_secant import follows, memory, stage_text
 from .plugin import Channel
 from .unrolled import Lanes, lu_factor, lu_solve
 
@@ -42,15 +44,6 @@ class Unknown:
 
     feeds: tuple[tuple[int, int], ...]
     carriers: tuple[tuple[int, int], ...]
-
-
-@dataclass(frozen=True)
-class Follow:
-    """A point whose rate of change some channel reads: rows of Y for its last value and its rate."""
-
-    point: int
-    last: int
-    rate: int
 
 
 @dataclass(frozen=True)
@@ -83,8 +76,16 @@ class AxisymmetricSpec:
     def watched(self) -> list[int]:
         """Points of the membranes that carry a network or a channel that reads a rate of change: `walls` gives their concentrations."""
         membranes = {c.membrane for c in self.channels if c.cls.states and c.cls.rates is None}
-        membranes |= {self.points[tr.point].membrane for tr in self.follow}
+        membranes |= {self.points[tr.source].membrane for tr in self.follow}
         return [q for q, p in enumerate(self.points) if p.membrane in membranes]
+
+    def moving(self, c: ChannelSpec) -> bool:
+        """Whether a channel's states move within the joint step: it has rates, or its network's rates are continued."""
+        return bool(c.cls.states) and (c.cls.rates is not None or follows(c))
+
+    def at_points(self, c: ChannelSpec) -> ChannelSpec:
+        """The channel with the points of fields at its membrane in place of the fields."""
+        return replace(c, ports=tuple(PortRef("field", self.point(c.membrane, p.index)) if p.kind == "field" else p for p in c.ports))
 
     def responses(self, field: int) -> list[int]:
         """Unknowns that feed a field."""
@@ -122,6 +123,11 @@ def _stage_text(cls: type[Channel], key: str) -> str:
     return f"@njit(forceinline=True, **OPTIONS)\ndef stage_{key}({listed('b')}, {listed('p')}, x, q, g):\n{indent(lines)}\n"
 
 
+def _following(c: ChannelSpec, key: str) -> str:
+    """The functions `stage_<key>` and `outside_<key>` of a gate that is continued by its network's secant."""
+    return stage_text(c, key) + outside_text(c.cls, key)
+
+
 def indent(lines: Sequence[str], by: int = 4) -> str:
     """Lines as one indented text."""
     return "\n".join(" " * by + line for line in lines)
@@ -131,11 +137,12 @@ def _parameters(spec: AxisymmetricSpec, module: Module) -> list[str]:
     return LocalKinetics((), spec.channels, (), (), ()).prologue(module)
 
 
-def _states(c: ChannelSpec, prefix: str) -> list[str]:
+def states_of(c: ChannelSpec, prefix: str) -> list[str]:
+    """Names of a channel's states."""
     return [f"{prefix}{c.state + k}" for k in range(len(c.cls.states))]
 
 
-class _Text:
+class Text:
     """Expressions for the channels of a spec."""
 
     def __init__(self, spec: AxisymmetricSpec, module: Module) -> None:
@@ -158,8 +165,11 @@ class _Text:
 
     def gating_points(self, c: ChannelSpec) -> set[int]:
         """Points that the rates of a channel read."""
-        if not c.cls.states or c.cls.rates is None:
+        if not self.spec.moving(c):
             return set()
+        if follows(c):
+            return set(memory(self.spec.at_points(c)).fields)
+        assert c.cls.rates is not None
         names = ports_read(c.cls.rates, list(c.cls.reads))
         read = [p.index for name, p in zip(c.cls.reads, c.ports, strict=True) if p.kind == "field" and name in names]
         return {self.spec.point(c.membrane, f) for f in read}
@@ -168,9 +178,14 @@ class _Text:
         """Statement that advances the states of channel m from `base`, linearised about `about`."""
         c = self.spec.channels[m]
         key = self.module.key(c.cls)
+        result = ", ".join(out) + ("," if len(out) == 1 else "")
+        if follows(c):
+            points = memory(self.spec.at_points(c)).fields
+            given = states_of(c, base) + [f"(c{q} + d{q})" if q == shift else f"c{q}" for q in points]
+            return f"{result} = stage_{key}({', '.join([*given, *(f'yn{r}' for r in memory(c).continued())])}, late, {step})"
         x = bundle("X", key, self.ports(c, shift))
-        given = ", ".join([*_states(c, base), *_states(c, about)])
-        return f"{', '.join(out)}{',' if len(out) == 1 else ''} = stage_{key}({given}, {x}, q{m}, {step})"
+        given = [*states_of(c, base), *states_of(c, about)]
+        return f"{result} = stage_{key}({', '.join(given)}, {x}, q{m}, {step})"
 
     def flux(self, m: int, states: Sequence[str], shift: int = -1) -> str:
         """Flux density of channel m."""
@@ -180,13 +195,13 @@ class _Text:
         return f"flux_{key}({bundle('Y', key, states)}, {bundle('X', key, self.ports(c, shift))}, q{m}){weight}"
 
 
-def _channel_loop(text: _Text, lanes: Lanes, m: int) -> list[str]:
+def _channel_loop(text: Text, lanes: Lanes, m: int) -> list[str]:
     """Loop: flux of channel m at the ports c<point> with implicit gates, and its derivatives."""
     c = text.spec.channels[m]
-    moving = bool(c.cls.states) and c.cls.rates is not None
+    moving = text.spec.moving(c)
     z, s = ([f"{name}{k}" for k in range(len(c.cls.states))] for name in ("z", "s"))
     body = [text.stage(m, z, "yb", "yp", "g")] if moving else []
-    states = z if moving else _states(c, "yn")
+    states = z if moving else states_of(c, "yn")
     body.append(f"f{m} = {text.flux(m, states)}")
     for q in text.points(c):
         if q in text.gating_points(c):
@@ -205,7 +220,7 @@ def _port_loop(spec: AxisymmetricSpec, lanes: Lanes) -> list[str]:
     return loop(lanes, body, [f"{name}{q}" for q in range(len(spec.points)) for name in "cdi"])
 
 
-def _update_loop(spec: AxisymmetricSpec, text: _Text, lanes: Lanes) -> list[str]:
+def _update_loop(spec: AxisymmetricSpec, text: Text, lanes: Lanes) -> list[str]:
     """Loop: Newton's update of the fluxes; counts the lanes that have not converged."""
     n, coupled = len(spec.unknowns), set(spec.coupling())
     body = []
@@ -229,10 +244,11 @@ def _update_loop(spec: AxisymmetricSpec, text: _Text, lanes: Lanes) -> list[str]
 def newton(spec: AxisymmetricSpec, module: Module, lanes: Lanes) -> str:
     """The function `newton`: fluxes J, channel fluxes f and states ys of one stage, given p (without flux), yb and yp."""
     if not spec.channels:
-        return "\n@njit(**OPTIONS)\ndef newton(b, P, K, v, t, g):\n    pass\n"
-    text = _Text(spec, module)
+        return "\n@njit(**OPTIONS)\ndef newton(b, P, K, v, t, g, late):\n    pass\n"
+    text = Text(spec, module)
     head = _parameters(spec, module) + [f"k{q}_{j} = K[{n}]" for n, (q, j) in enumerate(spec.coupling())]
     module.parts += [_stage_text(cls, key) for cls, key in module.keys.items() if cls.states and cls.rates is not None]
+    module.parts += list({c.cls: _following(c, module.key(c.cls)) for c in spec.channels if follows(c)}.values())
     once = _port_loop(spec, lanes)
     for m in range(len(spec.channels)):
         once += _channel_loop(text, lanes, m)
@@ -248,18 +264,18 @@ def newton(spec: AxisymmetricSpec, module: Module, lanes: Lanes) -> str:
     ]
     lines += _port_loop(spec, lanes)
     for m, c in enumerate(spec.channels):
-        if c.cls.states and c.cls.rates is not None:
-            out = _states(c, "ys")
+        if spec.moving(c):
+            out = states_of(c, "ys")
             lines += lanes.loop([text.stage(m, out, "yb", "yp", "g")], out)
-    return f"\n@njit(**OPTIONS)\ndef newton(b, P, K, v, t, g):\n{indent(lines)}\n"
+    return f"\n@njit(**OPTIONS)\ndef newton(b, P, K, v, t, g, late):\n{indent(lines)}\n"
 
 
 def guess(spec: AxisymmetricSpec, module: Module, lanes: Lanes) -> str:
     """The function `guess`: fluxes J at the concentrations c and states yn, where Newton's method starts."""
-    text = _Text(spec, module)
+    text = Text(spec, module)
     lines = _parameters(spec, module)
     for m, c in enumerate(spec.channels):
-        lines += lanes.loop([f"f{m} = {text.flux(m, _states(c, 'yn'))}"], [f"f{m}"])
+        lines += lanes.loop([f"f{m} = {text.flux(m, states_of(c, 'yn'))}"], [f"f{m}"])
     for j, u in enumerate(spec.unknowns):
         lines += lanes.loop([f"J{j} = {' + '.join(f'{float(count)!r} * f{m}' for m, count in u.carriers)}"], [f"J{j}"])
     return f"\n@njit(**OPTIONS)\ndef guess(b, P, v, t):\n{indent(lines or ['pass'])}\n"
@@ -267,65 +283,18 @@ def guess(spec: AxisymmetricSpec, module: Module, lanes: Lanes) -> str:
 
 def fallback(spec: AxisymmetricSpec, module: Module, lanes: Lanes) -> str:
     """The function `keep_bounds`: states ys outside their bounds are advanced from yn by backward Euler instead."""
-    text = _Text(spec, module)
-    lines = _parameters(spec, module)
+    text = Text(spec, module)
+    lines = [*_parameters(spec, module), "late = h"]
     for m, c in enumerate(spec.channels):
-        if not c.cls.states or c.cls.rates is None:
+        if not spec.moving(c):
             continue
-        key, ys = module.key(c.cls), _states(c, "ys")
+        key, ys = module.key(c.cls), states_of(c, "ys")
         z = [f"z{k}" for k in range(len(ys))]
         lines += ["count = 0", *lanes.loop([f"count += 1 if outside_{key}({', '.join(ys)}) else 0"], []), "if count > 0:"]
         body = [f"if outside_{key}({', '.join(ys)}):", "    " + text.stage(m, z, "yn", "yn", "h")]
         body += [f"    {y} = {new}" for y, new in zip(ys, z, strict=True)]
         lines += ["    " + t for t in lanes.loop(body, ys)]
     return f"\n@njit(**OPTIONS)\ndef keep_bounds(b, P, v, t, h):\n{indent(lines or ['pass'])}\n"
-
-
-def walls(spec: AxisymmetricSpec, module: Module) -> str:
-    """The function `walls`: concentrations on the membranes, half a cell away from the nodes, that networks and rates of change see.
-
-    They are those of the nodes plus what the fluxes make of them (`excess`, kept from call to call); `near` are the coefficients. The
-    states of networks are late by half a step, therefore the excess is continued by `ahead` times its last change. `node` holds the
-    concentrations of the nodes before the step along z where `merged`: those between its two halves are the mean of before and after.
-    """
-    text, lanes, watched = _Text(spec, module), Lanes(), spec.watched()
-    membranes = {spec.points[q].membrane for q in watched}
-    channels = [m for m, c in enumerate(spec.channels) if c.membrane in membranes]
-    rows = sorted({r for m in channels for r in _rows_of(spec.channels[m])})
-    lines = [f"gather_flat(b, I64({lanes.row(f'p{q}')}), u, index[{q}], lo, size)" for q in watched]
-    lines += [f"load(b, I64({lanes.row(f'yn{r}')}), Y[{r}], lo, size)" for r in rows]
-    lines += [f"load(b, I64({lanes.row(f'weight{m}')}), W[{row}], lo, size)" for m, row in spec.weights if m in channels]
-    before = [f"load(b, I64({lanes.row(f'o{q}')}), node[{q}], lo, size)" for q in watched]
-    before += loop(lanes, [f"p{q} = 0.5 * (p{q} + o{q})" for q in watched], [f"p{q}" for q in watched])
-    lines += ["if merged:", *("    " + t for t in before or ["pass"])]
-    lines += [f"load(b, I64({lanes.row(f'x{q}')}), excess[{q}], lo, size)" for q in watched]
-    lines += loop(lanes, [f"c{q} = max(p{q} + x{q}, {TINY!r})" for q in watched], [f"c{q}" for q in watched])
-    terms = {q: _excess(spec, q) for q in watched}
-    for m in channels:
-        lines += lanes.loop([f"f{m} = {text.flux(m, _states(spec.channels[m], 'yn'))}"], [f"f{m}"])
-    body = [t for q in watched for t in (f"e = {terms[q]}", f"c{q} = max(p{q} + e + ahead * (e - x{q}), {TINY!r})", f"x{q} = e")]
-    lines += loop(lanes, body, [f"{name}{q}" for q in watched for name in "cx"])
-    lines += [f"store(b, I64({lanes.row(f'{n}{q}')}), {to}[{q}], lo, size)" for q in watched for n, to in (("c", "wall"), ("x", "excess"))]
-    head = LocalKinetics((), tuple(spec.channels[m] for m in channels), (), (), ()).prologue(module)
-    head += [f"b = np.zeros({lanes.size})", "n = Y.shape[1]", "for lo in range(0, n, 64):", "    size = min(64, n - lo)"]
-    body = [*head, *("    " + line for line in lines)] if watched else ["pass"]
-    return f"\n@njit(**OPTIONS)\ndef walls(u, Y, P, W, near, index, node, merged, wall, excess, ahead, t, v):\n{indent(body)}\n"
-
-
-def _excess(spec: AxisymmetricSpec, q: int) -> str:
-    """Expression: what the fluxes f through a point's own membrane add to its concentration."""
-    terms = [
-        f"near[{n}] * {float(count)!r} * f{m}"
-        for n, (p, j) in enumerate(spec.coupling())
-        for m, count in spec.unknowns[j].carriers
-        if p == q and spec.channels[m].membrane == spec.points[q].membrane
-    ]
-    return " + ".join(terms) or "0.0"
-
-
-def _rows_of(c: ChannelSpec) -> set[int]:
-    """Rows of Y that a channel's flux may read."""
-    return {*range(c.state, c.state + len(c.cls.states)), *(p.index for p in c.ports if p.kind == "rate")}
 
 
 def loop(lanes: Lanes, body: list[str], outputs: list[str]) -> list[str]:

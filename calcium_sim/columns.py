@@ -11,6 +11,7 @@ import numpy as np
 from . import generated
 from .codegen import ChannelSpec, LocalKinetics, PortRef
 from .codegen_columns import ColumnSpec, Tracked, source
+from .codegen_secant import follows
 from .fallback import TorchGates
 from .kernels import tree
 from .kernels.stimulus import fill_sources, table_value
@@ -36,6 +37,8 @@ class ColumnStepper:
         self.parent = mesh.structure.parent
         self.sources = pack_sources(plan, n)
         self.torch = TorchGates(plan)
+        if any(follows(g.spec) for g in plan.gauges):
+            self.scheme += " | networks of rates once per step, outputs continued"
         spec = self._spec(plan, n > PARALLEL_FROM if parallel is None else parallel, active)
         text, networks = source(spec)
         self.module = generated.load(text)
@@ -101,9 +104,11 @@ class ColumnStepper:
                 state.y[rate] = (u[f] - state.y[last]) / state.before
                 state.y[last] = u[f]
             self.torch.advance(state, 0.5 * h)
+            start = state.copy()
             fill_sources(s.buffer, s.course, s.target, s.start, s.node, s.rate, state.t, h)
             potential = [table_value(clock.times, clock.potential, state.t + share * h) for share in (0.25, 0.5, 0.75)]
             self.module.local(u, y, moved, *given, state.t, h, state.before, *potential)
+            self.torch.midpoint(state, start, h)
             self.torch.advance(state, 0.5 * h)
             tree.diffuse(u, self.rows, self.runs, self._factor(h if k < steps - 1 else 0.5 * h), self.work)
             state.t += h
@@ -126,4 +131,4 @@ class ColumnStepper:
 def _rows(c: ChannelSpec, n: int) -> ChannelSpec:
     """Offsets into the flat state array become rows of its (rows, n) view."""
     ports = tuple(PortRef(p.kind, p.index // n) if p.kind == "rate" else p for p in c.ports)
-    return replace(c, state=c.state // n, ports=ports)
+    return replace(c, state=c.state // n, ports=ports, memory=c.memory // n)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 
+from .codegen_learned import FLOOR, RELAXING
+from .codegen_secant import SLOW, STEEPEST, Memory, follows, memory
 from .gates import arguments, gate_of, ranges
 from .learned import LearnedGate
 from .lowering import Gauge, Plan
@@ -30,11 +33,10 @@ class TorchGates:
     def advance(self, state: State, h: float, seen: Seen | None = None) -> None:
         """Advance over h [ms] at the current concentrations, in place; `seen` replaces those of the nodes, by (membrane, field)."""
         for g, gate in self.gauges:
-            y, x, _ = pair_view(self.plan, g, state)
-            for name, port in zip(g.channel.reads, g.spec.ports, strict=True):
-                if port.kind == "field" and (g.spec.membrane, port.index) in (seen or {}):
-                    setattr(x, name, (seen or {})[g.spec.membrane, port.index])
-            inner = np.array([getattr(y, n) for n in gate.outputs[: len(gate.states)]]).reshape(len(gate.states), -1)
+            if follows(g.spec):
+                continue
+            y, x = self._view(g, state, seen)
+            inner = _inner(gate, y)
             ports = self._ports(g, gate, x)
 
             def network(values: Floats, gate: LearnedGate = gate, ports: dict[str, Floats] = ports) -> Floats:
@@ -45,6 +47,58 @@ class TorchGates:
                 getattr(y, n)[:] = values
             if at_once is not None:
                 getattr(y, gate.outputs[-1])[:] = at_once
+
+    def renew(self, state: State, elapsed: float, seen: Seen) -> None:
+        """On (z, r) grids: evaluate the networks of relaxing gates now and lay the lines anew, as `codegen_secant.renewed` does."""
+        for g, gate in self.relaxing():
+            rows, kept = self.memory(g, state)
+            y, x = self._view(g, state, seen)
+            out = _evaluate(gate, _inner(gate, y), self._ports(g, gate, x), 0.0)
+            walls = [seen[g.spec.membrane, f] for f in rows.fields]
+            _lay(gate, rows, kept, _roots(gate, out), [(u - kept[rows.wall(j)], u) for j, u in enumerate(walls)], elapsed)
+            for j, u in enumerate(walls):
+                kept[rows.wall(j)] = u
+
+    def midpoint(self, state: State, start: State, h: float) -> None:
+        """On cables: evaluate the networks in the middle of a step from `start` and advance their gates: see `codegen_secant.midpoint`."""
+        elapsed = 0.5 * (start.before + h)
+        for g, gate in self.relaxing():
+            rows, kept = self.memory(g, state)
+            (y, x), (y0, x0) = self._view(g, replace(state, t=start.t + 0.5 * h), None), self._view(g, start, None)
+            named = {p.index: name for name, p in zip(g.channel.reads, g.spec.ports, strict=True) if p.kind == "field"}
+            changes, reacted = [], [getattr(x, named[f]) - getattr(x0, named[f]) for f in rows.fields]
+            for j, f in enumerate(rows.fields):
+                middle = 0.5 * (getattr(x0, named[f]) + getattr(x, named[f]))
+                changes.append((middle - kept[rows.wall(j)], middle))
+                d = changes[j][0] / elapsed
+                slope = (d - kept[rows.node(j)]) * elapsed / (elapsed + start.before)
+                setattr(x, named[f], middle)
+                setattr(x, f"d_{named[f]}", d + np.minimum(np.maximum(slope, -abs(d)), abs(d)))
+                kept[rows.node(j)], kept[rows.wall(j)] = d, middle
+            out = _evaluate(gate, _inner(gate, y), self._ports(g, gate, x), h)
+            _lay(gate, rows, kept, _roots(gate, out), changes, elapsed)
+            halves = np.zeros(out.shape)
+            for o in range(rows.outputs):
+                for r, change in zip(rows.output(o)[2:], reacted, strict=True):
+                    halves[o] += 0.5 * kept[r] * change
+            for name, values in zip(gate.outputs, _relaxed(gate, _mean(gate, out, halves), _inner(gate, y0), h), strict=False):
+                getattr(y, name)[:] = values
+
+    def relaxing(self) -> list[tuple[Gauge, LearnedGate]]:
+        """Gates of which the step continues the network's outputs."""
+        return [(g, gate) for g, gate in self.gauges if follows(g.spec)]
+
+    def memory(self, g: Gauge, state: State) -> tuple[Memory, Floats]:
+        """What is kept of a network: row numbers, and the rows."""
+        rows = replace(memory(g.spec), first=0)
+        return rows, state.y[g.spec.memory : g.spec.memory + rows.size * len(g.area)].reshape(rows.size, -1)
+
+    def _view(self, g: Gauge, state: State, seen: Seen | None) -> tuple[SimpleNamespace, SimpleNamespace]:
+        y, x, _ = pair_view(self.plan, g, state)
+        for name, port in zip(g.channel.reads, g.spec.ports, strict=True):
+            if port.kind == "field" and (g.spec.membrane, port.index) in (seen or {}):
+                setattr(x, name, (seen or {})[g.spec.membrane, port.index])
+        return y, x
 
     def _ports(self, g: Gauge, gate: LearnedGate, x: SimpleNamespace) -> dict[str, Floats]:
         known, columns = ranges(gate), {"x": [], "dx": []}  # type: ignore[var-annotated]
@@ -73,12 +127,51 @@ def _update(gate: LearnedGate, network, y: Floats, h: float) -> tuple[Floats, Fl
         return y, out[0]
     if gate.kind == "step":
         return out[:n], None
-    if gate.kind == "rates":
-        total = out[:n] + out[n:]
-        return out[:n] / total + (y - out[:n] / total) * np.exp(-h * total), None
-    if gate.kind == "hh_gates":
-        return out[:n] + (y - out[:n]) * np.exp(-h / out[n:]), None
+    if gate.kind in RELAXING:
+        return _relaxed(gate, out, y, h), None
     return _ros2(gate, network, y, out[-n:], h)
+
+
+def _relaxed(gate: LearnedGate, out: Floats, y: Floats, h: float) -> Floats:
+    n = len(y)
+    total, goal = (out[:n] + out[n:], out[:n] / (out[:n] + out[n:])) if gate.kind == "rates" else (1.0 / out[n:], out[:n])
+    return np.asarray(goal + (y - goal) * np.exp(-h * total))
+
+
+def _roots(gate: LearnedGate, out: Floats) -> Floats:
+    """What is continued of a network's outputs: fourth roots of rates, steady values as they are."""
+    n = len(gate.states)
+    steady = gate.kind == "hh_gates"
+    return np.concatenate([out[:n] if steady else out[:n] ** 0.25, (1.0 / out[n:] if steady else out[n:]) ** 0.25])
+
+
+def _lay(gate: LearnedGate, rows: Memory, kept: Floats, new: Floats, changes: list[tuple[Floats, Floats]], elapsed: float) -> None:
+    """Values and slopes of the outputs, from the last values and the changes of concentrations (and where they are now) since."""
+    scale = [1.0 / (abs(u) + FLOOR) for _, u in changes]
+    moved = [change * s for (change, _), s in zip(changes, scale, strict=True)]
+    norm = SLOW**2 + sum(m * m for m in moved)
+    share = kept[rows.known] / norm if elapsed > 0 else 0.0 * norm
+    for o, values in enumerate(new):
+        value, late, *slopes = rows.output(o)
+        change = (values - kept[value]) * share
+        kept[late] = change * SLOW**2 / elapsed if elapsed > 0 else 0.0
+        most = STEEPEST * values if gate.kind == "rates" or o >= len(gate.states) else np.inf
+        for r, m, s in zip(slopes, moved, scale, strict=True):
+            kept[r] = np.minimum(np.maximum(change * m, -most), most) * s
+        kept[value] = values
+    kept[rows.known] = 1.0
+
+
+def _mean(gate: LearnedGate, out: Floats, half: Floats) -> Floats:
+    """Outputs over a step, with roots that change by `half` to either side of the middle."""
+    n, mean = len(gate.states), _roots(gate, out)
+    roots = slice(0, None) if gate.kind == "rates" else slice(n, None)
+    mean[roots] = mean[roots] ** 4 + 6 * mean[roots] ** 2 * half[roots] ** 2 + half[roots] ** 4
+    return mean if gate.kind == "rates" else np.concatenate([mean[:n], 1.0 / mean[n:]])
+
+
+def _inner(gate: LearnedGate, y: SimpleNamespace) -> Floats:
+    return np.array([getattr(y, n) for n in gate.outputs[: len(gate.states)]]).reshape(len(gate.states), -1)
 
 
 def _ros2(gate: LearnedGate, network, y: Floats, rates: Floats, h: float) -> tuple[Floats, Floats | None]:  # type: ignore[no-untyped-def]

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from .codegen import Binding, ChannelSpec, Decay, PortRef
+from .codegen_secant import memory_of
 from .errors import InputError
-from .mesh import OUTSIDE, Floats, Membrane
+from .mesh import OUTSIDE, Axisymmetric, Columns, Floats, Membrane
 from .model import Influx, Model, Set, direction, resolve_side, stimulus_target
 from .plugin import BALANCE, Channel, parse_port
 from .rest import balance, resting_ports, steady_states, voltage_at
@@ -63,7 +64,7 @@ class Plan:
     """A lowered model. `parameters` is the flat array that kernels read; offsets are in the specs.
 
     `blocks` gives, per membrane, its contiguous parts of the state array y and of `moved`, each (rows, pairs) when reshaped; `tracked`
-    lists (field, last values, rates) for ports that read a rate of change.
+    lists (field, last values, rates) for ports that read a rate of change; behind the rates lie the last difference quotients.
     """
 
     model: Model
@@ -223,7 +224,15 @@ def _add_channel(b: _Builder, name: str, label: str, c: Channel, values: dict[st
             target = b.find(species, region)
             if target is not None:
                 gains.append((target, sign * count, b.ratio(name, region)))
-    spec = ChannelSpec(type(c), list(model.membranes).index(name), parameter, row, ports, tuple(gains))
+    kept = memory_of(type(c), {n: p.index for n, p in zip(c.reads, ports, strict=True) if p.kind == "field"}, b.y_size)
+    if kept is not None and isinstance(model.mesh.structure, Axisymmetric | Columns):
+        rest = np.zeros((kept.size, pairs))
+        for j, f in enumerate(kept.fields):
+            rest[kept.wall(j) - kept.first] = b.fields[f].rest
+        b.states(rest.reshape(-1))
+    else:
+        kept = None
+    spec = ChannelSpec(type(c), list(model.membranes).index(name), parameter, row, ports, tuple(gains), -1, kept.first if kept else -1)
     b.gauges.append(Gauge(label, name, running, way, spec, states, b.amounts(pairs), w, membrane.area))
 
 
@@ -255,6 +264,7 @@ def _port(b: _Builder, text: str, way: tuple[str, str], membrane: str) -> PortRe
     if key not in b.tracked:
         last = b.states(np.full(pairs, b.fields[index].rest))
         b.tracked[key] = (index, last, b.states(np.zeros(pairs)))
+        b.states(np.zeros(pairs))
     return PortRef("rate", b.tracked[key][2].start)
 
 

@@ -285,44 +285,30 @@ def sweep(inputs, outputs, code, columns, weights):
 @njit(**OPTIONS)
 def bounded(b, source, target, low, high, size):
     """Clamp a row into [low, high]; returns how many of the first `size` values lay outside (or were no numbers)."""
-    count = 0
-    for i in range(LANES):
-        x = b[source + i]
+    count, row, to, valid = 0, uint64(source), uint64(target), uint64(size)
+    for i in range(uint64(LANES)):
+        x = b[row + i]
         outside = (not (x >= low)) | (not (x <= high))
-        count += 1 if outside & (i < size) else 0
-        b[target + i] = min(max(x, low), high)
+        count += 1 if outside & (i < valid) else 0
+        b[to + i] = min(max(x, low), high)
     return count
 
 
 @njit(forceinline=True, **OPTIONS)
-def moved(b, inputs, outputs, kept, tolerance, floor):
-    """Whether an input of any node of the block has left its value in `kept` by more than ``tolerance * (abs(value) + floor)``.
+def moved(b, inputs, kept, tolerance, floors):
+    """Nodes of the block of which an input has left its value in `kept` by more than ``tolerance * (abs(value) + floor)``.
 
-    If so, `kept` takes over the inputs, the network has to run, and `keep` has to follow. If not, the rows of the outputs get those that
-    were kept. Blocks are fixed, so that the decision does not depend on threads. NaN in `kept` makes the network run.
+    If there are any, `kept` takes over the inputs, and the network has to run. Blocks are fixed, so that the decision does not depend on
+    threads. NaN in `kept` makes the network run.
     """
     count, lanes = 0, uint64(LANES)
     for c in range(len(inputs)):
         now, old = uint64(inputs[c]), lanes * uint64(c)
         for i in range(lanes):
             change, size = abs(b[now + i] - kept[old + i]), abs(kept[old + i])
-            count += 0 if change <= tolerance * (size + floor) else 1
+            count += 0 if change <= tolerance * (size + floors[c]) else 1
     for c in range(len(inputs) if count > 0 else 0):
         now, old = uint64(inputs[c]), lanes * uint64(c)
         for i in range(lanes):
             kept[old + i] = b[now + i]
-    for c in range(len(outputs) if count == 0 else 0):
-        to, old = uint64(outputs[c]), lanes * uint64(len(inputs) + c)
-        for i in range(lanes):
-            b[to + i] = kept[old + i]
-    return count > 0
-
-
-@njit(forceinline=True, **OPTIONS)
-def keep(b, inputs, outputs, kept):
-    """Remember what the network returned."""
-    lanes = uint64(LANES)
-    for c in range(len(outputs)):
-        source, to = uint64(outputs[c]), lanes * uint64(len(inputs) + c)
-        for i in range(lanes):
-            kept[to + i] = b[source + i]
+    return count

@@ -69,20 +69,20 @@ def test_exact_scalar_law_by_three_ways():
 
 
 def test_torch_calls_agree_with_lowered_in_two_dimensions():
-    """Where torch is called, the network sees the concentration on the membrane as well: only the splitting of the step differs."""
+    """Where torch is called, the network sees the concentration on the membrane as well; the halves of steps along z are not merged."""
     lowered, called = (cs.load_channel(WEIGHTS) for _ in range(2))
     called.gate.cache["unsupported"] = "test"
     runs = [advanced(section().swap(ODE, c(density="3 1/um^2")), 1.5, dt="0.01 ms").concentration("ca") for c in (lowered, called)]
     assert runs[0].max() > 5.0, "the wave has started"
-    assert runs[1].max() == pytest.approx(runs[0].max(), rel=5e-3)
-    assert runs[1].sum() == pytest.approx(runs[0].sum(), rel=1e-2)
+    assert runs[1].max() == pytest.approx(runs[0].max(), rel=1e-4)
+    assert runs[1].sum() == pytest.approx(runs[0].sum(), rel=1e-4)
 
 
 @pytest.mark.parametrize("name", ["ryr/dnn", "ryr/dnn-latent"])
-@pytest.mark.parametrize(("make", "until", "dt"), [(cable, 26.0, "0.025 ms"), (section, 5.0, "0.005 ms")], ids=["1-D", "2-D"])
-def test_wave_of_the_receptor_is_reproduced(name, make, until, dt):
-    """Speed within 3 % of that of the ODE receptor on the same mesh with the same steps."""
-    speeds = [speed(model, until, dt) for model in (make(), make().swap(ODE, name))]
+@pytest.mark.parametrize(("make", "until"), [(cable, 26.0), (section, 5.0)], ids=["1-D", "2-D"])
+def test_wave_of_the_receptor_is_reproduced(name, make, until):
+    """Speed within 3 % of that of the ODE receptor on the same mesh, both with the steps that the package chooses."""
+    speeds = [speed(model, until, None) for model in (make(), make().swap(ODE, name))]
     assert speeds[1] == pytest.approx(speeds[0], rel=0.03), speeds
 
 

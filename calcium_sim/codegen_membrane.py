@@ -1,0 +1,148 @@
+"""Generates the meeting of two steps at the membranes of a (z, r) grid, where networks run: see `codegen_between`.
+
+Networks and rates of change see the concentrations on the membranes, half a cell away from the nodes. They are those of the nodes plus what
+the fluxes make of them (`excess`, kept from call to call); `near` are the coefficients. `node` holds the concentrations of the nodes before
+the step along z where `merged`: those between its two halves are the mean of before and after.
+"""
+
+from __future__ import annotations
+
+import re
+
+from .codegen import ChannelSpec, LocalKinetics, Module
+from .codegen_between import follow_loop, own_rows, predicted
+from .codegen_newton import TINY, AxisymmetricSpec, Text, indent, loop, states_of
+from .codegen_secant import follows, lowered, memory, renewed
+from .unrolled import LANES, Lanes
+
+
+def meeting(spec: AxisymmetricSpec, module: Module) -> str:
+    """The functions `nodes`, `meet` and `look`.
+
+    `nodes` keeps the concentrations beside the membranes; `meet` follows them over the last step and advances the split states over `h`;
+    `look` returns the concentrations on the membranes, (points, slices).
+    """
+    taken = [f"node[{q}, k] = u[index[{q}][k]]" for q in spec.watched()]
+    each = ["for k in range(node.shape[1]):", *("    " + t for t in taken)] if taken else ["pass"]
+    text = f"\n@njit(**OPTIONS)\ndef nodes(u, index, node):\n{indent(each)}\n"
+    given = "u, Y, P, W, nets, counts, near, index, node, excess, was, merged, ahead, elapsed, before, t, v, h"
+    text += f"\n\n@njit(**OPTIONS)\ndef meet({given}):\n{indent(_meet(spec, module))}\n"
+    return text + f"\n\n@njit(cache=True, **OPTIONS)\ndef look(u, Y, P, W, near, index, t, v):\n{indent(_look(spec, module))}\n"
+
+
+def split(spec: AxisymmetricSpec) -> tuple[ChannelSpec, ...]:
+    """Channels whose states the joint step keeps fixed."""
+    return tuple(c for c in spec.channels if c.cls.states and not spec.moving(c))
+
+
+def _meet(spec: AxisymmetricSpec, module: Module) -> list[str]:
+    lanes, watched, channels = Lanes(), spec.watched(), split(spec)
+    if not watched:
+        return ["pass"]
+    own, following = own_rows(channels), [(m, c) for m, c in enumerate(spec.channels) if follows(c) and lowered(c)]
+    kept = [r for _, c in following for r in range(c.memory, c.memory + memory(c).size)]
+    rows = sorted(
+        {r for m in _present(spec) for r in _rows_of(spec.channels[m])} | {r for f in spec.follow for r in f.rows()} | {*own, *kept}
+    )
+    lines = _loads(spec, lanes, rows)
+    lines += [f"load(b, I64({lanes.row(f'w{r}')}), was[{k}], lo, size)" for k, r in enumerate(own)]
+    before = [f"load(b, I64({lanes.row(f'o{q}')}), node[{q}], lo, size)" for q in watched]
+    before += loop(lanes, [f"p{q} = 0.5 * (p{q} + o{q})" for q in watched], [f"p{q}" for q in watched])
+    lines += ["if merged:", *("    " + t for t in before)]
+    lines += [f"load(b, I64({lanes.row(f'x{q}')}), excess[{q}], lo, size)" for q in watched]
+    lines += predicted(lanes, channels)
+    lines += [f"store(b, I64({lanes.row(f'w{r}')}), was[{k}], lo, size)" for k, r in enumerate(own)]
+    lines += ["for glance in range(1 if elapsed > 0.0 else 2):", *("    " + t for t in _walls(spec, module, lanes, rows))]
+    lines += [f"store(b, I64({lanes.row(f'x{q}')}), excess[{q}], lo, size)" for q in watched]
+    for q in watched:
+        lanes.rows[f"u{q}"] = lanes.rows[f"c{q}"]
+    followed = follow_loop(lanes, spec.follow)
+    followed += [f"store(b, I64({lanes.row(f'y{r}')}), Y[{r}], lo, size)" for f in spec.follow for r in f.rows()]
+    lines += ["if elapsed > 0.0:", *("    " + t for t in followed or ["pass"])]
+    for m, c in following:
+        lines += _last_seen(spec, lanes, c) + renewed(module, lanes, m, c, spec.at_points(c))
+    lines += [f"store(b, I64({lanes.row(f'y{r}')}), Y[{r}], lo, size)" for r in kept]
+    for c in channels:
+        kinetics = LocalKinetics((), (spec.at_points(c),), (), (), ())
+        lines += kinetics.gates(module, lanes, "h", "yn")
+    lines += [f"store(b, I64({lanes.row(f'y{r}')}), Y[{r}], lo, size)" for r in own]
+    head = [*_prologue(spec, module), f"works = {module.networks.works()}"]
+    return [*head, *_blocks(lines, lanes)]
+
+
+def _last_seen(spec: AxisymmetricSpec, lanes: Lanes, c: ChannelSpec) -> list[str]:
+    """Set `count` to 0 where no time has passed since the network ran, and the nodes are as they were; else keep how they are."""
+    rows, points = memory(c), memory(spec.at_points(c)).fields
+    nodes = [(rows.node(j), q) for j, q in enumerate(points)]
+    tests = " | ".join([f"(y{rows.known} == 0.0)", *(f"(p{q} != y{r})" for r, q in nodes)])
+    check = ["count = 0", *lanes.loop([f"count += 1 if {tests} else 0"], [])]
+    lines = ["count = 1", "if elapsed == 0.0:", *("    " + t for t in check)]
+    return lines + loop(lanes, [f"y{r} = p{q}" for r, q in nodes], [f"y{r}" for r, _ in nodes])
+
+
+def _look(spec: AxisymmetricSpec, module: Module) -> list[str]:
+    lanes, watched = Lanes(), spec.watched()
+    lines = ["wall = np.zeros((len(index), Y.shape[1]))"]
+    if not watched:
+        return [*lines, "return wall"]
+    rows = sorted({r for m in _present(spec) for r in _rows_of(spec.channels[m])})
+    inner = _loads(spec, lanes, rows)
+    inner += loop(lanes, [t for q in watched for t in (f"x{q} = 0.0 * p{q}",)], [f"x{q}" for q in watched])
+    inner += ["for glance in range(2):", *("    " + t for t in _walls(spec, module, lanes, rows))]
+    inner += [f"store(b, I64({lanes.row(f'c{q}')}), wall[{q}], lo, size)" for q in watched]
+    return [*lines, *_prologue(spec, module), *_blocks(inner, lanes), "return wall"]
+
+
+def _present(spec: AxisymmetricSpec) -> list[int]:
+    """Numbers of the channels on the membranes that are watched."""
+    membranes = {spec.points[q].membrane for q in spec.watched()}
+    return [m for m, c in enumerate(spec.channels) if c.membrane in membranes]
+
+
+def _prologue(spec: AxisymmetricSpec, module: Module) -> list[str]:
+    return LocalKinetics((), spec.channels, (), (), ()).prologue(module)
+
+
+def _blocks(lines: list[str], lanes: Lanes) -> list[str]:
+    """The loop over blocks of 64 slices; rows are taken once, for counting their references costs as much as a copy."""
+    lines = [re.sub(r"\b(Y|W|was|excess|index|wall|node)\[(\d+)\], lo", r"\1\2, lo", line) for line in lines]
+    taken = sorted({found for line in lines for found in re.findall(r"\b((?:Y|W|was|excess|index|wall|node)\d+), lo", line)})
+    head = [re.sub(r"([A-Za-z]+)(\d+)", r"\1\2 = \1[\2]", name) for name in taken]
+    head += [f"b = np.empty({lanes.size})", "n = Y.shape[1]", f"for lo in range(0, n, {LANES}):", f"    size = min({LANES}, n - lo)"]
+    return [*head, *("    " + line for line in lines)]
+
+
+def _loads(spec: AxisymmetricSpec, lanes: Lanes, rows: list[int]) -> list[str]:
+    """Nodes p, states y, weights."""
+    present = _present(spec)
+    lines = [f"gather_flat(b, I64({lanes.row(f'p{q}')}), u, index[{q}], lo, size)" for q in spec.watched()]
+    lines += [f"load(b, I64({lanes.row(f'y{r}')}), Y[{r}], lo, size)" for r in rows]
+    return lines + [f"load(b, I64({lanes.row(f'weight{m}')}), W[{row}], lo, size)" for m, row in spec.weights if m in present]
+
+
+def _walls(spec: AxisymmetricSpec, module: Module, lanes: Lanes, rows: list[int]) -> list[str]:
+    """Concentrations c on the membranes: p at the nodes, and the excess x that is renewed by the fluxes; the states are ``yn<row>``."""
+    text, watched = Text(spec, module), spec.watched()
+    for r in rows:  # states that nothing has continued are those of now
+        lanes.rows.setdefault(f"yn{r}", lanes.row(f"y{r}"))
+    lines = loop(lanes, [f"c{q} = max(p{q} + x{q}, {TINY!r})" for q in watched], [f"c{q}" for q in watched])
+    for m in _present(spec):
+        lines += lanes.loop([f"f{m} = {text.flux(m, states_of(spec.channels[m], 'yn'))}"], [f"f{m}"])
+    body = [t for q in watched for t in (f"x{q} = {_excess(spec, q)}", f"c{q} = max(p{q} + x{q}, {TINY!r})")]
+    return lines + loop(lanes, body, [f"{name}{q}" for q in watched for name in "cx"])
+
+
+def _excess(spec: AxisymmetricSpec, q: int) -> str:
+    """Expression: what the fluxes f through a point's own membrane add to its concentration."""
+    terms = [
+        f"near[{n}] * {float(count)!r} * f{m}"
+        for n, (p, j) in enumerate(spec.coupling())
+        for m, count in spec.unknowns[j].carriers
+        if p == q and spec.channels[m].membrane == spec.points[q].membrane
+    ]
+    return " + ".join(terms) or "0.0"
+
+
+def _rows_of(c: ChannelSpec) -> set[int]:
+    """Rows of Y that a channel's flux may read."""
+    return {*range(c.state, c.state + len(c.cls.states)), *(p.index for p in c.ports if p.kind == "rate")}
