@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import generated
-from .codegen import ChannelSpec, LocalKinetics, PortRef
+from .codegen import LocalKinetics
 from .codegen_axisymmetric import source
 from .codegen_between import Follow
 from .codegen_newton import AxisymmetricSpec, Point, Unknown
@@ -20,6 +20,7 @@ from .kernels import axisymmetric, lines
 from .kernels.stimulus import table_value
 from .lowering import Plan
 from .mesh import Axisymmetric, Floats, Membrane
+from .specs import ChannelSpec, PortRef
 from .state import Clock, State, pack_networks, pack_sources
 from .unrolled import GAMMA
 

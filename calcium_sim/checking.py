@@ -324,7 +324,7 @@ def _told(namespace: SimpleNamespace) -> str:
 
 def _compile(cls: type[Channel], names: Sequence[str]) -> dict[str, Any]:
     """The functions from their embedded sources, compiled with the options of a run."""
-    from .codegen import HEADER
+    from .codegen_module import HEADER
 
     sources: dict[str, str] = {}
     entry = {name: embed(getattr(cls, name), sources, cls.label()) for name in names}

@@ -13,9 +13,10 @@ backward Euler.
 
 from __future__ import annotations
 
-from .codegen import LocalKinetics, Module
+from .codegen import LocalKinetics
 from .codegen_learned import Networks
 from .codegen_membrane import meeting, split
+from .codegen_module import Module
 from .codegen_newton import AxisymmetricSpec, fallback, guess, indent, loop, newton
 from .codegen_secant import follows, memory
 from .kernels.lines import SLICES

@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .codegen import ChannelSpec
+from .specs import ChannelSpec
 from .unrolled import Lanes
 
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .codegen import ChannelSpec, LocalKinetics, Module
+from .codegen import LocalKinetics
 from .codegen_learned import Networks
+from .codegen_module import Module
 from .codegen_secant import follows, lowered, memory, midpoint, predicted
+from .specs import ChannelSpec
 from .unrolled import LANES, Lanes
 
 

@@ -12,8 +12,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .codegen import Binding, ChannelSpec, Decay, LocalKinetics, Module
+from .codegen import LocalKinetics
 from .codegen_learned import Networks
+from .codegen_module import Module
+from .specs import Binding, ChannelSpec, Decay
 from .unrolled import LANES, Lanes
 
 

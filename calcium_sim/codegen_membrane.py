@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import re
 
-from .codegen import ChannelSpec, LocalKinetics, Module
+from .codegen import LocalKinetics
 from .codegen_between import follow_loop, own_rows, predicted
+from .codegen_module import Module
 from .codegen_newton import TINY, AxisymmetricSpec, Text, indent, loop, states_of
 from .codegen_secant import follows, lowered, memory, renewed
+from .specs import ChannelSpec
 from .unrolled import LANES, Lanes
 
 

@@ -14,10 +14,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .codegen import ChannelSpec, LocalKinetics, Module, PortRef, bundle, outside_text
+from .codegen import LocalKinetics
 from .codegen_between import Follow
+from .codegen_module import Module, bundle, outside_text
 from .codegen_secant import follows, memory, stage_text
 from .plugin import Channel
+from .specs import ChannelSpec, PortRef
 from .unrolled import Lanes, lu_factor, lu_solve
 
 TINY = 1e-9

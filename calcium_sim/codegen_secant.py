@@ -17,11 +17,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .codegen import ChannelSpec, LocalKinetics, Module
+from .codegen import LocalKinetics
 from .codegen_learned import FLOOR, RELAXING, Learned, evaluate_lines
+from .codegen_module import Module
 from .gates import gate_of
 from .learned import LearnedGate, resolve
 from .plugin import Channel
+from .specs import ChannelSpec
 from .unrolled import Lanes
 
 SLOW = 0.1

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import generated
-from .codegen import ChannelSpec, LocalKinetics, PortRef
+from .codegen import LocalKinetics
 from .codegen_columns import ColumnSpec, Tracked, source
 from .codegen_secant import follows
 from .fallback import TorchGates
@@ -17,6 +17,7 @@ from .kernels import tree
 from .kernels.stimulus import fill_sources, table_value
 from .lowering import Plan
 from .mesh import Columns
+from .specs import ChannelSpec, PortRef
 from .state import Clock, State, pack_networks, pack_sources
 from .unrolled import LANES
 

@@ -12,7 +12,7 @@ from types import ModuleType
 import numba
 
 from . import kernels
-from .codegen import content_name
+from .codegen_module import content_name
 
 
 def cache_folder() -> Path:

@@ -9,11 +9,12 @@ import numpy as np
 
 from . import codegen_graph as gen
 from . import generated
-from .codegen import LocalKinetics, PortRef
+from .codegen import LocalKinetics
 from .fallback import TorchGates
 from .kernels import graph
 from .lowering import Plan
 from .mesh import OUTSIDE
+from .specs import PortRef
 from .state import Clock, State, pack_networks, pack_sources
 
 PARALLEL_FROM = 30000

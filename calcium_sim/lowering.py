@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from .codegen import Binding, ChannelSpec, Decay, PortRef
 from .codegen_secant import memory_of
 from .errors import InputError
 from .mesh import OUTSIDE, Axisymmetric, Columns, Floats, Membrane
 from .model import Influx, Model, Set, direction, resolve_side, stimulus_target
 from .plugin import BALANCE, Channel, parse_port
 from .rest import balance, resting_ports, steady_states, voltage_at
+from .specs import Binding, ChannelSpec, Decay, PortRef
 
 COURSES = {"square": 0, "ramp-down": 1, "triangle": 2}
 

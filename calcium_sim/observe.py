@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import numpy as np
 from numpy.typing import NDArray
 
-from .codegen import PortRef
 from .lowering import Gauge, Plan
 from .mesh import OUTSIDE, Floats
 from .rest import voltage_at
+from .specs import PortRef
 from .state import State
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .. import generated
-from ..codegen import Module, bundle
+from ..codegen_module import Module, bundle
 from ..embed import embed
 from ..errors import InputError
 from ..mesh import Floats

@@ -10,7 +10,7 @@ import pytest
 
 import calcium_sim as cs
 from calcium_sim.checking import _Trial
-from calcium_sim.codegen import Module
+from calcium_sim.codegen_module import Module
 from calcium_sim.derivative import tangent
 from calcium_sim.embed import embed
 from calcium_sim.gates import gate_of

@@ -7,7 +7,7 @@ import pytest
 from numba import njit
 
 from calcium_sim import generated
-from calcium_sim.codegen import HEADER
+from calcium_sim.codegen_module import HEADER
 from calcium_sim.errors import InputError
 from calcium_sim.kernels import network as kernels
 from calcium_sim.network import KINDS, disagreement, evaluate, program_text, run
