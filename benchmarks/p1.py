@@ -24,9 +24,8 @@ from calcium_sim.diagnostics import first_crossing  # noqa: E402
 THRESHOLD = 2.0  # uM
 
 
-def stepped(model, until, every, **options):
+def stepped(simulation, until, every):
     """Times [ms], calcium [times, nodes] and what the run says of itself."""
-    simulation = cs.Simulation(model, **options)
     times, calcium = [0.0], [simulation.concentration("ca")]
     for k in range(1, round(until / every) + 1):
         simulation.advance(k * every)
@@ -36,7 +35,7 @@ def stepped(model, until, every, **options):
 
 
 def recorded(model, until, every, **options):
-    """The same through `simulate` and its Dataset."""
+    """The same through `simulate` and its Dataset, lowering included."""
     ds = cs.simulate(model, until=f"{until} ms", every=f"{every} ms", **options)
     told = {name: ds.attrs[name] for name in ("steps", "rejected", "ledger_drift")}
     return ds["time"].values, ds["ca"].values[:, ds["region"].values == "cytosol"], told
@@ -72,12 +71,20 @@ def options():
 
 def main():
     a = options()
-    run = recorded if a.dataset else stepped
     steps = {"dt": None if a.dt is None else f"{a.dt} ms", "tolerance": a.tolerance, "threads": 1}
     model = coaxial(a.length, a.dx, receptor=a.receptor)
-    run(model, 2.0, a.save, **steps)  # past the stimulus' end: compiles all paths, or reads the compiled code of an earlier run
+
+    def ready_to_run():
+        """All that comes before the loop, which is all of `simulate` for a Dataset."""
+        if a.dataset:
+            return lambda until: recorded(model, until, a.save, **steps)
+        simulation = cs.Simulation(model, **steps)
+        return lambda until: stepped(simulation, until, a.save)
+
+    ready_to_run()(2.0)  # past the stimulus' end: compiles all paths, or reads the compiled code of an earlier run
+    run = ready_to_run()
     ready, ready_cpu = time.perf_counter(), cpu_seconds()
-    times, calcium, told = run(model, a.tstop, a.save, **steps)
+    times, calcium, told = run(a.tstop)
     wall, cpu = time.perf_counter() - ready, cpu_seconds() - ready_cpu
 
     unknowns, count = 6 * round(a.length / a.dx), int(told["steps"])

@@ -37,6 +37,7 @@ class Module:
     sources: dict[str, str] = field(default_factory=dict)
     keys: dict[type[Channel], str] = field(default_factory=dict)
     names: dict[tuple[type[Channel], str], str] = field(default_factory=dict)
+    tangents: dict[tuple[str, str], Tangent | None] = field(default_factory=dict)
     networks: Networks = field(default_factory=Networks)
     parts: list[str] = field(default_factory=list)
 
@@ -57,9 +58,14 @@ class Module:
         """Derivatives of `flux` or `rates` with respect to states (argument 0) or ports (1) by name; None where one is not known."""
         name = self.name(cls, which)
         whole = arguments_of(self.sources[name])[argument]
-        found = {n: tangent(name, (f"{whole}.{n}",), self.sources) for n in inputs}
+        found = {n: self._tangent(name, f"{whole}.{n}") for n in inputs}
         known = {n: t for n, t in found.items() if t is not None}
         return known if len(known) == len(found) else None
+
+    def _tangent(self, name: str, seed: str) -> Tangent | None:
+        if (name, seed) not in self.tangents:
+            self.tangents[name, seed] = tangent(name, (seed,), self.sources)
+        return self.tangents[name, seed]
 
     def text(self) -> str:
         """Header, embedded functions and everything generated so far."""
