@@ -54,7 +54,7 @@ class AxisymmetricStepper:
             self.scheme += " | networks of rates once per step, outputs continued"
         self.networks = networks
         self.nets, self.counts = pack_networks(networks, 1)
-        self.index = tuple(self._entries(p) for p in self.spec.points)
+        self.index = np.array([self._entries(p) for p in self.spec.points], np.int64).reshape(-1, self.grid.slices)
         self.near = np.array([self._wall(self.spec.points[q], j) for q, j in self.spec.coupling()])
         self.module = generated.load(text)
         self.sources = pack_sources(plan, 0)

@@ -102,8 +102,8 @@ def _read(spec: AxisymmetricSpec) -> list[int]:
 def _loads(spec: AxisymmetricSpec, lanes: Lanes) -> list[str]:
     """Fill the tile."""
     lines = [f"load_tile(u, start[{f}], lo, size, cells[{r}], a, at[{f}])" for f, r in enumerate(spec.region)]
-    lines += [f"take(b, U64({lanes.row(f'yn{r}')}), Y[{r}], lo, size)" for r in _read(spec)]
-    lines += [f"take(b, U64({lanes.row(f'weight{m}')}), W[{row}], lo, size)" for m, row in spec.weights]
+    lines += [f"take(b, U64({lanes.row(f'yn{r}')}), Y, U64({r}), lo, size)" for r in _read(spec)]
+    lines += [f"take(b, U64({lanes.row(f'weight{m}')}), W, U64({row}), lo, size)" for m, row in spec.weights]
     return lines
 
 
@@ -130,7 +130,7 @@ def _stores(spec: AxisymmetricSpec, lanes: Lanes) -> list[str]:
     """Write the tile back; book what channels and decays moved."""
     gated, collected = _gated(spec), len(spec.region) + len(spec.lines)
     lines = [f"store_tile(a, at[{f}], u, start[{f}], lo, size, cells[{r}])" for f, r in enumerate(spec.region)]
-    lines += [f"give(b, U64({lanes.row(f'ys{r}')}), Y[{r}], lo, size)" for r in gated]
+    lines += [f"give(b, U64({lanes.row(f'ys{r}')}), Y, U64({r}), lo, size)" for r in gated]
     lines += [f"book(b, U64({lanes.row(f'A{m}')}), M, booked[{m}] + lo, size)" for m in range(len(spec.channels))]
     for n, region in enumerate(region for region, kinetics in spec.interior for _ in kinetics.decays):
         tile = f"at[{collected + n}]"

@@ -67,12 +67,12 @@ from calcium_sim.kernels.tree import diffuse
 
 def _local(spec: ColumnSpec, module: Module) -> str:
     k, lanes, states = spec.kinetics, Lanes(), spec.used()
-    inputs = [(f"u{f}", f"U{f}") for f in k.fields] + [(f"y{r}", f"Y{r}") for r in states]
-    inputs += [(f"ratio{r}", f"A{r}") for r in range(spec.ratios)] + [(f"s{f}", f"S{row}") for row, f in enumerate(k.sources)]
-    inputs += [(f"weight{m}", f"W{row}") for m, row in spec.weights]
+    kept = {"U": [(f"u{f}", f) for f in k.fields], "Y": [(f"y{r}", r) for r in states]}
+    given = {"A": [(f"ratio{r}", r) for r in range(spec.ratios)], "S": [(f"s{f}", row) for row, f in enumerate(k.sources)]}
+    given["W"] = [(f"weight{m}", row) for m, row in spec.weights]
     lines = ["lo = block * LANES", "size = min(LANES, n - lo)"]
-    for name, array in inputs:
-        lines.append(f"load(b, I64({lanes.row(name)}), {array}, lo, size)")
+    for array, rows in {**kept, **given}.items():
+        lines += lanes.copies("load", array, rows, "lo, size, LANES")
     for tr in spec.followed():
         body = [f"y{tr.rate} = (u{tr.field} - y{tr.last}) / before", f"y{tr.last} = u{tr.field}"]
         lines += lanes.loop(body, [f"y{tr.rate}", f"y{tr.last}"])
@@ -90,19 +90,16 @@ def _local(spec: ColumnSpec, module: Module) -> str:
     lines += lanes.loop([f"o{f} = u{f}" for f in seen], [f"o{f}" for f in seen]) if seen else []
     lines += ["v, t = v2, t0 + 0.5 * h", *k.reaction(module, lanes)]
     lines += ["v, t = v3, t0 + 0.75 * h", *k.gates(module, lanes, "0.5 * h", own=second)]
-    stored = [(f"u{f}", f"U{f}") for f in k.fields] + [(f"y{r}", f"Y{r}") for r in states]
-    lines += [f"store(b, I64({lanes.row(name)}), {array}, lo, size)" for name, array in stored]
+    for array, rows in kept.items():
+        lines += lanes.copies("store", array, rows, "lo, size")
     moved = [f"m{m}" for m in range(len(k.channels))] + [f"x{d.field}" for d in k.decays]
-    lines += [f"book(b, I64({lanes.row(name)}), M{r}, lo, size)" for r, name in enumerate(moved)]
+    lines += lanes.copies("book", "M", zip(moved, range(len(moved)), strict=True), "lo, size")
     nets = module.networks
     if nets.gates:
         own = ["kept = nets[-1][block]"] if nets.kept else []
         own += ["counts = C[block]"] + ([f"works = {nets.works()}"] if spec.parallel else [])
         lines = [*own, *lines]
     head = [f"works = {nets.works()}"] if nets.gates and not spec.parallel else []
-    # a row taken once costs nothing; taken per block, counting its references costs as much as the copy
-    rows = [array for _, array in inputs] + [f"M{r}" for r in range(len(moved))]
-    head += [f"{row} = {row[0]}[{row[1:]}]" for row in rows]
     head += ["n = U.shape[1]", "blocks = (n + LANES - 1) // LANES", *k.prologue(module)]
     scratch = f"b = np.empty({lanes.size})"  # one for every thread
     lines = [scratch, *lines] if spec.parallel else lines

@@ -97,9 +97,9 @@ def _membrane(k: int, m: Membrane, spec: GraphSpec, module: Module) -> str:
     for f in used:
         x, column, side = _side(m, f)
         load.append(f"gather(b, I64({lanes.row(f'u{f}')}), {x}, I64({column}), {side}, lo, size)")
-    load += [f"load(b, I64({lanes.row(f'y{r}')}), Y[{r}], lo, size)" for r in range(m.states)]
-    gates = [*load, *kin.gates(module, lanes, "h")]
-    gates += [f"store(b, I64({lanes.row(f'y{r}')}), Y[{r}], lo, size)" for r in range(m.states)]
+    states = [(f"y{r}", r) for r in range(m.states)]
+    load += lanes.copies("load", "Y", states, "lo, size, LANES")
+    gates = [*load, *kin.gates(module, lanes, "h"), *lanes.copies("store", "Y", states, "lo, size")]
     head = [f"works = {module.networks.works()}"] if any(c.cls.rates is None and c.cls.states for c in kin.channels) else []
     lines = [*head, *kin.prologue(module), *_blocks(gates, "inside.size", lanes)]
     text = _define(f"gates{k}", f"{xs}Y, inside, outside, P, nets, counts, t, v, h", lines)
@@ -109,11 +109,11 @@ def _membrane(k: int, m: Membrane, spec: GraphSpec, module: Module) -> str:
     for f in used:
         x, column, side = _side(m, f)
         body.append(f"gather_sum(b, I64({lanes.row(f'u{f}')}), {x}, {x.replace('X', 'N')}, I64({column}), {side}, lo, size)")
-    body += [f"load(b, I64({lanes.row(f'y{r}')}), Y[{r}], lo, size)" for r in range(m.states)]
-    body += [f"load(b, I64({lanes.row(f'weight{j}')}), W[{row}], lo, size)" for j, row in m.weights]
+    body += lanes.copies("load", "Y", states, "lo, size, LANES")
+    body += lanes.copies("load", "W", [(f"weight{j}", row) for j, row in m.weights], "lo, size, LANES")
     for j in range(len(kin.channels)):
         body += lanes.loop([f"f{j} = {kin.flux(module, j, 'u')}"], [f"f{j}"])
-        body.append(f"store(b, I64({lanes.row(f'f{j}')}), J[{j}], lo, size)")
+    body += lanes.copies("store", "J", [(f"f{j}", j) for j in range(len(kin.channels))], "lo, size")
     lines = [*kin.prologue(module), *_blocks(body, "inside.size", lanes)]
     text += _define(f"fluxes{k}", f"{xs}{ws}Y, J, W, inside, outside, P, t, v", lines)
     spread = []

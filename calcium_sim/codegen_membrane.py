@@ -7,8 +7,6 @@ the step along z where `merged`: those between its two halves are the mean of be
 
 from __future__ import annotations
 
-import re
-
 from .codegen import LocalKinetics
 from .codegen_between import follow_loop, own_rows, predicted
 from .codegen_module import Module
@@ -17,6 +15,8 @@ from .codegen_secant import follows, lowered, memory, renewed
 from .specs import ChannelSpec
 from .unrolled import LANES, Lanes
 
+_WHOLE = f"lo, size, {LANES}"
+
 
 def meeting(spec: AxisymmetricSpec, module: Module) -> str:
     """The functions `nodes`, `meet` and `look`.
@@ -24,7 +24,7 @@ def meeting(spec: AxisymmetricSpec, module: Module) -> str:
     `nodes` keeps the concentrations beside the membranes; `meet` follows them over the last step and advances the split states over `h`;
     `look` returns the concentrations on the membranes, (points, slices).
     """
-    taken = [f"node[{q}, k] = u[index[{q}][k]]" for q in spec.watched()]
+    taken = [f"node[{q}, k] = u[index[{q}, k]]" for q in spec.watched()]
     each = ["for k in range(node.shape[1]):", *("    " + t for t in taken)] if taken else ["pass"]
     text = f"\n@njit(**OPTIONS)\ndef nodes(u, index, node):\n{indent(each)}\n"
     given = "u, Y, P, W, nets, counts, near, index, node, excess, was, merged, ahead, elapsed, before, t, v, h"
@@ -47,27 +47,29 @@ def _meet(spec: AxisymmetricSpec, module: Module) -> list[str]:
         {r for m in _present(spec) for r in _rows_of(spec.channels[m])} | {r for f in spec.follow for r in f.rows()} | {*own, *kept}
     )
     lines = _loads(spec, lanes, rows)
-    lines += [f"load(b, I64({lanes.row(f'w{r}')}), was[{k}], lo, size)" for k, r in enumerate(own)]
-    before = [f"load(b, I64({lanes.row(f'o{q}')}), node[{q}], lo, size)" for q in watched]
+    past = [(f"w{r}", k) for k, r in enumerate(own)]
+    lines += lanes.copies("load", "was", past, _WHOLE)
+    before = lanes.copies("load", "node", [(f"o{q}", q) for q in watched], _WHOLE)
     before += loop(lanes, [f"p{q} = 0.5 * (p{q} + o{q})" for q in watched], [f"p{q}" for q in watched])
     lines += ["if merged:", *("    " + t for t in before)]
-    lines += [f"load(b, I64({lanes.row(f'x{q}')}), excess[{q}], lo, size)" for q in watched]
+    beyond = [(f"x{q}", q) for q in watched]
+    lines += lanes.copies("load", "excess", beyond, _WHOLE)
     lines += predicted(lanes, channels)
-    lines += [f"store(b, I64({lanes.row(f'w{r}')}), was[{k}], lo, size)" for k, r in enumerate(own)]
+    lines += lanes.copies("store", "was", past, "lo, size")
     lines += ["for glance in range(1 if elapsed > 0.0 else 2):", *("    " + t for t in _walls(spec, module, lanes, rows))]
-    lines += [f"store(b, I64({lanes.row(f'x{q}')}), excess[{q}], lo, size)" for q in watched]
+    lines += lanes.copies("store", "excess", beyond, "lo, size")
     for q in watched:
         lanes.rows[f"u{q}"] = lanes.rows[f"c{q}"]
     followed = follow_loop(lanes, spec.follow)
-    followed += [f"store(b, I64({lanes.row(f'y{r}')}), Y[{r}], lo, size)" for f in spec.follow for r in f.rows()]
+    followed += lanes.copies("store", "Y", [(f"y{r}", r) for f in spec.follow for r in f.rows()], "lo, size")
     lines += ["if elapsed > 0.0:", *("    " + t for t in followed or ["pass"])]
     for m, c in following:
         lines += _last_seen(spec, lanes, c) + renewed(module, lanes, m, c, spec.at_points(c))
-    lines += [f"store(b, I64({lanes.row(f'y{r}')}), Y[{r}], lo, size)" for r in kept]
+    lines += lanes.copies("store", "Y", [(f"y{r}", r) for r in kept], "lo, size")
     for c in channels:
         kinetics = LocalKinetics((), (spec.at_points(c),), (), (), ())
         lines += kinetics.gates(module, lanes, "h", "yn")
-    lines += [f"store(b, I64({lanes.row(f'y{r}')}), Y[{r}], lo, size)" for r in own]
+    lines += lanes.copies("store", "Y", [(f"y{r}", r) for r in own], "lo, size")
     head = [*_prologue(spec, module), f"works = {module.networks.works()}"]
     return [*head, *_blocks(lines, lanes)]
 
@@ -91,7 +93,7 @@ def _look(spec: AxisymmetricSpec, module: Module) -> list[str]:
     inner = _loads(spec, lanes, rows)
     inner += loop(lanes, [t for q in watched for t in (f"x{q} = 0.0 * p{q}",)], [f"x{q}" for q in watched])
     inner += ["for glance in range(2):", *("    " + t for t in _walls(spec, module, lanes, rows))]
-    inner += [f"store(b, I64({lanes.row(f'c{q}')}), wall[{q}], lo, size)" for q in watched]
+    inner += lanes.copies("store", "wall", [(f"c{q}", q) for q in watched], "lo, size")
     return [*lines, *_prologue(spec, module), *_blocks(inner, lanes), "return wall"]
 
 
@@ -106,20 +108,17 @@ def _prologue(spec: AxisymmetricSpec, module: Module) -> list[str]:
 
 
 def _blocks(lines: list[str], lanes: Lanes) -> list[str]:
-    """The loop over blocks of 64 slices; rows are taken once, for counting their references costs as much as a copy."""
-    lines = [re.sub(r"\b(Y|W|was|excess|index|wall|node)\[(\d+)\], lo", r"\1\2, lo", line) for line in lines]
-    taken = sorted({found for line in lines for found in re.findall(r"\b((?:Y|W|was|excess|index|wall|node)\d+), lo", line)})
-    head = [re.sub(r"([A-Za-z]+)(\d+)", r"\1\2 = \1[\2]", name) for name in taken]
-    head += [f"b = np.empty({lanes.size})", "n = Y.shape[1]", f"for lo in range(0, n, {LANES}):", f"    size = min({LANES}, n - lo)"]
+    """The loop over blocks of 64 slices."""
+    head = [f"b = np.empty({lanes.size})", "n = Y.shape[1]", f"for lo in range(0, n, {LANES}):", f"    size = min({LANES}, n - lo)"]
     return [*head, *("    " + line for line in lines)]
 
 
 def _loads(spec: AxisymmetricSpec, lanes: Lanes, rows: list[int]) -> list[str]:
     """Nodes p, states y, weights."""
     present = _present(spec)
-    lines = [f"gather_flat(b, I64({lanes.row(f'p{q}')}), u, index[{q}], lo, size)" for q in spec.watched()]
-    lines += [f"load(b, I64({lanes.row(f'y{r}')}), Y[{r}], lo, size)" for r in rows]
-    return lines + [f"load(b, I64({lanes.row(f'weight{m}')}), W[{row}], lo, size)" for m, row in spec.weights if m in present]
+    lines = lanes.copies("gather_flat", "u, index", [(f"p{q}", q) for q in spec.watched()], "lo, size")
+    lines += lanes.copies("load", "Y", [(f"y{r}", r) for r in rows], _WHOLE)
+    return lines + lanes.copies("load", "W", [(f"weight{m}", row) for m, row in spec.weights if m in present], _WHOLE)
 
 
 def _walls(spec: AxisymmetricSpec, module: Module, lanes: Lanes, rows: list[int]) -> list[str]:

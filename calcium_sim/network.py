@@ -33,6 +33,7 @@ UNARY = (
     "softplus",
     "elu",
     "pow",
+    "clip",
 )
 BINARY = ("add", "sub", "mul", "div", "minimum", "maximum")
 KINDS = ("dense", *UNARY, *BINARY, "sum", "norm")
@@ -99,6 +100,7 @@ _NUMPY: dict[str, Any] = {
     "softplus": lambda x, p: np.where(x * p[0] > p[1], x, np.logaddexp(x * p[0], 0) / p[0]),
     "elu": lambda x, p: np.where(x < 0, p[0] * np.expm1(np.minimum(x, 0)), x),
     "pow": lambda x, p: x ** p[0],
+    "clip": lambda x, p: np.clip(x, p[0], p[1]),
 }
 
 
@@ -141,7 +143,7 @@ def evaluate(program: Program, columns: Any) -> Array:
                 x[op.target] = x[op.a : op.a + op.width].sum(axis=0)
             elif op.kind == "norm":
                 x[out] = _norm(x[op.a : op.a + op.width], w[op.at :])
-            elif op.kind in ("softplus", "elu", "pow"):
+            elif op.kind in ("softplus", "elu", "pow", "clip"):
                 x[out] = _NUMPY[op.kind](x[op.a : op.a + op.width], w[op.at :])
             else:
                 x[out] = _NUMPY[op.kind](x[op.a : op.a + op.width])

@@ -232,17 +232,22 @@ def mlp_program(
     if "gain" in arrays and (np.asarray(arrays["gain"]) != 1).any():
         c = b.binary("mul", c, np.asarray(arrays["gain"]))
     parts = [_mapped(b, kind, c[i : i + 1]) for i, kind in enumerate(inputs or ["identity"] * layers[0])]
-    z = tuple(p[0] for p in parts)
-    for name, kind in (("mean", "sub"), ("scale", "div")):
-        z = b.binary(kind, z, np.asarray(arrays[name])) if name in arrays else z
+    z = b.contiguous(tuple(p[0] for p in parts))
+    mean, scale = (np.asarray(arrays.get(name, default), float) for name, default in (("mean", 0.0), ("scale", 1.0)))
+
+    def of_inputs(weight: Any, bias: Any) -> Columns:
+        """A layer on the normalised inputs: mean and scale go into its weights."""
+        w = np.asarray(weight, float) / scale
+        return b.dense(z, w, np.asarray(bias, float) - w @ np.broadcast_to(mean, (layers[0],)))
+
     h = z
     for i in range(len(layers) - 1):
-        h = b.dense(h, arrays[f"weight{i}"], arrays[f"bias{i}"])
+        h = of_inputs(arrays["weight0"], arrays["bias0"]) if i == 0 else b.dense(h, arrays[f"weight{i}"], arrays[f"bias{i}"])
         h = _mapped(b, act, h) if i < len(layers) - 2 else h
     if skip:
-        h = b.binary("add", h, b.dense(z, arrays["skip"]))
+        h = b.binary("add", h, of_inputs(arrays["skip"], 0.0))
     if clip is not None:
-        h = b.binary("minimum", b.binary("maximum", h, clip[0]), clip[1])
+        h = b.unary("clip", h, *clip)
     if len(set(out)) == 1:
         return b.finish(_mapped(b, out[0], h))
     return b.finish(tuple(_mapped(b, kind, h[i : i + 1])[0] for i, kind in enumerate(out)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 GAMMA = 1.0 - 1.0 / math.sqrt(2.0)
@@ -34,6 +34,14 @@ class Lanes:
         """Let rows take over other names; the old rows of these names are used again for the others."""
         for source, target in new.items():
             self.rows[source], self.rows[target] = self.rows[target], self.rows[source]
+
+    def copies(self, function: str, array: str, rows: Iterable[tuple[str, int]], tail: str) -> list[str]:
+        """A call of one of the copies of `kernels.lanes` for (name of a row, its number in the array); nothing for none."""
+        pairs = list(rows)
+        if not pairs:
+            return []
+        places, numbers = ("".join(f"I64({n}), " for n in each) for each in ([self.row(name) for name, _ in pairs], [r for _, r in pairs]))
+        return [f"{function}(b, ({places}), {array}, ({numbers}), {tail})"]
 
     def loop(self, body: Sequence[str], outputs: Sequence[str]) -> list[str]:
         """A loop over the lanes: loads every row that the body reads, runs it, stores `outputs`."""

@@ -86,19 +86,19 @@ def book_tile(a: Floats, at: Index, m: Floats, start: Index, lo: Index, size: In
 
 
 @njit(**OPTIONS)
-def take(b: Floats, row: Index, source: Floats, start: Index, size: Index) -> None:
-    """Copy `size` values into a row; lanes that are left over hold the last one."""
+def take(b: Floats, to: Index, source: Floats, row: Index, start: Index, size: Index) -> None:
+    """Copy `size` values of a row of a matrix; lanes that are left over hold the last one."""
     for k in range(size):
-        b[row + k] = source[start + k]
+        b[to + k] = source[row, start + k]
     for k in range(size, TILE):
-        b[row + k] = source[start + size - ONE]
+        b[to + k] = source[row, start + size - ONE]
 
 
 @njit(**OPTIONS)
-def give(b: Floats, row: Index, target: Floats, start: Index, size: Index) -> None:
-    """Copy a row back."""
+def give(b: Floats, at: Index, target: Floats, row: Index, start: Index, size: Index) -> None:
+    """Copy values to a row of a matrix."""
     for k in range(size):
-        target[start + k] = b[row + k]
+        target[row, start + k] = b[at + k]
 
 
 @njit(**OPTIONS)

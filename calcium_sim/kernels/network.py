@@ -50,6 +50,7 @@ UNARY: dict[str, Any] = {
     "softplus": _softplus,
     "elu": _elu,
     "pow": lambda m, x, p: formulas.power(m, x, p(0)),
+    "clip": lambda m, x, p: formulas.minimum(m, formulas.maximum(m, x, p(0)), p(1)),
 }
 BINARY: dict[str, Any] = {
     **{name: (lambda m, a, b, name=name: getattr(m, name)(a, b)) for name in ("add", "sub", "mul", "div")},
