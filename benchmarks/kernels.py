@@ -126,9 +126,9 @@ def markdown(rows: list[Row]) -> str:
     lines += [f"| {name} | {ns:.1f} | {design} |" for name, ns, design in steps()]
     lines += [
         "",
-        "The local step books what every channel moves and takes its Jacobian by differences, which the design's figure does not include;",
+        "The local step books what every channel moves, which the design's figure does not include.",
+        "",
     ]
-    lines += ["both can be had cheaper with analytic derivatives.", ""]
     return "\n".join(lines)
 
 

@@ -60,6 +60,7 @@ def _distribution(ax: Any, errors: Any) -> None:
     ordered = np.sort(errors)
     ax.plot(ordered, np.arange(1, len(ordered) + 1) / len(ordered), drawstyle="steps-post", color="tab:red")
     ax.set_xscale("log")
+    ax.xaxis.set_minor_formatter("")  # over less than a decade they would overlap
     ax.set_xlabel("RMSE of the open probability", fontsize=8)
     ax.set_ylabel("fraction of fresh traces", fontsize=8)
     ax.set_title(f"median {np.median(errors):.2g}, largest {errors.max():.2g}", fontsize=9)

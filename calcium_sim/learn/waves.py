@@ -29,7 +29,7 @@ SETTINGS = (
     WaveSetting(0.5, 0.2, 4.0, 160.0),
     WaveSetting(0.35, 0.14, 2.0, 40.0),
     WaveSetting(0.25, 0.1, 3.5, 160.0),
-    WaveSetting(0.4, 0.15, 6.0, 160.0),
+    WaveSetting(0.42, 0.16, 5.5, 150.0),
     WaveSetting(0.35, 0.13, 3.0, 160.0),
     WaveSetting(0.38, 0.14, 2.9, 150.0),
     WaveSetting(0.45, 0.17, 2.8, 140.0),
