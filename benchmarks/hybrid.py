@@ -308,11 +308,9 @@ TEXT = {
     "waves": """\
 Wave of Breit & Queisser (2018) with R 0.4 um, ER 0.15 um. 1-D: spacing 0.05 um, steps of 12.5 us; 2-D: 0.05 um along,
 0.025 um across, steps of 3.125 us. Neither these settings nor their waves are among the data for training or for the
-choice of the seeds (`benchmarks/choose_seed.py`). Speeds are
-least-squares slopes of the arrivals (0.2 uM) beside the ER, peaks those beside the ER. Networks
-that were trained on cables alone were 5 to 19 % slow in 2-D, seen in these very settings; the training data were extended by
-waves of other (z, r) settings for that reason. The network with a latent state follows random transients more closely, yet
-its waves are a little slower.
+choice of the seeds (`benchmarks/choose_seed.py`). Speeds are least-squares slopes of the arrivals (0.2 uM) beside the ER,
+peaks those beside the ER. Networks that were trained on cables alone were 5 to 19 % slow in 2-D, seen in these very
+settings; the training data were extended by waves of other (z, r) settings for that reason.
 
 ![Wave of the ODE receptor and of two networks](../figures/hybrid_waves.png)""",
     "chosen": """\
