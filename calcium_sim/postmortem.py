@@ -9,7 +9,7 @@ import numpy as np
 
 from .kernels.control import all_finite
 from .lowering import Gauge, Plan
-from .mesh import OUTSIDE
+from .mesh import OUTSIDE, Axisymmetric
 from .observe import one_pair, pair_view, port_entries
 from .state import State
 
@@ -35,6 +35,11 @@ def describe(plan: Plan, saved: State, advance: Step, h: float, count: int, take
     found = _first_channel(plan, before, last)
     what, node = _state_at_fault(plan, failed) if found is None else _place(plan, *found)
     cause = "in no channel by itself: the step is too large (lower dt= or tolerance=)"
+    if isinstance(plan.model.mesh.structure, Axisymmetric):
+        cause = (
+            "in no channel by itself: the step is too large, or the cells at the membrane are too wide for so steep a flux "
+            "(lower dt=, tolerance= or radial_spacing=)"
+        )
     if found is not None:
         cause = f"first seen in channel '{found[0].label}'"
     where = ", ".join(f"{x:.4g}" for x in plan.model.mesh.position[node])

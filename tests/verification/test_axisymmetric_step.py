@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
 import calcium_sim as cs
+from calcium_sim import presets
 from calcium_sim import units as u
 from calcium_sim.axisymmetric import AxisymmetricStepper
 from calcium_sim.channels.ryr import KeizerLevine
+from calcium_sim.errors import RunStopped
 from calcium_sim.lowering import Plan, lower
 from calcium_sim.meshes import neurite
 from calcium_sim.plugin import Channel
@@ -277,3 +280,30 @@ def _wave(cells: int) -> cs.Model:
         radial_spacing=0.18 / cells * (1 + 1e-9) * u.um,
     )
     return cs.Model(mesh, species=model.species, buffers=model.buffers, membranes=model.membranes, stimuli=model.stimuli)
+
+
+class Steep(cs.Channel):
+    """A receptor that opens at once with the fourth power of calcium."""
+
+    name, source = "test/steep", "none"
+    across = ("er", "cytosol")
+    reads: ClassVar = {"ca": "ca@cytosol", "ca_er": "ca@er"}
+    params: ClassVar = {"perm": (0.05, "um/ms"), "k": (0.5, "uM")}
+
+    @staticmethod
+    def flux(y, x, p):
+        up = (x.ca / p.k) ** 4
+        return p.perm * up / (1.0 + up) * (x.ca_er - x.ca)
+
+
+def test_a_flux_too_steep_for_the_cells_at_the_membrane_is_told_and_finer_cells_carry_it():
+    """Half a cell times d flux / d c over D is 1.4 at 0.025 um: the concentration on the membrane has more than one solution."""
+    for across, stops in (("0.025 um", True), ("0.0125 um", False)):
+        mesh = neurite("3 um", "0.4 um", er_radius="0.15 um", spacing="0.05 um", dims=2, radial_spacing=across)
+        sim = cs.Simulation(presets.breit_queisser(mesh, buffer="40 uM").swap("ryr/keizer-levine", Steep))
+        if stops:
+            with pytest.raises(RunStopped, match=r"too wide for so steep a flux .*radial_spacing"):
+                sim.advance(0.5)
+        else:
+            sim.advance(0.5)
+            assert sim.concentration("ca").max() > 10.0
