@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -75,12 +75,7 @@ def wave_traces(
         mesh = neurite(f"{length} um", f"{s.radius} um", er_radius=f"{s.er_radius} um", spacing=f"{spacing} um", dims=1)
         run = Simulation(breit_queisser(mesh, ryr=channel, ryr_density=f"{s.density} 1/um^2", buffer=f"{s.buffer} uM"), dt=f"{step} ms")
         at = np.linspace(0.1, 0.9, nodes) * (round(length / spacing) - 1)
-        traces = np.empty((nodes, time.size))
-        for k, t in enumerate(time):
-            if k:
-                run.advance(float(t))
-            traces[:, k] = run.concentration("ca")[at.astype(int)]
-        found.append(traces)
+        found.append(_recorded(run, time, at.astype(int)))
     return time, np.concatenate(found)
 
 
@@ -126,10 +121,14 @@ def grid_traces(
         er = mesh.membranes["er"]
         beside = (er.outside if er.sides[1] == "cytosol" else er.inside).astype(int) - mesh.span("cytosol").start
         at = beside[np.linspace(0.15 * beside.size, 0.9 * (beside.size - 1), nodes).astype(int)]
-        traces = np.empty((nodes, time.size))
-        for k, t in enumerate(time):
-            if k:
-                run.advance(float(t))
-            traces[:, k] = run.concentration("ca")[at]
-        found.append(traces)
+        found.append(_recorded(run, time, at))
     return time, np.concatenate(found)
+
+
+def _recorded(run: Simulation, time: Floats, at: Any) -> Floats:
+    """Cytosolic calcium at nodes, (nodes, samples) [uM]."""
+    traces: Floats = np.empty((len(at), time.size))
+    for k, t in enumerate(time):
+        run.advance(float(t))
+        traces[:, k] = run.concentration("ca")[at]
+    return traces
