@@ -62,11 +62,11 @@ def _interior(kinetics: LocalKinetics, region: int, module: Module, lanes: Lanes
     inner = Lanes(size=lanes.size, width=lanes.width)
     names = [f"u{f}" for f in kinetics.fields]
     copies = [f"move(a, at[{n}] + here, b, U64({inner.row(name)}))" for n, name in enumerate(names)]
-    loops = kinetics.reaction(module, inner)
+    loops = kinetics.reaction(module, inner, f"_in{region}")
     back = [f"move(b, U64({inner.row(name)}), a, at[{n}] + here)" for n, name in enumerate(names)]
     back += [f"add_row(b, U64({inner.row(f'x{d.field}')}), a, at[{len(names) + n}] + here)" for n, d in enumerate(kinetics.decays)]
     lanes.size = max(lanes.size, inner.size)
-    lines = [*kinetics.prologue(module), "for cell in range(cells):", "    here = U64(SLICES) * cell"]
+    lines = ["v, t = 0.0, 0.0", "for cell in range(cells):", "    here = U64(SLICES) * cell"]
     return f"\n@njit(**OPTIONS)\ndef react{region}(a, b, P, at, cells, h):\n{indent(lines)}\n{indent([*copies, *loops, *back], 8)}\n"
 
 
@@ -200,8 +200,8 @@ def advance(u, Y, M, W, P, K, start, at, cells, booked, factors, responses, rows
         for f in range(mobile.size):
             {half}(u, mobile[f], mobile_cells[f], halves[f], 2.0 if between else 1.0, work)
         ahead = 1.0 if k == 0 else 0.5
+        last = before if k == 0 else h
         meet(
-            u, Y, P, W, nets, C[0], near, index, beside, excess, was, between, ahead, h, before, t0 + h, v2, h if between else 0.5 * h
+            u, Y, P, W, nets, C[0], near, index, beside, excess, was, between, ahead, h, last, t0 + h, v2, h if between else 0.5 * h
         )
-        before = h
 '''

@@ -83,13 +83,13 @@ def _local(spec: ColumnSpec, module: Module) -> str:
     def second(m: int, c: ChannelSpec) -> list[str] | None:
         if follows(c) and not lowered(c):
             return []
-        return ["v, t = v2, t0 + 0.5 * h", *midpoint(module, lanes, m, c), "v, t = v3, t0 + 0.75 * h"] if follows(c) else None
+        return ["v, t = volts_b, t0 + 0.5 * h", *midpoint(module, lanes, m, c), "v, t = volts_c, t0 + 0.75 * h"] if follows(c) else None
 
-    lines += ["v, t = v1, t0 + 0.25 * h", *k.gates(module, lanes, "0.5 * h", own=first)]
+    lines += ["v, t = volts_a, t0 + 0.25 * h", *k.gates(module, lanes, "0.5 * h", own=first)]
     seen = sorted({f for c in k.channels if follows(c) for f in memory(c).fields})
     lines += lanes.loop([f"o{f} = u{f}" for f in seen], [f"o{f}" for f in seen]) if seen else []
-    lines += ["v, t = v2, t0 + 0.5 * h", *k.reaction(module, lanes)]
-    lines += ["v, t = v3, t0 + 0.75 * h", *k.gates(module, lanes, "0.5 * h", own=second)]
+    lines += ["v, t = volts_b, t0 + 0.5 * h", *k.reaction(module, lanes)]
+    lines += ["v, t = volts_c, t0 + 0.75 * h", *k.gates(module, lanes, "0.5 * h", own=second)]
     for array, rows in kept.items():
         lines += lanes.copies("store", array, rows, "lo, size")
     moved = [f"m{m}" for m in range(len(k.channels))] + [f"x{d.field}" for d in k.decays]
@@ -107,7 +107,7 @@ def _local(spec: ColumnSpec, module: Module) -> str:
     lines = [*head, f"for block in {'prange' if spec.parallel else 'range'}(blocks):", *("    " + line for line in lines)]
     text = "\n".join("    " + line for line in lines)
     options = "parallel=True, " if spec.parallel else ""
-    return f"\n@njit({options}cache=True, **OPTIONS)\ndef local(U, Y, M, A, W, S, P, nets, C, t0, h, before, v1, v2, v3):\n{text}\n"
+    return f"\n@njit({options}cache=True, **OPTIONS)\ndef local(U, Y, M, A, W, S, P, nets, C, t0, h, before, volts_a, volts_b, volts_c):\n{text}\n"
 
 
 _ADVANCE = '''
@@ -119,11 +119,10 @@ def advance(U, Y, M, A, W, S, P, nets, C, course, target, start, node, rate, vt,
     for k in range(steps):
         t0 = t + k * h
         fill_sources(S, course, target, start, node, rate, t0, h)
-        v1 = table_value(vt, vv, t0 + 0.25 * h)
-        v2 = table_value(vt, vv, t0 + 0.5 * h)
-        v3 = table_value(vt, vv, t0 + 0.75 * h)
-        local(U, Y, M, A, W, S, P, nets, C, t0, h, before, v1, v2, v3)
-        before = h
+        volts_a = table_value(vt, vv, t0 + 0.25 * h)
+        volts_b = table_value(vt, vv, t0 + 0.5 * h)
+        volts_c = table_value(vt, vv, t0 + 0.75 * h)
+        local(U, Y, M, A, W, S, P, nets, C, t0, h, before if k == 0 else h, volts_a, volts_b, volts_c)
         if k < steps - 1:
             diffuse(U, rows, runs, full, work)
         else:

@@ -54,7 +54,7 @@ def source(spec: GraphSpec) -> tuple[str, Networks]:
     """Return the generated module with `advance`, and its networks."""
     module = Module()
     parts = [_membrane(k, m, spec, module) for k, m in enumerate(spec.membranes)]
-    parts += [_region(r, region, spec) for r, region in enumerate(spec.regions)]
+    parts += [_region(r, region, module) for r, region in enumerate(spec.regions)]
     parts += [_transport(spec), _advance(spec)]
     return module.text() + "\n" + _IMPORTS + "\n".join(parts), module.networks
 
@@ -133,16 +133,16 @@ def _track(k: int, m: Membrane, xs: str) -> str:
     return _define(f"track{k}", f"{xs}Y, inside, outside, before", lines)
 
 
-def _region(r: int, region: Region, spec: GraphSpec) -> str:
+def _region(r: int, region: Region, module: Module) -> str:
     lanes = Lanes()
-    kinetics = LocalKinetics(region.fields, (), region.bindings, region.decays, ())
     reacting = sorted({f for b in region.bindings for f in (b.free, b.ligand)} | {d.field for d in region.decays})
     body = [f"load_column(b, I64({lanes.row(f'u{f}')}), X, I64({region.fields.index(f)}), lo, size)" for f in reacting]
-    body += LocalKinetics(tuple(reacting), (), region.bindings, region.decays, ()).reaction(Module(), lanes) if reacting else []
+    own = LocalKinetics(tuple(reacting), (), region.bindings, region.decays, ())
+    body += ["v, t = 0.0, 0.0", *own.reaction(module, lanes, f"_in{r}")] if reacting else []
     body += [f"store_column(b, I64({lanes.row(f'u{f}')}), X, I64({region.fields.index(f)}), lo, size)" for f in reacting]
     for d, decay in enumerate(region.decays):
         body += ["for i in range(size):", f"    D[{d}, lo + i] += b[{lanes.row(f'x{decay.field}')} + i]"]
-    lines = [*kinetics.prologue(Module()), *_blocks(body, "X.shape[0]", lanes)] if reacting else []
+    lines = _blocks(body, "X.shape[0]", lanes) if reacting else []
     return _define(f"react{r}", "X, D, P, h", lines)
 
 

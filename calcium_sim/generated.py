@@ -13,6 +13,7 @@ import numba
 
 from . import kernels
 from .codegen_module import content_name
+from .scope import check
 
 
 def cache_folder() -> Path:
@@ -49,6 +50,7 @@ def load(text: str) -> ModuleType:
         return sys.modules[name]
     path = cache_folder() / f"{content_name(text)}.py"
     if not path.exists() or path.read_text() != text:
+        check(text)
         scratch = path.with_suffix(f".{os.getpid()}.tmp")
         scratch.write_text(text)
         scratch.replace(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -297,7 +298,7 @@ def _source(b: _Builder, s: Influx) -> Source:
 
 
 def _edges(b: _Builder) -> tuple[float, ...]:
-    """Times at which a step has to end: kinks of stimuli, jumps of fluxes, knots of the potential."""
+    """Times at which a step has to end: kinks of stimuli, jumps of fluxes and of the potential."""
     times: set[float] = set()
     for s in b.model.stimuli:
         if isinstance(s, Set):
@@ -310,7 +311,7 @@ def _edges(b: _Builder) -> tuple[float, ...]:
         if g.channel.edges is not None:
             times |= {float(t) for t in g.channel.edges(_namespace(g.channel.values))}
     if isinstance(b.model.voltage, tuple):
-        times |= {t for t, _ in b.model.voltage}
+        times |= {late for (early, _), (late, _) in pairwise(b.model.voltage) if late == early}
     return tuple(sorted(t for t in times if t > 0))
 
 

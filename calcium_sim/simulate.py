@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .drive import STRETCH, Drive
 from .errors import InputError, RunStopped, nearest
 from .kernels.stimulus import train_end, train_integral
 from .ledger import Ledger
@@ -19,18 +20,12 @@ from .model import Model, Set
 from .observe import open_probability
 from .rest import voltage_at
 from .results import ChannelRecord, Frames, assemble
-from .state import Clock, State
+from .state import State
 from .stepping import Control, Loop, Stepper, check_step
 from .units import value
 
 if TYPE_CHECKING:
     import xarray as xr
-
-VOLTAGE_SAMPLING = 0.01
-"""Interval [ms] at which a potential given as a function is sampled; straight lines in between."""
-
-ONSET = 0.1
-"""A potential given as a function moves when it changes faster than this [mV/ms]."""
 
 DRIFT_LIMIT = 1e-8
 """The run says so when the ledger does not close to this fraction."""
@@ -96,7 +91,7 @@ class Simulation:
         self.observed = 0.0
         self.quiet_from = max((train_end(*s.course) for s in self.plan.sources), default=0.0)
         self._warned: set[str] = set()
-        self._constant = Clock(np.zeros(2), np.full(2, 0.0 if callable(model.voltage) else voltage_at(model, 0.0)))
+        self.drive = Drive(self.plan)
         self.seconds = {"setup": time.process_time() - began, "steps": 0.0, "observe": 0.0}
         self._apply_sets(-1.0)
 
@@ -118,10 +113,17 @@ class Simulation:
     def advance(self, end: float) -> None:
         """`run` to a time given in ms."""
         began = time.process_time()
-        clock = self._clock(end)
+        if not end >= self.t:
+            raise InputError("until", f"{end:g} ms lies before the {self.t:g} ms that the run has reached; a run goes forward only")
+        while self.t < end:
+            self._stretch(min(end, self.t + STRETCH) if self.drive.sampled else end)
+        self._check_ranges()
+        self.seconds["steps"] += time.process_time() - began
+
+    def _stretch(self, end: float) -> None:
+        """Advance to `end`; edges on the way are hit exactly."""
+        clock = self.drive.clock(self.t, end)
         known = self._edges_between(self.t, end)
-        if callable(self.model.voltage):
-            known = sorted({*known, *(t for t in self._onsets(clock) if self.t < t <= end)})
         for stop in [*known, *([end] if end not in known[-1:] else [])]:
             start = self.t
             self.loop.advance(self.state, stop, clock)
@@ -129,8 +131,6 @@ class Simulation:
             self._apply_sets(start)
             if stop in known:
                 self.control.restart()
-        self._check_ranges()
-        self.seconds["steps"] += time.process_time() - began
 
     def _edges_between(self, start: float, end: float) -> list[float]:
         """Edges of stimuli, channels and potential after `start`, up to `end`."""
@@ -187,32 +187,6 @@ class Simulation:
         self.observed = state.t
         self.seconds["observe"] += time.process_time() - began
         return out
-
-    def _clock(self, end: float) -> Clock:
-        given = self.model.voltage
-        if isinstance(given, tuple):
-            table = np.array(given, float)
-            return Clock(table[:, 0].copy(), table[:, 1].copy())
-        if callable(given):
-            samples = np.linspace(self.t, end, max(2, int(np.ceil((end - self.t) / VOLTAGE_SAMPLING)) + 1))
-            potential = np.array([float(given(t)) for t in samples])
-            if not np.isfinite(potential).all():
-                raise InputError("voltage", f"the function returned {potential[~np.isfinite(potential)][0]} at some time before {end:g} ms")
-            return Clock(samples, potential)
-        return self._constant
-
-    def _onsets(self, clock: Clock) -> list[float]:
-        """Times at which a potential given as a function starts to move after rest: long steps taken at rest must not jump over a spike."""
-        if not callable(self.model.voltage) or clock.times[-1] <= clock.times[0]:
-            return []
-        slope = np.abs(np.diff(clock.potential) / np.diff(clock.times))
-        before = float(self.model.voltage(clock.times[0] - VOLTAGE_SAMPLING)) if clock.times[0] > 0 else clock.potential[0]
-        first = abs(clock.potential[0] - before) / VOLTAGE_SAMPLING
-        moving = np.concatenate([[first], slope]) > ONSET
-        begins = clock.times[:-1][moving[1:] & ~moving[:-1]]
-        if len(begins) and begins[0] == self.t:
-            self.control.restart()
-        return [float(t) for t in begins]
 
     def _book_sources(self, start: float, end: float) -> None:
         if start >= self.quiet_from:

@@ -49,10 +49,23 @@ class State:
 
 @dataclass(frozen=True)
 class Clock:
-    """The membrane potential as a table of straight lines over the run (constant outside)."""
+    """What drives the cell from outside: the membrane potential as a table of straight lines (constant outside), and how far things move.
+
+    `travel` is a table, over the times `marks`, of how far all that depends on time alone has moved, in units of what one step may see.
+    """
 
     times: Floats
     potential: Floats
+    marks: Floats | None = None
+    travel: Floats | None = None
+
+    def smooth_steps(self, t: float, h: float, count: int, most: float = 1.0) -> int:
+        """How many of `count` steps of h from t on can be taken before one in which a driving quantity moves too far."""
+        if self.marks is None or self.travel is None:
+            return count
+        travel = np.interp(t + h * np.arange(count + 1), self.marks, self.travel)
+        far = np.flatnonzero(np.diff(travel) > most)
+        return int(far[0]) if len(far) else count
 
 
 @dataclass(frozen=True)
