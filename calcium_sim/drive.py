@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from .errors import InputError
 from .lowering import Gauge, Plan
 from .mesh import Floats
 from .plugin import Channel, parse_port
@@ -63,7 +62,8 @@ class Drive:
         count = max(2, int(np.ceil((end - start) / SAMPLING)) + 1)
         times = np.union1d(np.linspace(start, end, count), self._around_edges(start, end))
         base = self._fixed
-        times, potential = (times, self._potential(times)) if callable(self.given) else (times, np.interp(times, base.times, base.potential))
+        follow = callable(self.given)
+        potential = np.array([voltage_at(self.model, t) for t in times]) if follow else np.interp(times, base.times, base.potential)
         travel = np.abs(np.diff(potential)) / POTENTIAL
         for k, function in enumerate(self.timed):
             values = np.array([function(t) for t in times])
@@ -72,21 +72,11 @@ class Drive:
                 travel += np.abs(np.diff(values)) / (FRACTION * self.largest[k])
         travel[np.diff(times) < 2 * _BESIDE] = 0.0  # a jump: the run stops there anyway
         travel = np.concatenate([[0.0], np.cumsum(travel)])
-        return Clock(times, potential, times, travel) if callable(self.given) else Clock(base.times, base.potential, times, travel)
+        return Clock(times, potential, times, travel) if follow else Clock(base.times, base.potential, times, travel)
 
     def _around_edges(self, start: float, end: float) -> Floats:
         known = self.edges[(self.edges > start) & (self.edges < end)]
         return np.concatenate([known - _BESIDE, known])
-
-    def _potential(self, times: Floats) -> Floats:
-        try:
-            potential = np.array([float(self.given(t)) for t in times])
-        except TypeError:
-            raise InputError("voltage", f"the function returned {self.given(times[0])!r}, expected a number in mV") from None
-        bad = ~np.isfinite(potential)
-        if bad.any():
-            raise InputError("voltage", f"the function returned {potential[bad][0]} at t={times[bad][0]:g} ms, expected a number in mV")
-        return potential
 
     def _table(self) -> Clock:
         table = np.array(self.given, float)
