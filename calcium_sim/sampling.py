@@ -89,6 +89,46 @@ def _finite(low: float, high: float, init: float | str) -> tuple[float, float]:
     return lo, high if np.isfinite(high) else max(start, lo) + 1.0
 
 
+@dataclass(frozen=True)
+class Bound:
+    """What an output column of a network may be; what rounding may add is `slack`."""
+
+    name: str
+    low: float
+    high: float
+    slack: float = 0.0
+
+
+HUGE = 1e30
+"""Bound of what has none."""
+
+
+def output_bounds(card: Card) -> tuple[tuple[Bound, ...], ...]:
+    """Bounds of all that a network returns, by output and column."""
+    rounding = 1e-5 if card.dtype == "float32" else 1e-12
+
+    def states(prefix: str) -> tuple[Bound, ...]:
+        found = []
+        for s in card.states:
+            low, high = max(s.low, -HUGE), min(s.high, HUGE)
+            found.append(Bound(f"{prefix}{s.name}", low, high, rounding * (high - low if high - low < HUGE else 1.0)))
+        return tuple(found)
+
+    def each(prefix: str, low: float) -> tuple[Bound, ...]:
+        return tuple(Bound(f"{prefix}{s.name}", low, HUGE) for s in card.states)
+
+    slopes = each("rate of ", -HUGE)
+    table: dict[str, tuple[tuple[Bound, ...], ...]] = {
+        "open_prob": ((Bound("open probability", 0.0, 1.0, rounding),),),
+        "hh_gates": (states("steady "), each("time constant of ", float(np.finfo(card.dtype).tiny))),
+        "rates": (each("opening rate of ", 0.0), each("closing rate of ", 0.0)),
+        "rhs": (slopes,),
+        "step": (states("next "),),
+        "current": ((Bound("flux", -HUGE, HUGE),), slopes),
+    }
+    return table[card.kind]
+
+
 def check_outputs(card: Card, evaluate: Evaluate, where: str) -> None:
     """Try a network on 0, 1, 7 and 1000 rows over its declared ranges.
 
@@ -130,30 +170,17 @@ def _check_shapes(card: Card, out: tuple[Array, ...], n: int, where: str) -> Non
 
 
 def _check_values(card: Card, out: tuple[Array, ...], columns: Columns, where: str) -> None:
-    low = np.array([s.low for s in card.states])
-    high = np.array([s.high for s in card.states])
-    inf = np.inf
-    table: dict[str, list[tuple[Any, Any, str]]] = {
-        "open_prob": [(0.0, 1.0, "p")],
-        "hh_gates": [(low, high, "xinf"), (np.finfo(card.dtype).tiny, inf, "tau")],
-        "rates": [(0.0, inf, "alpha"), (0.0, inf, "beta")],
-        "rhs": [(-inf, inf, "ds")],
-        "step": [(low, high, "the next s")],
-        "current": [(-inf, inf, "j"), (-inf, inf, "ds")],
-    }
-    slack = 1e-5 if card.dtype == "float32" else 1e-12
-    for array, (lo, hi, name) in zip(out, table[card.kind], strict=False):
-        bad = ~np.isfinite(array)
-        if bad.any():
-            raise InputError(where, f"{name} is not finite at {_row(card, columns, bad)}")
-        room = 0.0 if name == "tau" else slack * np.where(np.isfinite(hi - lo), hi - lo, 0.0 if card.kind == "rates" else 1.0)
-        bad = (array < lo - room) | (array > hi + room)
-        if bad.any():
-            raise InputError(where, f"{name} = {array[bad][0]:.6g} is out of bounds at {_row(card, columns, bad)}")
+    for array, bounds in zip(out, output_bounds(card), strict=False):
+        for k, bound in enumerate(bounds):
+            values = array[:, k]
+            if (bad := ~np.isfinite(values)).any():
+                raise InputError(where, f"{bound.name} is not finite at {_row(card, columns, bad)}")
+            if (bad := (values < bound.low - bound.slack) | (values > bound.high + bound.slack)).any():
+                raise InputError(where, f"{bound.name} = {values[bad][0]:.6g} is out of bounds at {_row(card, columns, bad)}")
 
 
 def _row(card: Card, columns: Columns, bad: NDArray[np.bool_]) -> str:
-    i = int(np.flatnonzero(bad.any(axis=1))[0])
+    i = int(np.flatnonzero(bad)[0])
     told = [f"{c.port} = {columns.x[i, k]:.6g} {c.unit}" for k, c in enumerate(card.inputs)]
     if columns.s is not None:
         told += [f"{s.name} = {columns.s[i, k]:.6g}" for k, s in enumerate(card.states)]
