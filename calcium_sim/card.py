@@ -245,6 +245,12 @@ def _flux(row: Reader, kind: str) -> FluxCard:
     source, target = (row.matching(side, _REGION, "a region (e.g. 'er')") for side in ("from", "to"))
     if source == target:
         raise InputError(f"{row.where}.to", f"{target!r} is also the side 'from'")
+    if law in ("ohmic", "ghk") and {source, target} != {"cytosol", "outside"}:
+        raise InputError(
+            row.where,
+            f"law {law!r} is driven by the potential of the plasma membrane, but goes from {source!r} to {target!r}: expected 'outside' "
+            "and 'cytosol' (use law 'linear')",
+        )
     constants = {key: row.number(key) for key in LAWS[law]}
     if constants.get("k", constants.get("g", 0.0)) < 0.0:
         raise InputError(row.where, f"the constant of law {law!r} is negative, expected >= 0 (turn 'from' and 'to' around)")

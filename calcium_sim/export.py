@@ -77,7 +77,7 @@ def export_channel(
         **card,
     )
     admitted = admit_bytes(torchscript.script(module, made, str(path)), str(path))
-    torchscript.check_module(torchscript.load_module(admitted), made, str(path))
+    torchscript.check_module(torchscript.load_module(admitted), made, str(path), admitted.sha256)
     write_bytes(where, admitted.archive)
     return made
 

@@ -23,7 +23,8 @@ from .admission_syntax import ADVICE, OPERATORS
 from .card import FORMAT, MEMBER, VERSION, Card, card_from
 from .card_fields import shown
 from .errors import InputError
-from .sampling import Array, Columns, check_outputs, sample
+from .rowwise import check_rowwise
+from .sampling import Array, Columns, check_outputs, check_rows, sample
 
 BLOCK = 1024
 """Rows per call: a row's last bits depend on the rows around it, so blocks have one fixed size, the last one padded."""
@@ -47,7 +48,10 @@ def load_module(admitted: Admitted) -> Any:
             module = torch.jit.load(io.BytesIO(admitted.archive), map_location="cpu").eval()
             if not admitted.trusted:
                 _check_graphs(module, admitted.source)
-            return torch.jit.freeze(module)
+            frozen = torch.jit.freeze(module)
+            if not admitted.trusted:
+                _check_rows(frozen, admitted.card, admitted.source)
+            return frozen
         except InputError:
             raise
         except Exception as error:  # torch raises many kinds, all mean that this file cannot be used
@@ -103,11 +107,12 @@ def operator(name: str) -> Any:
     return getattr(_torch().ops.aten, name)
 
 
-def check_module(module: Any, card: Card, where: str) -> None:
+def check_module(module: Any, card: Card, where: str, sha256: str = "") -> None:
     """Try a network on 0, 1, 7 and 1000 rows and on blocks; see `sampling.check_outputs`."""
     try:
-        check_outputs(card, lambda columns: call(module, columns), where)
-        check_outputs(card, lambda columns: evaluate(module, columns), where)
+        for check in (check_outputs, check_rows):
+            check(card, lambda columns: call(module, columns), where, sha256)
+            check(card, lambda columns: evaluate(module, columns), where, sha256)
     except InputError as error:
         if error.where == "network":
             raise InputError(where, f"the network {error.message}") from None
@@ -126,7 +131,7 @@ def serve() -> None:
     out.flush()
     try:
         admitted = Admitted(archive, header["sha256"], card, header["source"], bool(header["trusted"]))
-        check_module(load_module(admitted), card, "")
+        check_module(load_module(admitted), card, "", admitted.sha256)
         verdict: dict[str, Any] = {"ok": True}
     except InputError as error:
         verdict = {"error": error.message}
@@ -210,6 +215,12 @@ def _check_graphs(module: Any, where: str) -> None:
             for kind in _kinds(graph):
                 if kind not in KINDS:
                     raise InputError(where, f"refused: operation '{shown(kind, 60)}' in the graph of {shown(name)} ({ADVICE})")
+
+
+def _check_rows(module: Any, card: Card, where: str) -> None:
+    """The third net: every operation leaves the rows apart, see `rowwise`."""
+    widths = {"s": len(card.states), "x": len(card.inputs), "dx": len(card.inputs), "dt": None}
+    check_rowwise(inlined_graph(module), module, operator, [widths[a] for a in card.args], card.returns, where)
 
 
 def _kinds(graph: Any) -> set[str]:
