@@ -204,6 +204,7 @@ def channel_class(gate: LearnedGate) -> type[Channel]:
         "params": params,
         "moves": dict(card.flux.moves),
         "source": source,
+        "note": card.note,
         "gate": gate,
         "flux": staticmethod(flux),
         "__module__": __name__,

@@ -163,7 +163,7 @@ def check_outputs(card: Card, evaluate: Evaluate, where: str, sha256: str = "") 
         if not given.same(columns):
             raise InputError(where, f"the network changes its inputs (at {n} rows), expected a pure function")
         _check_shapes(card, out, n, where)
-        _check_values(card, out, columns, where)
+        check_values(card, out, columns, where)
         again = _call(evaluate, given, where)
         if any(a.tobytes() != b.tobytes() for a, b in zip(out, again, strict=True)):
             raise InputError(where, f"the network returns other values when it is called again with the same {n} rows")
@@ -223,7 +223,8 @@ def _check_shapes(card: Card, out: tuple[Array, ...], n: int, where: str) -> Non
             raise InputError(where, f"the network returns {array.dtype}, the card says {card.dtype}")
 
 
-def _check_values(card: Card, out: tuple[Array, ...], columns: Columns, where: str) -> None:
+def check_values(card: Card, out: tuple[Array, ...], columns: Columns, where: str) -> None:
+    """Raise InputError where an output is not finite or out of its bounds."""
     for array, bounds in zip(out, output_bounds(card), strict=False):
         for k, bound in enumerate(bounds):
             values = array[:, k]
