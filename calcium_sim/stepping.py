@@ -23,6 +23,7 @@ from .kernels.control import below_zero, pair_error, sound
 from .lowering import Plan
 from .mesh import Floats
 from .postmortem import describe, finite, place
+from .ranges import Ranges
 from .state import Clock, State
 
 FINITE, NEGATIVE = "not finite", "negative"
@@ -102,6 +103,7 @@ class Loop:
         self.rest = np.array([f.rest for f in fields])
         self.scratch: list[State] = []
         self.warned = False
+        self.ranges = Ranges([(stepper.networks.watches, stepper.counts), (stepper.torch.watches, stepper.torch.counts)])
         self.tolerance = min(control.tolerance * stepper.calibration, LARGEST_MEASURE)
 
     def advance(self, state: State, stop: float, clock: Clock) -> None:
@@ -251,7 +253,7 @@ class Loop:
         def step(state: State, length: float) -> None:
             self.stepper.advance(state, length, 1, clock)
 
-        raise RunStopped(describe(self.stepper.plan, saved, step, h, count, self.control.steps))
+        raise RunStopped(describe(self.stepper.plan, saved, step, h, count, self.control.steps, self.ranges))
 
 
 def check_step(value: float, what: str) -> float:
