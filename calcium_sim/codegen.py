@@ -76,14 +76,14 @@ class LocalKinetics:
         weight = f" * weight{m}" if c.weight >= 0 else ""
         return f"flux_{key}({bundle('Y', key, self._states(c))}, {bundle('X', key, self.ports(c, u, shift))}, q{m}){weight}"
 
-    def gates(self, module: Module, lanes: Lanes, step: str, seen: str = "y", own: Own | None = None) -> list[str]:
+    def gates(self, module: Module, lanes: Lanes, step: str, seen: str = "y", own: Own | None = None, paced: bool = False) -> list[str]:
         """Loops that advance every channel's states over `step` at the fields `u`; relaxing gates show their network ``<seen><row>``.
 
-        Where `own` returns statements for a channel, these are taken instead.
+        Where `own` returns statements for a channel, these are taken instead. Channels that are paced are left out unless asked for.
         """
         lines = []
         for m, c in enumerate(self.channels):
-            if not c.cls.states:
+            if not c.cls.states or (c.paced and not paced):
                 continue
             if own is not None and (found := own(m, c)) is not None:
                 lines += found

@@ -16,35 +16,20 @@ from .unrolled import LANES, Lanes
 
 
 @dataclass(frozen=True)
-class Tracked:
-    """A field whose rate of change some channel reads: rows of Y for its last value and its rate."""
-
-    field: int
-    last: int
-    rate: int
-
-
-@dataclass(frozen=True)
 class ColumnSpec:
     """What the generated step depends on."""
 
     kinetics: LocalKinetics
     states: int
     ratios: int
-    tracked: tuple[Tracked, ...]
     weights: tuple[tuple[int, int], ...]
     parallel: bool
     active: float = 0.0
 
-    def followed(self) -> list[Tracked]:
-        """Rates of change that a channel reads; those of networks that are evaluated in the middle of the step are no part of it."""
-        read = {p.index for c in self.kinetics.channels if not follows(c) for p in c.ports if p.kind == "rate"}
-        return [tr for tr in self.tracked if tr.rate in read]
-
     def used(self) -> list[int]:
         """Rows of Y that a step reads and writes."""
         rows = {r for c in self.kinetics.channels for r in range(c.state, c.state + len(c.cls.states))}
-        rows |= {p.index for c in self.kinetics.channels for p in c.ports if p.kind == "rate"} | {tr.last for tr in self.followed()}
+        rows |= {p.index for c in self.kinetics.channels for p in c.ports if p.kind == "rate"}
         return sorted(rows | {r for c in self.kinetics.channels if follows(c) for r in memory(c).all()})
 
 
@@ -72,9 +57,6 @@ def _local(spec: ColumnSpec, module: Module) -> str:
     lines = ["lo = block * LANES", "size = min(LANES, n - lo)"]
     for array, rows in {**kept, **given}.items():
         lines += lanes.copies("load", array, rows, "lo, size, LANES")
-    for tr in spec.followed():
-        body = [f"y{tr.rate} = (u{tr.field} - y{tr.last}) / before", f"y{tr.last} = u{tr.field}"]
-        lines += lanes.loop(body, [f"y{tr.rate}", f"y{tr.last}"])
 
     def first(m: int, c: ChannelSpec) -> list[str] | None:
         return predicted(lanes, m, c) if follows(c) else None

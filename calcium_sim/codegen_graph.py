@@ -26,7 +26,6 @@ class Membrane:
     kinetics: LocalKinetics
     states: int
     sides: dict[int, tuple[int, int, bool]]
-    tracked: tuple[tuple[int, int, int], ...]
     weights: tuple[tuple[int, int], ...]
 
 
@@ -91,7 +90,7 @@ def _side(m: Membrane, f: int) -> tuple[str, str, str]:
 def _membrane(k: int, m: Membrane, spec: GraphSpec, module: Module) -> str:
     xs, ws = _names("X", len(spec.regions)), _names("N", len(spec.regions))
     kin = m.kinetics
-    used = sorted({f for c in kin.channels for f in kin.reads(c)} | {f for f, _, _ in m.tracked})
+    used = sorted({f for c in kin.channels for f in kin.reads(c)})
     lanes = Lanes()
     load = []
     for f in used:
@@ -103,7 +102,6 @@ def _membrane(k: int, m: Membrane, spec: GraphSpec, module: Module) -> str:
     head = [f"works = {module.networks.works()}"] if any(c.cls.rates is None and c.cls.states for c in kin.channels) else []
     lines = [*head, *kin.prologue(module), *_blocks(gates, "inside.size", lanes)]
     text = _define(f"gates{k}", f"{xs}Y, inside, outside, P, nets, counts, t, v, h", lines)
-    text += _track(k, m, xs)
     lanes = Lanes()
     body = []
     for f in used:
@@ -122,15 +120,6 @@ def _membrane(k: int, m: Membrane, spec: GraphSpec, module: Module) -> str:
             x, column, side = _side(m, f)
             spread.append(f"scatter({x.replace('X', 'N')}, I64({column}), {side}, A[{row}], {float(count)!r} * factor, J[{j}], J0[{j}])")
     return text + _define(f"spread{k}", f"{ws}J, J0, A, inside, outside, factor", spread)
-
-
-def _track(k: int, m: Membrane, xs: str) -> str:
-    lines = []
-    for f, last, rate in m.tracked:
-        x, column, side = _side(m, f)
-        lines += [f"for i in range({side}.size):", f"    now = {x}[{side}[i], {column}]"]
-        lines += [f"    Y[{rate}, i] = (now - Y[{last}, i]) / before", f"    Y[{last}, i] = now"]
-    return _define(f"track{k}", f"{xs}Y, inside, outside, before", lines)
 
 
 def _region(r: int, region: Region, module: Module) -> str:
@@ -199,7 +188,7 @@ def _arguments(spec: GraphSpec) -> str:
 def _advance(spec: GraphSpec) -> str:
     xs = _names("X", len(spec.regions))
     region_fields = [len(r.fields) for r in spec.regions]
-    lines = ["before_h = before"]
+    lines: list[str] = []
 
     def gates(time: str, step: str) -> list[str]:
         out = [f"v = table_value(vt, vv, {time})"]
@@ -207,8 +196,7 @@ def _advance(spec: GraphSpec) -> str:
 
     react = [f"react{r}(X{r}, D{r}, P, 0.5 * h)" for r in range(len(spec.regions))]
     body = ["t0 = t + k * h"]
-    body += [f"track{k}({xs}Y{k}, I{k}, O{k}, before_h)" for k in range(len(spec.membranes))]
-    body += ["before_h = h", "if k == 0:", *("    " + g for g in gates("t0 + 0.25 * h", "0.5 * h")), "else:"]
+    body += ["if k == 0:", *("    " + g for g in gates("t0 + 0.25 * h", "0.5 * h")), "else:"]
     body += ["    " + g for g in gates("t0", "h")]
     body += [*react, "fill_sources(S, course, target, start, node, rate, t0, h)"]
     row = 0
@@ -220,7 +208,7 @@ def _advance(spec: GraphSpec) -> str:
     body += ["v = table_value(vt, vv, t0 + 0.5 * h)", f"transport({_arguments(spec)}P, t0 + 0.5 * h, v, h, s)", *react]
     lines += ["for k in range(steps):", *("    " + line for line in body), *gates("t + (steps - 0.25) * h", "0.5 * h")]
     decayed = "".join(f"D{r}, " for r in range(len(region_fields)))
-    tail = "P, nets, C, S, course, target, start, node, rate, vt, vv, t, h, before, steps, s"
+    tail = "P, nets, C, S, course, target, start, node, rate, vt, vv, t, h, steps, s"
     return _define("advance", _arguments(spec) + decayed + tail, lines, "" if spec.parallel else "cache=True, ")
 
 

@@ -77,13 +77,13 @@ class AxisymmetricSpec:
 
     def watched(self) -> list[int]:
         """Points of the membranes that carry a network or a channel that reads a rate of change: `walls` gives their concentrations."""
-        membranes = {c.membrane for c in self.channels if c.cls.states and c.cls.rates is None}
+        membranes = {c.membrane for c in self.channels if c.paced or (c.cls.states and c.cls.rates is None)}
         membranes |= {self.points[tr.source].membrane for tr in self.follow}
         return [q for q, p in enumerate(self.points) if p.membrane in membranes]
 
     def moving(self, c: ChannelSpec) -> bool:
         """Whether a channel's states move within the joint step: it has rates, or its network's rates are continued."""
-        return bool(c.cls.states) and (c.cls.rates is not None or follows(c))
+        return bool(c.cls.states) and not c.paced and (c.cls.rates is not None or follows(c))
 
     def at_points(self, c: ChannelSpec) -> ChannelSpec:
         """The channel with the points of fields at its membrane in place of the fields."""

@@ -21,7 +21,7 @@ from .state import State
 from .unrolled import GAMMA
 from .watches import Watches, note
 
-Seen = Mapping[tuple[int, int], Floats]
+Seen = Mapping[tuple[str, int], Floats]
 
 
 class TorchGates:
@@ -38,23 +38,16 @@ class TorchGates:
                 self.watches.output(gate, o)
         self.counts = self.watches.counts(1)
 
-    def advance(self, state: State, h: float, seen: Seen | None = None) -> None:
-        """Advance over h [ms] at the current concentrations, in place; `seen` replaces those of the nodes, by (membrane, field)."""
-        for g, gate in self.gauges:
-            if follows(g.spec):
-                continue
-            y, x = self._view(g, state, seen)
-            inner = _inner(gate, y)
-            ports = self._ports(g, gate, x)
-
-            def network(values: Floats, gate: LearnedGate = gate, ports: dict[str, Floats] = ports) -> Floats:
-                return self._evaluate(gate, values, ports, h)
-
-            new, at_once = _update(gate, network, inner, h)
-            for n, values in zip(gate.outputs[: len(gate.states)], new, strict=True):
-                getattr(y, n)[:] = values
-            if at_once is not None:
-                getattr(y, gate.outputs[-1])[:] = at_once
+    def move(self, g: Gauge, gate: LearnedGate, start: State, state: State, ports: dict[str, Floats], h: float) -> None:
+        """Take the states of a gate from those of `start` over h [ms], at ports that stand still, into `state`."""
+        inputs = self._ports(g, gate, SimpleNamespace(**ports))
+        inner = _inner(gate, SimpleNamespace(**{n: start.y[s] for n, s in zip(g.channel.states, g.states, strict=True)}))
+        new, at_once = _update(gate, lambda values: self._evaluate(gate, values, inputs, h), inner, h)
+        targets = dict(zip(g.channel.states, g.states, strict=True))
+        for n, values in zip(gate.outputs[: len(gate.states)], new, strict=True):
+            state.y[targets[n]] = values
+        if at_once is not None:
+            state.y[targets[gate.outputs[-1]]] = at_once
 
     def renew(self, state: State, elapsed: float, seen: Seen) -> None:
         """On (z, r) grids: evaluate the networks of relaxing gates now and lay the lines anew, as `codegen_secant.renewed` does."""
@@ -62,7 +55,7 @@ class TorchGates:
             rows, kept = self.memory(g, state)
             y, x = self._view(g, state, seen)
             out = self._evaluate(gate, _inner(gate, y), self._ports(g, gate, x), 0.0)
-            walls = [seen[g.spec.membrane, f] for f in rows.fields]
+            walls = [seen[g.membrane, f] for f in rows.fields]
             _lay(gate, rows, kept, _roots(gate, out), [(u - kept[rows.wall(j)], u) for j, u in enumerate(walls)], elapsed)
             for j, u in enumerate(walls):
                 kept[rows.wall(j)] = u
@@ -104,8 +97,8 @@ class TorchGates:
     def _view(self, g: Gauge, state: State, seen: Seen | None) -> tuple[SimpleNamespace, SimpleNamespace]:
         y, x, _ = pair_view(self.plan, g, state)
         for name, port in zip(g.channel.reads, g.spec.ports, strict=True):
-            if port.kind == "field" and (g.spec.membrane, port.index) in (seen or {}):
-                setattr(x, name, (seen or {})[g.spec.membrane, port.index])
+            if port.kind == "field" and (g.membrane, port.index) in (seen or {}):
+                setattr(x, name, (seen or {})[g.membrane, port.index])
         return y, x
 
     def _ports(self, g: Gauge, gate: LearnedGate, x: SimpleNamespace) -> dict[str, Floats]:

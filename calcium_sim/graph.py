@@ -14,6 +14,7 @@ from .fallback import TorchGates
 from .kernels import graph
 from .lowering import Plan
 from .mesh import OUTSIDE
+from .pacing import Pacing
 from .specs import PortRef
 from .state import Clock, State, pack_networks, pack_sources
 
@@ -37,6 +38,7 @@ class GraphStepper:
         text, networks = gen.source(self._spec(mesh.nodes > PARALLEL_FROM if parallel is None else parallel))
         self.module = generated.load(text)
         self.torch = TorchGates(plan)
+        self.pacing = Pacing(plan, self.torch)
         self.networks = networks
         self.nets, self.counts = pack_networks(networks, 1)
         self.bound = 0.0
@@ -93,28 +95,24 @@ class GraphStepper:
             gains = tuple((f, count, ratios.index(plan.ratios[r])) for f, count, r in g.spec.gains)
             weight = weighted.index(k) if k in weighted else -1
             channels.append(replace(g.spec, state=row(g.spec.state) if g.states else 0, ports=ports, gains=gains, weight=weight))
-        tracked = tuple((f, row(a.start), row(b.start)) for f, a, b in plan.tracked if block.start <= a.start < block.stop)
         used = {f for c in channels for f, _, _ in c.gains} | {p.index for c in channels for p in c.ports if p.kind == "field"}
         sides = {}
-        for f in sorted(used | {t[0] for t in tracked}):
+        for f in sorted(used):
             region = plan.fields[f].region
             if region not in m.sides:
                 raise NotImplementedError(f"membrane '{name}' reads region '{region}', which it does not touch")
             sides[f] = (self.regions.index(region), self.fields[region].index(f), region == m.sides[0])
         kinetics = LocalKinetics((), tuple(channels), (), (), ())
-        return gen.Membrane(kinetics, (block.stop - block.start) // pairs, sides, tracked, tuple((k, i) for i, k in enumerate(weighted)))
+        return gen.Membrane(kinetics, (block.stop - block.start) // pairs, sides, tuple((k, i) for i, k in enumerate(weighted)))
 
     def advance(self, state: State, h: float, steps: int, clock: Clock) -> None:
         """Take `steps` steps of length h [ms], in place."""
-        if not self.torch.gauges:
-            self._advance(state, h, steps, clock)
-            return
-        for _ in range(steps):
-            self.torch.advance(state, 0.5 * h)
-            self._advance(state, h, 1, clock)
-            self.torch.advance(state, 0.5 * h)
+        if self.pacing.groups:
+            self.pacing.advance(self._take, state, h, steps, clock)
+        else:
+            self._take(state, h, steps, clock)
 
-    def _advance(self, state: State, h: float, steps: int, clock: Clock) -> None:
+    def _take(self, state: State, h: float, steps: int, clock: Clock) -> None:
         plan, s = self.plan, self.sources
         arguments: list[Any] = []
         for r in self.regions:
@@ -133,7 +131,7 @@ class GraphStepper:
         decayed = [np.array(rows).reshape(-1, self.region_args[r][0].shape[0]) for rows, r in zip(decays, self.regions, strict=True)]
         self.module.advance(
             *arguments, *decayed, plan.parameters, self.nets, self.counts, s.buffer, s.course, s.target, s.start, s.node, s.rate,
-            clock.times, clock.potential, state.t, h, state.before, steps, int(graph.stages(h, MARGIN * self.bound)),
+            clock.times, clock.potential, state.t, h, steps, int(graph.stages(h, MARGIN * self.bound)),
         )  # fmt: skip
         for rows, new in zip(decays, decayed, strict=True):
             for row, values in zip(rows, new, strict=True):

@@ -12,6 +12,7 @@ import numpy as np
 
 from .codegen_secant import memory_of
 from .errors import InputError
+from .gates import gate_of
 from .mesh import OUTSIDE, Axisymmetric, Columns, Floats, Membrane
 from .model import Influx, Model, Set, direction, resolve_side, stimulus_target
 from .plugin import BALANCE, Channel, parse_port
@@ -236,8 +237,19 @@ def _add_channel(b: _Builder, name: str, label: str, c: Channel, values: dict[st
         b.states(rest.reshape(-1))
     else:
         kept = None
-    spec = ChannelSpec(type(c), list(model.membranes).index(name), parameter, row, ports, tuple(gains), -1, kept.first if kept else -1)
+    number, first = list(model.membranes).index(name), kept.first if kept else -1
+    spec = ChannelSpec(type(c), number, parameter, row, ports, tuple(gains), -1, first, kept is None and _paced(model, type(c), ports))
     b.gauges.append(Gauge(label, name, running, way, spec, states, b.amounts(pairs), w, membrane.area))
+
+
+def _paced(model: Model, cls: type[Channel], ports: Sequence[PortRef]) -> bool:
+    """Whether a channel has to know the whole step: see `pacing`."""
+    if any(p.kind == "rate" for p in ports):
+        return True
+    gate = gate_of(cls)
+    if gate is None:
+        return False
+    return gate.kind in ("open_prob", "current") or gate.program is None or isinstance(model.mesh.structure, Axisymmetric)
 
 
 def _initial_states(model: Model, membrane: str, c: Channel) -> tuple[float, ...]:

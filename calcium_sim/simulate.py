@@ -10,12 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-<<<<<<< HEAD
 from .drive import STRETCH, Drive
-from .errors import InputError, RunStopped, nearest
-=======
 from .errors import InputError, nearest
->>>>>>> h-nets
 from .kernels.stimulus import train_end, train_integral
 from .ledger import Ledger
 from .lowering import lower
@@ -95,12 +91,7 @@ class Simulation:
         self.ledger.open(self.state)
         self.observed = 0.0
         self.quiet_from = max((train_end(*s.course) for s in self.plan.sources), default=0.0)
-<<<<<<< HEAD
-        self._warned: set[str] = set()
         self.drive = Drive(self.plan)
-=======
-        self._constant = Clock(np.zeros(2), np.full(2, 0.0 if callable(model.voltage) else voltage_at(model, 0.0)))
->>>>>>> h-nets
         self.seconds = {"setup": time.process_time() - began, "steps": 0.0, "observe": 0.0}
         self._apply_sets(-1.0)
 
@@ -127,7 +118,7 @@ class Simulation:
             raise InputError("until", f"{end:g} ms lies before the {self.t:g} ms that the run has reached; a run goes forward only")
         while self.t < end:
             self._stretch(min(end, self.t + STRETCH) if self.drive.sampled else end)
-        self._check_ranges()
+        self.ranges.check(self.t)
         self.seconds["steps"] += time.process_time() - began
 
     def _stretch(self, end: float) -> None:
@@ -141,11 +132,6 @@ class Simulation:
             self._apply_sets(start)
             if stop in known:
                 self.control.restart()
-<<<<<<< HEAD
-=======
-        self.ranges.check(self.t)
-        self.seconds["steps"] += time.process_time() - began
->>>>>>> h-nets
 
     def _edges_between(self, start: float, end: float) -> list[float]:
         """Edges of stimuli, channels and potential after `start`, up to `end`."""

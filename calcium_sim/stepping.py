@@ -22,6 +22,7 @@ from .fallback import TorchGates
 from .kernels.control import below_zero, pair_error, sound
 from .lowering import Plan
 from .mesh import Floats
+from .pacing import Pacing
 from .postmortem import describe, finite, place
 from .ranges import Ranges
 from .state import Clock, State
@@ -56,6 +57,7 @@ class Stepper(Protocol):
     networks: Networks
     counts: Any
     torch: TorchGates
+    pacing: Pacing
 
     def advance(self, state: State, h: float, steps: int, clock: Clock) -> None:
         """Take `steps` steps of length h [ms], in place."""
@@ -103,7 +105,13 @@ class Loop:
         self.rest = np.array([f.rest for f in fields])
         self.scratch: list[State] = []
         self.warned = False
-        self.ranges = Ranges([(stepper.networks.watches, stepper.counts), (stepper.torch.watches, stepper.torch.counts)])
+        self.ranges = Ranges(
+            [
+                (stepper.networks.watches, stepper.counts),
+                (stepper.torch.watches, stepper.torch.counts),
+                *((g.networks.watches, g.counts) for g in stepper.pacing.groups),
+            ]
+        )
         self.tolerance = min(control.tolerance * stepper.calibration, LARGEST_MEASURE)
 
     def advance(self, state: State, stop: float, clock: Clock) -> None:
@@ -129,7 +137,9 @@ class Loop:
         saved = self._saved(state)[0]
         if clock.smooth_steps(begin, h, steps, COARSE) < steps and not self.warned:
             self.warned = True
-            warnings.warn(f"dt: the potential moves by more than 10 mV within a fixed step of {h:.3g} ms (take a smaller dt=)", stacklevel=5)
+            warnings.warn(
+                f"dt: the potential moves by more than 10 mV within a fixed step of {h:.3g} ms (take a smaller dt=)", stacklevel=5
+            )
         while done < steps:
             count = min(256, steps - done)
             saved.assign(state)
