@@ -31,6 +31,9 @@ from .state import Clock, State, pack_networks
 SWEEPS = 2
 """How often a step is taken."""
 
+PARTS = 4
+"""Parts in which states move over half a step or a whole one: a law in du/dt may multiply a state by ten where u only doubles."""
+
 Walls = dict[tuple[str, int], Floats]
 """Concentrations that channels see, by (membrane, field)."""
 
@@ -133,6 +136,8 @@ class _Group:
         slow = {id(g) for g, _ in self.slow}
         text, self.networks = source(self._spec([g for g in gauges if id(g) not in slow]))
         self.module = generated.load(text)
+        whole = at_once or any((gate := gate_of(type(g.channel))) is not None and gate.kind == "step" for g in gauges)
+        self.parts = 1 if whole else PARTS
         self.nets, self.counts = pack_networks(self.networks, 1)
 
     def key(self, field: int) -> tuple[str, int]:
@@ -153,14 +158,16 @@ class _Group:
 
     def move(self, start: State, state: State, first: Walls, last: Walls, clock: Clock, h: float, share: float) -> None:
         """Move the states from `start` over `share` h, and set rates of change, while what is seen goes from `first` to `last`."""
-        place = share if self.at_once else 0.5 * share
-        t = start.t + place * h
-        v = float(table_value(clock.times, clock.potential, t))
+        volts = [float(table_value(clock.times, clock.potential, start.t + k * h)) for k in (0.0, 1.0)]
         ends = [np.array([seen[self.key(f)] for f in self.fields]).reshape(-1, self.pairs) for seen in (first, last)]
         y0, y = (s.y[self.block].reshape(-1, self.pairs) for s in (start, state))
-        self.module.pace(*ends, y0, y, self.plan.parameters, self.nets, self.counts[0], t, v, h, share, place)
+        given = self.plan.parameters, self.nets, self.counts[0]
+        self.module.pace(*ends, y0, y, *given, start.t, *volts, h, share, self.parts, self.at_once)
         for g, gate in self.slow:
-            self.torch.move(g, gate, start, state, self._ports(g, ends, place, t, v, h), share * h)
+            for part in range(self.parts):
+                place = (part + (1.0 if self.at_once else 0.5)) * share / self.parts
+                ports = self._ports(g, ends, place, start.t + place * h, volts[0] + place * (volts[1] - volts[0]), h)
+                self.torch.move(g, gate, start if part == 0 else state, state, ports, share * h / self.parts)
 
     def _ports(self, g: Gauge, ends: Sequence[Floats], place: float, t: float, v: float, h: float) -> dict[str, Any]:
         """Ports of a channel as arrays over the pairs."""

@@ -20,7 +20,7 @@ from .codegen_learned import Networks
 from .errors import InputError, RunStopped
 from .fallback import TorchGates
 from .kernels.control import below_zero, pair_error, sound
-from .lowering import Plan
+from .lowering import Gauge, Plan
 from .mesh import Floats
 from .pacing import Pacing
 from .postmortem import describe, finite, place
@@ -103,6 +103,8 @@ class Loop:
         self.start = np.array([f.span.start for f in fields] + [fields[-1].span.stop], np.int64)
         self.volume = np.concatenate([f.volume for f in fields])
         self.rest = np.array([f.rest for f in fields])
+        gauges = [g for g in stepper.plan.gauges if g.spec.paced and g.states]
+        self.paced = _Paced(stepper.plan, gauges) if gauges else None
         self.scratch: list[State] = []
         self.warned = False
         self.ranges = Ranges(
@@ -236,7 +238,10 @@ class Loop:
         coarse.assign(state)
         self.stepper.advance(state, h, 2, clock)
         self.stepper.advance(coarse, 2 * h, 1, clock)
-        return float(pair_error(state.u, coarse.u, pair.u, self.volume, self.start, self.rest, self.tolerance))
+        error = pair_error(state.u, coarse.u, pair.u, self.volume, self.start, self.rest, self.tolerance)
+        if self.paced is not None:  # what a law in du/dt makes of its states shows in the concentrations only later
+            error = max(error, self.paced.error(state.y, coarse.y, pair.y, self.tolerance))
+        return float(error)
 
     def _saved(self, state: State) -> list[State]:
         if not self.scratch:
@@ -264,6 +269,21 @@ class Loop:
             self.stepper.advance(state, length, 1, clock)
 
         raise RunStopped(describe(self.stepper.plan, saved, step, h, count, self.control.steps, self.ranges))
+
+
+class _Paced:
+    """The error measure of the states of channels that are paced."""
+
+    def __init__(self, plan: Plan, gauges: list[Gauge]) -> None:
+        self.rows = [s for g in gauges for s in g.states]
+        self.area = np.concatenate([g.area for g in gauges for _ in g.states])
+        self.start = np.cumsum([0, *(s.stop - s.start for s in self.rows)])
+        self.rest = np.array([plan.y0[s.start] for s in self.rows])
+
+    def error(self, fine: Floats, coarse: Floats, before: Floats, tolerance: float) -> float:
+        """As `pair_error`, over the states."""
+        parts = [np.concatenate([y[s] for s in self.rows]) for y in (fine, coarse, before)]
+        return float(pair_error(*parts, self.area, self.start, self.rest, tolerance))
 
 
 def check_step(value: float, what: str) -> float:
