@@ -131,7 +131,7 @@ class LocalKinetics:
         found = self._port_slopes(module, self.channels[m])
         return self.reads(self.channels[m]) if found is None else [f for f, tangents in found.items() if tangents]
 
-    def _slopes(self, module: Module, m: int) -> list[str]:
+    def slopes(self, module: Module, m: int) -> list[str]:
         """Statements for the flux ``f{m}`` of channel m and its derivatives ``j{m}_{f}`` at the fields ``u{f}``."""
         c = self.channels[m]
         found = self._port_slopes(module, c)
@@ -157,7 +157,7 @@ class LocalKinetics:
         at = range(len(order))
         lines = ["g = gamma * h"]
         for m in range(len(self.channels)):
-            lines += lanes.loop(self._slopes(module, m), [f"f{m}", *(f"j{m}_{f}" for f in self.depends(module, m))])
+            lines += lanes.loop(self.slopes(module, m), [f"f{m}", *(f"j{m}_{f}" for f in self.depends(module, m))])
         pattern, matrix = self._matrix(module, order)
         factor, filled = lu_factor(len(order), pattern, "w")
         body = [*self._rates("u", "f", "r", "z", order, "F"), *matrix, *factor, *lu_solve(len(order), filled, "w", "F")]

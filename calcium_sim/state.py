@@ -16,7 +16,8 @@ from .mesh import Floats
 class State:
     """Concentrations u, gate states y, amounts moved since the last observation [uM um per pair], time, previous step [ms].
 
-    `rows` keeps what `shaped` has made; `known` holds, per block, the inputs on which networks last ran (`active`), else nothing.
+    `rows` keeps what `shaped` has made; `known` holds, per block, the inputs on which networks last ran (`active`), else nothing. `limited`: edges
+    of negative conductance are limited from now on, see `kernels.graph`.
     """
 
     u: Floats
@@ -25,6 +26,7 @@ class State:
     t: float = 0.0
     before: float = 1.0
     known: Floats = field(default_factory=lambda: np.zeros((0, 0)))
+    limited: bool = False
     rows: tuple[Floats, Floats, Floats] | None = field(default=None, repr=False, compare=False)
 
     @classmethod
@@ -34,7 +36,7 @@ class State:
 
     def copy(self) -> State:
         """An independent copy."""
-        return State(self.u.copy(), self.y.copy(), self.moved.copy(), self.t, self.before, self.known.copy())
+        return State(self.u.copy(), self.y.copy(), self.moved.copy(), self.t, self.before, self.known.copy(), self.limited)
 
     def shaped(self, shapes: tuple[tuple[int, int], ...]) -> tuple[Floats, Floats, Floats]:
         """The three arrays as matrices that share their memory; made once, since states are overwritten in place."""
@@ -45,7 +47,7 @@ class State:
     def assign(self, other: State) -> None:
         """Overwrite with another state, keeping the arrays."""
         self.u[:], self.y[:], self.moved[:] = other.u, other.y, other.moved
-        self.t, self.before, self.known = other.t, other.before, other.known.copy()
+        self.t, self.before, self.known, self.limited = other.t, other.before, other.known.copy(), other.limited
 
 
 @dataclass(frozen=True)

@@ -158,6 +158,9 @@ class Loop:
             if fault is None:
                 self.control.steps += count * parts
                 return
+            if fault == NEGATIVE and self._limit(saved, state):
+                self.control.rejected += count * parts
+                continue
             if fault == FINITE or 0.5 * h / parts < self.control.smallest or parts >= MOST_PARTS:
                 self._refuse(saved, state, h / parts, count * parts, clock, fault)
             state.assign(saved)
@@ -184,6 +187,9 @@ class Loop:
                     continue
             saved.assign(state)
             error, fault = self._taken(state, h, count, clock, checked)
+            if fault == NEGATIVE and self._limit(saved, state):
+                control.rejected += count
+                continue
             if fault is not None or not error <= 1.0:
                 strikes = strikes + 1 if fault == FINITE else 0
                 if strikes > 8 or 0.5 * h < control.smallest or rung >= RUNGS - 2:
@@ -220,6 +226,20 @@ class Loop:
         else:
             self.stepper.advance(state, h, count, clock)
         return error, self._fault(state)
+
+    def _limit(self, saved: State, state: State) -> bool:
+        """Where a scheme can keep edges of negative conductance from emptying a node: have it do so from now on, and say so."""
+        if state.limited or not getattr(self.stepper, "can_limit", False):
+            return False
+        where = place(self.stepper.plan, int(below_zero(state.u, self.start, self.rest)))
+        warnings.warn(
+            f"diffusion between obtuse cells would have taken {where} below zero after t={saved.t:.4g} ms: what they exchange is limited from "
+            "here on (the mesh is coarse there for so sharp a source: refine it)",
+            stacklevel=6,
+        )
+        saved.limited = True
+        state.assign(saved)
+        return True
 
     def _fault(self, state: State) -> str | None:
         """What a state must not hold: a number that is not finite, a concentration below zero."""

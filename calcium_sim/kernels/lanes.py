@@ -105,3 +105,12 @@ def gather_flat(b, places, u, entries, rows, start, size):
             b[place + i] = u[entries[row, start + i]]
         for i in range(size, U64(LANES)):
             b[place + i] = b[place + size - U64(1)]
+
+
+@njit(**OPTIONS)
+def largest(b, row):
+    """The largest value of a row."""
+    row, most = U64(row), 0.0
+    for i in range(U64(LANES)):
+        most = max(most, b[row + i])
+    return most
