@@ -18,7 +18,7 @@ from .mesh import Axisymmetric, Columns
 from .model import Model, Set
 from .observe import open_probability
 from .rest import voltage_at
-from .results import ChannelRecord, Frames, assemble
+from .results import ChannelRecord, Frames, assemble, sources
 from .state import Clock, State
 from .stepping import Control, Loop, Stepper, check_step
 from .units import value
@@ -89,6 +89,7 @@ class Simulation:
         self.model = model
         self.stepper = choose_stepper(model, 0.0 if active is None else check_step(float(active), "active"))
         self.plan = self.stepper.plan
+        self.sources = sources(model)
         self.loop = Loop(self.stepper, self.control)
         self.state = State.start(self.plan)
         self.ledger = Ledger(self.plan)
@@ -321,6 +322,7 @@ def _frames(simulation: Simulation, frames: Sequence[dict[str, Any]], record: Se
         "phase_seconds": dict(simulation.seconds),
         "ledger_drift": drift,
         "out_of_range": simulation.out_of_range(),
+        "channels": simulation.sources,
     }
     voltage = np.array([fr["v"] for fr in frames]) if simulation.model.voltage is not None else None
     return Frames(np.array([fr["t"] for fr in frames]), fields, channels, ledger, voltage, attributes)
