@@ -47,8 +47,8 @@ def gate_of(cls: type[Channel]) -> LearnedGate | None:
         warnings.warn(f"{cls.label()}: {error}; torch is called at every step, which is slow", stacklevel=2)
         return gate
     _compare(gate, program)
+    gate.cache["table"] = _table(gate, program)  # before the program: another thread takes that as the sign that all is there
     gate.set_program(program)
-    gate.cache["table"] = _table(gate, program)
     return gate
 
 

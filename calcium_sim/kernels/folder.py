@@ -59,7 +59,7 @@ def cache_folder() -> Path | None:
 def _find(given: str | None, xdg: str | None, home: str | None) -> Path | None:
     """The first folder that can be used; the arguments are the environment variables on which the answer depends."""
     refused, told = [], False
-    for base, private in _bases(given, xdg):
+    for base, private in _bases(given, xdg, home):
         try:
             folder = _prepared(base, private)
         except OSError as error:
@@ -75,13 +75,13 @@ def _find(given: str | None, xdg: str | None, home: str | None) -> Path | None:
     return None
 
 
-def _bases(given: str | None, xdg: str | None) -> Iterator[tuple[str, bool]]:
+def _bases(given: str | None, xdg: str | None, home: str | None) -> Iterator[tuple[str, bool]]:
     """Folders to try, and whether the base itself has to be the user's own (all but one that the user has named)."""
     if given:
         yield os.path.abspath(given), False
     else:
         user = xdg if xdg and os.path.isabs(xdg) else os.path.join(os.path.expanduser("~"), ".cache")
-        if os.path.isabs(user):  # "~" stays as it is where there is neither HOME nor an entry in the list of users
+        if os.path.isabs(user) and (xdg or home != ""):  # "~" stays as it is without HOME and an entry in the list of users
             yield os.path.join(user, "calcium-sim"), True
     try:
         temporary = tempfile.gettempdir()
