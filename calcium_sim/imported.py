@@ -24,7 +24,6 @@ _FLAGS = 0
 for _name in __future__.all_feature_names:
     _FLAGS |= getattr(__future__, _name).compiler_flag
 
-
 _COMPILED = ("flux", "rates", "open_probability", "opening", "closing", "gains", "losses")
 _CALLED = ("steady", "edges")
 """Functions that only Python calls; what they call is no text of ours (it may be scipy)."""
@@ -32,8 +31,8 @@ _CALLED = ("steady", "edges")
 
 def keep(cls: type) -> None:
     """Keep the text of a class's functions, and of the plain functions that the compiled ones call as far as they exist by now."""
-    seen = {f for f in (plain_function(vars(cls).get(name)) for name in _CALLED) if f}
-    waiting = [plain_function(vars(cls).get(name)) for name in _COMPILED]
+    seen = {f for f in (plain_function(getattr(cls, name, None)) for name in _CALLED) if f}
+    waiting = [plain_function(getattr(cls, name, None)) for name in _COMPILED]
     while waiting:
         function = waiting.pop()
         if function is not None and function not in seen:

@@ -138,6 +138,17 @@ def test_source_of_doctests_cells_and_prompts():
         compiled(space["Cell"], 1.0)
 
 
+def test_functions_of_a_base_that_is_no_channel_are_kept(tmp_path):
+    """A mixin from a file that is gone by the time of the run."""
+    file = tmp_path / "mixin.py"
+    file.write_text("class Mixin:\n    @staticmethod\n    def flux(y, x, p):\n        return 3.0 * p.k\n")
+    scope = {}
+    exec(compile(file.read_text(), str(file), "exec"), scope)
+    mixed = type("Mixed", (scope["Mixin"], cs.Channel), {"params": {"k": (0.01, "um/ms")}})
+    file.unlink()
+    assert compiled(mixed, 1.0) == 0.03
+
+
 def doubled(function):
     def both(y, x, p):
         return 2.0 * function(y, x, p)
