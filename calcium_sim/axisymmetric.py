@@ -26,7 +26,7 @@ from .state import Clock, State, pack_networks, pack_sources
 from .unrolled import GAMMA
 
 PARALLEL_FROM = 20000
-"""Nodes from which a step is spread over threads."""
+"""Nodes from which a step is spread over threads, if more than one is asked for."""
 
 Factors = tuple[Floats, tuple[Floats, ...], tuple[Floats, ...], Floats, Floats]
 
@@ -48,7 +48,8 @@ class AxisymmetricStepper:
         assert isinstance(mesh.structure, Axisymmetric)
         self.plan, self.grid = plan, mesh.structure
         self.region = [mesh.regions.index(f.region) for f in plan.fields]
-        self.spec = self._spec(mesh.nodes >= PARALLEL_FROM if parallel is None else parallel)
+        self.parallel = mesh.nodes >= PARALLEL_FROM if parallel is None else parallel
+        self.spec = self._spec(self.parallel)
         text, self.rows, networks = source(self.spec)
         self.torch = TorchGates(plan)
         self.pacing = Pacing(plan, self.torch, self._walls)

@@ -8,8 +8,6 @@ concentrations; derivatives are difference quotients, so that any channel will d
 from __future__ import annotations
 
 import ast
-import inspect
-import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,6 +16,7 @@ from .codegen import LocalKinetics
 from .codegen_between import Follow
 from .codegen_module import Module, bundle, outside_text
 from .codegen_secant import follows, memory, stage_text
+from .imported import definition
 from .plugin import Channel
 from .specs import ChannelSpec, PortRef
 from .unrolled import Lanes, lu_factor, lu_solve
@@ -96,8 +95,7 @@ class AxisymmetricSpec:
 
 def ports_read(function: Callable[..., Any], names: Sequence[str]) -> set[str]:
     """Ports that a function ``f(y, x, p)`` reads: the attributes of its second argument, all of `names` if it is used in other ways."""
-    tree = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
-    assert isinstance(tree, ast.FunctionDef)
+    tree = definition(function, "ports_read")
     x = tree.args.args[1].arg
     uses = [n for n in ast.walk(tree) if isinstance(n, ast.Name) and n.id == x]
     read = [n for n in ast.walk(tree) if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name) and n.value.id == x]

@@ -42,7 +42,8 @@ class ColumnStepper:
         self.pacing = Pacing(plan, self.torch)
         if any(follows(g.spec) for g in plan.gauges):
             self.scheme += " | networks of rates once per step, outputs continued"
-        spec = self._spec(plan, n > PARALLEL_FROM if parallel is None else parallel, active)
+        self.parallel = n > PARALLEL_FROM if parallel is None else parallel
+        spec = self._spec(plan, self.parallel, active)
         text, networks = source(spec)
         self.module = generated.load(text)
         self.networks = networks

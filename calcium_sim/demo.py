@@ -61,5 +61,5 @@ until = "300 ms"
 every = "0.5 ms"
 record = ["ca"]
 tolerance = 0.01            # about 1 % in the speed of the wave
-threads = 1                 # more pay from 10 000 compartments on
+threads = 1                 # more pay from 30 000 positions on
 """

@@ -51,8 +51,8 @@ def gate_of(cls: type[Channel]) -> LearnedGate | None:
         return gate
     _compare(gate, program)
     _try_bends(gate, program)
+    gate.cache["table"] = _table(gate, program)  # before the program: another thread takes that as the sign that all is there
     gate.set_program(program)
-    gate.cache["table"] = _table(gate, program)
     return gate
 
 

@@ -38,7 +38,8 @@ class GraphStepper:
         self.regions = [r for r in mesh.regions if any(f.region == r for f in plan.fields)]
         self.fields = {r: [i for i, f in enumerate(plan.fields) if f.region == r] for r in self.regions}
         self.sources = pack_sources(plan, max(len(f.volume) for f in plan.fields))
-        text, networks = gen.source(self._spec(mesh.nodes > PARALLEL_FROM if parallel is None else parallel))
+        self.parallel = mesh.nodes > PARALLEL_FROM if parallel is None else parallel
+        text, networks = gen.source(self._spec(self.parallel))
         self.module = generated.load(text)
         self.torch = TorchGates(plan)
         self.pacing = Pacing(plan, self.torch)

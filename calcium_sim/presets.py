@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from .mesh import Floats, Mesh
 from .model import Buffer, Influx, Model, Set, Species, Stimulus
 from .plugin import BALANCE, Channel
 from .registry import get_channel
+from .swapping import replacement
 
 CALCIUM = {"cytosol": "0.05 uM", "er": "250 uM", "outside": "1000 uM"}
 
@@ -127,9 +129,10 @@ def calcsim_cable(
         If the mesh has no ER or no plasma membrane, or a value has the wrong unit.
     """
     _needs(mesh, "calcsim_cable", ("er", "plasma"))
-    leak, serca, receptor = get_channel("leak/linear"), get_channel("serca/er-inhibited"), get_channel(ryr)
-    given: dict[str, Any] = {"rate": "3.5 uM*um^3/ms"} if "rate" in receptor.params else {}
-    release = receptor(density=ryr_density, **given)
+    leak, serca, receptor = get_channel("leak/linear"), get_channel("serca/er-inhibited"), get_channel("ryr/keizer-levine")
+    release, lost = replacement(receptor(rate="3.5 uM*um^3/ms"), ryr, {"density": ryr_density})
+    if lost:
+        warnings.warn(f"calcsim_cable: {', '.join(lost)} of its receptor has no place in '{ryr}' and is dropped", stacklevel=2)
     buffers = [_calbindin(buffer)]
     if er_buffer:
         buffers.append(

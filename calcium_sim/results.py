@@ -5,8 +5,6 @@ Names and units of the variables are part of the public contract; `assemble` is 
 
 from __future__ import annotations
 
-import hashlib
-import inspect
 import json
 import os
 import re
@@ -18,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .embed import digest
 from .errors import InputError, StorageError
 from .mesh import OUTSIDE, Floats, Mesh
 from .model import Influx, Model, Set
@@ -201,7 +200,7 @@ def _attributes(model: Model, frames: Frames) -> dict[str, Any]:
         release = "unknown"
     given = {
         "Conventions": "CF-1.11 UGRID-1.0", "calcium_sim_version": release, "calcium_sim_format": FORMAT,
-        "model": describe(model), "channels": sources(model), "notes": "\n".join(model.mesh.notes),
+        "model": describe(model), "channels": frames.attributes.get("channels") or sources(model), "notes": "\n".join(model.mesh.notes),
     } | dict(frames.attributes)  # fmt: skip
     return {k: v if isinstance(v, (str, int, float)) and not isinstance(v, bool) else json.dumps(v) for k, v in given.items()}
 
@@ -233,16 +232,9 @@ def _plain(given: Any) -> Any:
 
 
 def sources(model: Model) -> dict[str, str]:
-    """Registry name of each channel with the first 16 digits of the SHA-256 of its class's source."""
+    """Registry name of each channel with what identifies its code; see `embed.digest`."""
     classes = {c.label(): type(c) for channels in model.membranes.values() for c in channels}
-    return {label: _source_hash(cls) for label, cls in sorted(classes.items())}
-
-
-def _source_hash(cls: type) -> str:
-    try:
-        return hashlib.sha256(inspect.getsource(cls).encode()).hexdigest()[:16]
-    except (OSError, TypeError):
-        return "no source"
+    return {label: digest(cls) for label, cls in sorted(classes.items())}
 
 
 def save(ds: xr.Dataset, path: str | Path) -> Path:

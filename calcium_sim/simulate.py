@@ -19,9 +19,10 @@ from .mesh import Axisymmetric, Columns
 from .model import Model, Set
 from .observe import open_probability
 from .rest import voltage_at
-from .results import ChannelRecord, Frames, assemble
+from .results import ChannelRecord, Frames, assemble, sources
 from .state import State
 from .stepping import Control, Loop, Stepper, check_step
+from .threads import chosen, running
 from .units import value
 
 if TYPE_CHECKING:
@@ -31,23 +32,23 @@ DRIFT_LIMIT = 1e-8
 """The run says so when the ledger does not close to this fraction."""
 
 
-def choose_stepper(model: Model, active: float = 0.0) -> Stepper:
-    """Lower a model and return the stepper for its mesh: columns, (z, s) grid, or general graph."""
+def choose_stepper(model: Model, active: float = 0.0, threads: int = 1) -> Stepper:
+    """Lower a model and return the stepper for its mesh: columns, (z, s) grid, or general graph; parallel where threads pay."""
     if active and not isinstance(model.mesh.structure, Columns):
         raise InputError("active", "is for cables, trees and points (leave it out)")
     plan = lower(model)
-    structure = model.mesh.structure
+    structure, parallel = model.mesh.structure, None if threads > 1 else False
     if isinstance(structure, Columns):
         from .columns import ColumnStepper
 
-        return ColumnStepper(plan, active=active)
+        return ColumnStepper(plan, parallel=parallel, active=active)
     if isinstance(structure, Axisymmetric):
         from .axisymmetric import AxisymmetricStepper
 
-        return AxisymmetricStepper(plan)
+        return AxisymmetricStepper(plan, parallel=parallel)
     from .graph import GraphStepper
 
-    return GraphStepper(plan)
+    return GraphStepper(plan, parallel=parallel)
 
 
 class Simulation:
@@ -58,7 +59,7 @@ class Simulation:
     model : Model.
     tolerance : relative error of a wave's speed that steps are chosen for (0.002 by default).
     dt : fixed step instead; observations and stimulus edges are hit exactly by slightly shorter steps.
-    threads : number of threads; results are the same bits for any number.
+    threads : number of threads for large meshes, one by default (or CALCIUM_SIM_THREADS); results are the same bits for any number.
     active : on cables, trees and points: a network of opening and closing rates runs only in groups of 64 positions in which one of its
         inputs has moved by this fraction (try 0.05) since it ran last. Off by default: the result then depends on it a little.
 
@@ -79,11 +80,11 @@ class Simulation:
             self.control.tolerance = check_step(float(tolerance), "tolerance")
         if dt is not None:
             self.control.dt = check_step(value(dt, "ms", "dt"), "dt")
-        if threads is not None:
-            _set_threads(threads)
-        self.model = model
-        self.stepper = choose_stepper(model, 0.0 if active is None else check_step(float(active), "active"))
+        self.model, count = model, chosen(threads)
+        self.stepper = choose_stepper(model, 0.0 if active is None else check_step(float(active), "active"), count)
+        self.threads = count if self.stepper.parallel else 1
         self.plan = self.stepper.plan
+        self.sources = sources(model)
         self.loop = Loop(self.stepper, self.control)
         self.ranges = self.loop.ranges
         self.state = State.start(self.plan)
@@ -127,7 +128,8 @@ class Simulation:
         known = self._edges_between(self.t, end)
         for stop in [*known, *([end] if end not in known[-1:] else [])]:
             start = self.t
-            self.loop.advance(self.state, stop, clock)
+            with running(self.threads):
+                self.loop.advance(self.state, stop, clock)
             self._book_sources(start, self.t)
             self._apply_sets(start)
             if stop in known:
@@ -282,15 +284,7 @@ def _frames(simulation: Simulation, frames: Sequence[dict[str, Any]], record: Se
         "phase_seconds": dict(simulation.seconds),
         "ledger_drift": drift,
         "out_of_range": simulation.out_of_range(),
+        "channels": simulation.sources,
     }
     voltage = np.array([fr["v"] for fr in frames]) if simulation.model.voltage is not None else None
     return Frames(np.array([fr["t"] for fr in frames]), fields, channels, ledger, voltage, attributes)
-
-
-def _set_threads(threads: int) -> None:
-    import numba
-
-    most = int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
-    if not (isinstance(threads, int) and 1 <= threads <= most):
-        raise InputError("threads", f"{threads} is not a number of threads from 1 to {most} (cores of this machine)")
-    numba.set_num_threads(threads)

@@ -54,6 +54,7 @@ class Stepper(Protocol):
     scheme: str
     plan: Plan
     calibration: float
+    parallel: bool
     networks: Networks
     counts: Any
     torch: TorchGates

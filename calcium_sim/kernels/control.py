@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
+from .compiled import njit
 
 QUIET = 0.01
 ROUNDING = 1e-7

@@ -21,8 +21,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
+from .compiled import njit
 from .tree import ONE, OPTIONS, Floats, Indices, U
 from .vector import fma, load, mul, splat, store, sub
 

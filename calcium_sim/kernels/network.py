@@ -17,11 +17,12 @@ from typing import Any
 import llvmlite.binding
 import numpy as np
 from llvmlite import ir
-from numba import carray, cfunc, config, njit, types, uint64
+from numba import carray, config, types, uint64
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from . import formulas
+from .compiled import cfunc, njit
 from .simd import LANES, PANEL, WIDE, Emitter, llvm_vector, misaligned, panel1, panel2, panel3, panel4, splat
 
 OPTIONS = {"error_model": "numpy", "fastmath": {"contract", "nsz"}, "nogil": True}
@@ -224,7 +225,7 @@ def prepared(dtype: str) -> Any:
         kind = {"float32": types.float32, "float64": types.float64}[dtype]
         table, numbers, count = types.CPointer(types.int64), types.CPointer(kind), types.int64
         signature = types.void(table, count, numbers, count, numbers, count, count)
-        _COMPILED[dtype] = cfunc(signature, cache=True, **OPTIONS)(_interpret)
+        _COMPILED[dtype] = cfunc(signature, _interpret, **OPTIONS)
         llvmlite.binding.add_symbol(_symbol(kind), _COMPILED[dtype].address)
     return block
 
