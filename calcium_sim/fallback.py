@@ -121,8 +121,11 @@ class TorchGates:
         assert x is not None
         given = gate.evaluate(Columns(s, x, dx, h if "dt" in gate.args else None))
         out = np.concatenate([np.asarray(o, float) for o in given], axis=1).T
+        known = ~np.isnan(np.concatenate([states, *(a for a in ports.values() if a.size)])).any(axis=0)
         for o, (values, bound) in enumerate(zip(out, limits(gate), strict=True)):
-            note(self.counts[0, self.watches.output(gate, o)], values, bound.low - bound.slack, bound.high + bound.slack)
+            row = self.counts[0, self.watches.output(gate, o)]
+            row[4] += (np.isnan(values) & known).sum()
+            note(row, values, bound.low - bound.slack, bound.high + bound.slack)
             np.clip(values, bound.low, bound.high, out=values)
         return out
 
