@@ -22,6 +22,7 @@ from .results import ChannelRecord, Frames, assemble
 from .state import Clock, State
 from .stepping import Control, Loop, Stepper, check_step
 from .units import value
+from .validity import remarks
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -89,6 +90,9 @@ class Simulation:
         self.model = model
         self.stepper = choose_stepper(model, 0.0 if active is None else check_step(float(active), "active"))
         self.plan = self.stepper.plan
+        self.remarks = remarks(self.plan)
+        for line in self.remarks:
+            warnings.warn(line, stacklevel=3)
         self.loop = Loop(self.stepper, self.control)
         self.state = State.start(self.plan)
         self.ledger = Ledger(self.plan)
@@ -183,6 +187,7 @@ class Simulation:
         out["flux"] = [state.moved[g.moved] / elapsed if elapsed > 0 else np.full(g.area.shape, np.nan) for g in plan.gauges]
         out["po"] = [open_probability(plan, g, state) for g in plan.gauges]
         self.ledger.account(state)
+        self.ledger.drift(state)
         out["ledger"] = {s: dict(rows) for s, rows in self.ledger.accounts(state).items()}
         self.observed = state.t
         self.seconds["observe"] += time.process_time() - began
@@ -321,6 +326,7 @@ def _frames(simulation: Simulation, frames: Sequence[dict[str, Any]], record: Se
         "phase_seconds": dict(simulation.seconds),
         "ledger_drift": drift,
         "out_of_range": simulation.out_of_range(),
+        "notes": "\n".join([*simulation.model.mesh.notes, *simulation.remarks]),
     }
     voltage = np.array([fr["v"] for fr in frames]) if simulation.model.voltage is not None else None
     return Frames(np.array([fr["t"] for fr in frames]), fields, channels, ledger, voltage, attributes)
