@@ -14,7 +14,7 @@ from .plugin import parse_port
 from .rest import resting_ports
 
 THICKEST = 0.2
-"""Radius [um] up to which a cross-section may be averaged where calcium releases calcium: a wave is then 4 to 18 % too slow
+"""Radius [um] up to which a cross-section may be averaged where calcium releases calcium: a wave is then 3 to 19 % too slow
 (`benchmarks/one_dimension.py`); at 0.4 um it is 2.6 times too slow."""
 
 

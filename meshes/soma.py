@@ -22,7 +22,7 @@ FEWEST = 4
 """Points of an outline; one of three is closed by a fourth on the first."""
 
 OPEN = 0.3
-"""Gap of an outline that was not closed, as a part of its length with the gap: 1/4 for four points, 0.29 where a third of a circle is missing."""
+"""Gap of an outline that was not closed, as a part of its length with the gap: 1/4 of four points, 0.29 of two thirds of a circle."""
 
 THIN = 0.25
 """Radius of the points of an outline, at most, as a part of the radius that it gives: cones of a real body are as thick as it is."""
@@ -92,9 +92,10 @@ def _outlined(points: Points) -> Points:
     group, outlines = max(found, key=lambda each: each[1][0].area)
     top, largest = group[0], outlines[0]
     what, which = ("an outline", "it") if len(outlines) == 1 else (f"{len(outlines)} outlines", "the largest")
+    pen = points.radius[group].max()
     warnings.warn(
-        f"{points.at(top)}: the soma is drawn as {what} of {len(group)} points with radii up to {points.radius[group].max():.3g} um; taken as "
-        f"a body of radius {largest.radius:.4g} um, from the area within {which}, {largest.area:.4g} um^2 (give one soma point for another)",
+        f"{points.at(top)}: the soma is drawn as {what} of {len(group)} points with radii up to {pen:.3g} um; taken as a body of radius "
+        f"{largest.radius:.4g} um, from the area within {which}, {largest.area:.4g} um^2 (give one soma point for another)",
         stacklevel=4,
     )
     position, radius = points.position.copy(), points.radius.copy()

@@ -57,8 +57,9 @@ def from_swc(
     of NeuroMorpho.Org (two more points at a distance of one radius) means the same. A soma that is drawn as an outline, or as several in
     a stack (thin lines of soma points that come back to their start, exactly or nearly, in any plane), becomes such a point as well, and
     the root: at the centre of the largest outline, with the radius of the circle of the same area; a warning says so. Any other soma of
-    several points is a chain of cones. A neurite whose first point is a child of a soma point starts at that point, or, if the point lies outside of the soma's radius R,
-    with a cylinder that reaches back to the surface; it is joined to the soma's node through a length R of the soma's cross-section.
+    several points is a chain of cones. A neurite whose first point is a child of a soma point starts at that point, or, if the point lies
+    outside of the soma's radius R, with a cylinder that reaches back to the surface; it is joined to the soma's node through a length R of
+    the soma's cross-section.
 
     Parameters
     ----------
