@@ -32,8 +32,7 @@ def chain(xyz, parents=None, radius=PEN):
     parents = range(len(xyz)) if parents is None else parents
     radius = np.broadcast_to(radius, len(xyz))
     return [
-        f"{k + 1} 1 {x:.9f} {y:.9f} {z:.9f} {r:g} {p or -1}"
-        for k, ((x, y, z), p, r) in enumerate(zip(xyz, parents, radius, strict=True))
+        f"{k + 1} 1 {x:.9f} {y:.9f} {z:.9f} {r:g} {p or -1}" for k, ((x, y, z), p, r) in enumerate(zip(xyz, parents, radius, strict=True))
     ]
 
 
@@ -78,7 +77,7 @@ def shapes():
     ring = ellipse()
     yield "open by one step", ring, None, AREA, 1e-8
     yield "closed exactly", closed(ring), None, AREA, 1e-8
-    yield "closed nearly", np.concatenate([ring, ring[:1] + [0.0, 0.05, 0.02]]), None, AREA, 1e-2
+    yield "closed nearly", np.concatenate([ring, ring[:1] + np.array([0.0, 0.05, 0.02])]), None, AREA, 1e-2
     yield "two points too far", np.concatenate([ring, ring[:2] * 1.01]), None, AREA, 1e-2
     # three of twenty points left out: a segment of four steps, n = 20, less by 4 sin(h) / 2 - sin(4 h) / 2 of a b
     h = 2 * math.pi / N
@@ -104,7 +103,7 @@ def shapes():
     yield "stack, back and forth", np.concatenate([o[:: (-1) ** k] for k, o in enumerate(outlines)]), None, AREA, 1e-8
     on_first = [p for k in range(5) for p in [int(k > 0), *range(k * N + 1, (k + 1) * N)]]
     yield "stack on the first point", np.concatenate(outlines), on_first, AREA, 1e-8
-    yield "stack of long and narrow ones", np.concatenate([flat + [0, 0, z] for z in (0.0, 1.0, 2.0)]), None, 60.0, 1e-8
+    yield "stack of long and narrow ones", np.concatenate([flat + np.array([0, 0, z]) for z in (0.0, 1.0, 2.0)]), None, 60.0, 1e-8
 
 
 @pytest.mark.parametrize("plane", ["xy", "any"])
