@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .errors import InputError, RunStopped, nearest
+from .errors import InputError, ModelWarning, RunStopped, nearest
 from .kernels.stimulus import train_end, train_integral
 from .ledger import Ledger
 from .lowering import lower
@@ -92,7 +92,7 @@ class Simulation:
         self.plan = self.stepper.plan
         self.remarks = remarks(self.plan)
         for line in self.remarks:
-            warnings.warn(line, stacklevel=3)
+            warnings.warn(line, ModelWarning, stacklevel=3)
         self.loop = Loop(self.stepper, self.control)
         self.state = State.start(self.plan)
         self.ledger = Ledger(self.plan)
