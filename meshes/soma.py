@@ -172,8 +172,11 @@ def _largest(outlines: list[Outline]) -> float:
 
 def _cut(xyz: Floats, way: list[int]) -> list[Outline]:
     """Outlines along a line of points: one after the other, from the first or second point on, or the line as a whole."""
+    parts = _one_after_the_other(xyz, way)
     whole = [_outline(xyz, way)] if len(way) >= FEWEST and _closed(xyz[way])[-1] and _turns(xyz[way]) == 1 else []
-    return _best([_one_after_the_other(xyz, way), whole, _one_after_the_other(xyz, way[1:])])
+    if _largest(whole) < 0.8 * sum(o.area for o in parts):  # parts of one outline lie beside each other, those of a stack above
+        whole = []
+    return _best([parts, whole, _one_after_the_other(xyz, way[1:])])
 
 
 def _one_after_the_other(xyz: Floats, way: list[int]) -> list[Outline]:
