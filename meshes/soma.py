@@ -200,7 +200,7 @@ def _end(line: Floats) -> int:
     if size == 0:
         return 0
     off = np.abs((line - middle) @ normal) / size
-    leaves = off > 2 * off[: first + 1].max() + 1e-6 * np.sqrt(size)
+    leaves = off > 3 * off[: first + 1].max() + 1e-6 * np.sqrt(size)
     stop = int(np.argmax(leaves)) if leaves.any() else len(line)
     gap = np.sqrt(((line[first:stop] - line[0]) ** 2).sum(axis=1))
     return first + int(np.argmin(gap)) + 1

@@ -125,6 +125,28 @@ def test_an_outline_is_a_body_of_its_area(tmp_path, xyz, parents, area, toleranc
     assert mesh.distance[starts] == pytest.approx([r, r], rel=1e-12)
 
 
+def test_stacks_of_any_smooth_shape(tmp_path):
+    """Forty bodies by chance: 1 to 5 outlines of 8 to 80 points, closed or not, each begun and turned anyhow, in any plane."""
+    for seed in range(40):
+        r = np.random.default_rng(seed)
+        count, levels = int(r.integers(8, 80)), int(r.integers(1, 6))
+        t = 2 * np.pi * np.arange(count) / count
+        far = 6 + sum(1.5 * r.random() / m * np.cos(m * t + 6 * r.random()) for m in (2, 3, 4))
+        ring = np.stack([1.3 * far * np.cos(t), far * np.sin(t), 0 * t], axis=1)
+        body, largest = [], 0.0
+        for z in r.uniform(0.3, 2.5) * np.arange(levels):
+            size = r.uniform(0.7, 1.0)
+            largest = max(largest, size**2)
+            outline = np.roll(ring * size, int(r.integers(count)), axis=0)[:: int(r.choice([-1, 1]))] + np.array([0.0, 0.0, z])
+            body.append(closed(outline) if seed % 3 == 0 else outline)
+        area = largest * 0.5 * abs((ring * np.roll(ring, -1, axis=0)[:, [1, 0, 2]] @ [1.0, -1.0, 0.0]).sum())
+        xyz = turned(np.concatenate(body), seed)
+        rows = chain(xyz)
+        far_away = [f"{len(rows) + 1} 3 {xyz[0, 0] + 50} 0 0 0.5 1", f"{len(rows) + 2} 3 {xyz[0, 0] + 90} 0 0 0.5 {len(rows) + 1}"]
+        mesh, told = read(tmp_path, [*rows, *far_away])
+        assert radius_of(mesh) == pytest.approx(math.sqrt(area / math.pi), rel=1e-6), (seed, told)
+
+
 def test_the_body_lies_in_the_middle_of_the_area(tmp_path):
     """Half of an ellipse: the middle of its area, not of its points (which crowd on the straight side here)."""
     straight = np.linspace(0, 1, 50)[:-1, None] * [2.0, 0, 0] + [-1.0, 0, 0]
