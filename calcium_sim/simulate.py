@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .drive import STRETCH, Drive
-from .errors import InputError, nearest
+from .errors import InputError, ModelWarning, nearest
 from .kernels.stimulus import train_end, train_integral
 from .ledger import Ledger
 from .lowering import lower
@@ -24,6 +24,7 @@ from .state import State
 from .stepping import Control, Loop, Stepper, check_step
 from .threads import chosen, running
 from .units import value
+from .validity import remarks
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -85,6 +86,9 @@ class Simulation:
         self.threads = count if self.stepper.parallel else 1
         self.plan = self.stepper.plan
         self.sources = sources(model)
+        self.remarks = remarks(self.plan)
+        for line in self.remarks:
+            warnings.warn(line, ModelWarning, stacklevel=3)
         self.loop = Loop(self.stepper, self.control)
         self.ranges = self.loop.ranges
         self.state = State.start(self.plan)
@@ -171,6 +175,7 @@ class Simulation:
         out["flux"] = [state.moved[g.moved] / elapsed if elapsed > 0 else np.full(g.area.shape, np.nan) for g in plan.gauges]
         out["po"] = [open_probability(plan, g, state) for g in plan.gauges]
         self.ledger.account(state)
+        self.ledger.drift(state)
         out["ledger"] = {s: dict(rows) for s, rows in self.ledger.accounts(state).items()}
         self.observed = state.t
         self.seconds["observe"] += time.process_time() - began
@@ -285,6 +290,7 @@ def _frames(simulation: Simulation, frames: Sequence[dict[str, Any]], record: Se
         "ledger_drift": drift,
         "out_of_range": simulation.out_of_range(),
         "channels": simulation.sources,
+        "notes": "\n".join([*simulation.model.mesh.notes, *simulation.remarks]),
     }
     voltage = np.array([fr["v"] for fr in frames]) if simulation.model.voltage is not None else None
     return Frames(np.array([fr["t"] for fr in frames]), fields, channels, ledger, voltage, attributes)
