@@ -1,0 +1,118 @@
+"""Networks in place of the ryanodine receptor on 100 um of cable: resting levels, loads of the ER, trains. Part of hybrid.py.
+
+    python benchmarks/long_waves.py                       the tables, printed
+    python benchmarks/long_waves.py my.npz ryr/dnn        of these networks
+
+Speed and peak are taken from 60 to 90 um, where the wave no longer changes, with the steps that the package chooses, spacing 0.05 um.
+"""
+
+import sys
+
+import numpy as np
+
+import calcium_sim as cs
+from calcium_sim.diagnostics import first_crossing
+from calcium_sim.learn.settings import REPEATED, STEADY
+from calcium_sim.learn.waves import wave_model
+from calcium_sim.meshes import neurite
+
+ODE = "ryr/keizer-levine"
+HYBRIDS = ("ryr/dnn", "ryr/dnn-latent")
+LENGTH, SPACING, EVERY, LEVEL = 100.0, 0.05, 0.05, 1.0
+"""um, um, ms, and the concentration [uM] whose arrival counts: above what any tail of an earlier wave has."""
+LONGEST = 240.0
+"""A wave that has not passed by then [ms] counts as none."""
+
+
+def model_of(setting, receptor=ODE):
+    """The model, with a receptor given by name or as a weights file."""
+    mesh = neurite(f"{LENGTH} um", f"{setting.radius} um", er_radius=f"{setting.er_radius} um", spacing=f"{SPACING} um", dims=1)
+    model = wave_model(setting, mesh)
+    if receptor.endswith((".npz", ".pt")):
+        receptor = cs.load_channel(receptor)(density=f"{setting.density} 1/um^2")
+    return model if receptor == ODE else model.swap(ODE, receptor)
+
+
+def followed(setting, receptor=ODE):
+    """Speed [um/ms] (NaN: no wave) and peak [uM] of every wave, and what the receptors released by the end of the last [uM um^3]."""
+    model = model_of(setting, receptor)
+    x = model.mesh.distance[model.mesh.span("cytosol")]
+    at = np.argmin(abs(x[:, None] - np.linspace(60.0, 90.0, 16)), axis=0)
+    sim, found = cs.Simulation(model), []
+    for pulse in range(setting.pulses):
+        begin = pulse * setting.gap
+        last = pulse == setting.pulses - 1
+        end = min(LONGEST, setting.gap) if setting.pulses > 1 else LONGEST
+        t, c = [sim.t], [sim.concentration("ca")[at]]
+        for k in range(1, round(end / EVERY) + 1):
+            sim.advance(begin + k * EVERY)
+            t.append(sim.t)
+            c.append(sim.concentration("ca")[at])
+            if _passed(c, k):
+                break
+        c = np.array(c)
+        arrival = first_crossing(np.array(t), c, LEVEL)
+        speed = 1 / np.polyfit(x[at], arrival, 1)[0] if np.isfinite(arrival).all() and (c[0] < LEVEL).all() else np.nan
+        found.append((float(speed), float(c[:, 8].max())))
+        sim.advance(begin + (end if last else setting.gap))
+    release = sim.plan.gauges[0]  # the receptor is the first channel of the preset's ER
+    return found, float((release.area * sim.state.moved[release.moved]).sum())
+
+
+def _passed(c, k):
+    """Whether the wave is beyond the last place: calcium there has fallen to half of its peak."""
+    if k % 40:
+        return False
+    last = np.array(c)[:, -1]
+    return bool(last.max() > LEVEL and last[-1] < 0.5 * last.max())
+
+
+def percent(value, reference):
+    """Difference in percent; what became of the wave where there is one on one side only."""
+    if np.isnan(value) and np.isnan(reference):
+        return "-"
+    if np.isnan(value):
+        return "no wave"
+    return "a wave" if np.isnan(reference) else f"{100 * (value / reference - 1):+.2f} %"
+
+
+def steady(hybrids=HYBRIDS):
+    """Rows of one wave each: setting, ODE speed and peak, then speed, peak and release of every network."""
+    rows = []
+    for s in STEADY:
+        (((speed, peak),), released), found = followed(s), [followed(s, h) for h in hybrids]
+        row = [s.radius, s.buffer, s.density, s.rest, s.er, speed, peak]
+        for ((v, p),), r in found:
+            row += [percent(v, speed), percent(p, peak), percent(r, released)]
+        rows.append(row)
+        print(row, flush=True)
+    return rows
+
+
+def trains(hybrids=HYBRIDS):
+    """Rows of one wave of a train each (of the first three), release over the whole train in the row of the first."""
+    rows = []
+    for s in REPEATED:
+        (waves, released), found = followed(s), [followed(s, h) for h in hybrids]
+        for k, (speed, peak) in enumerate(waves[:3]):
+            row = [s.buffer, s.density, s.rest, s.er, s.gap, k + 1, speed if np.isfinite(speed) else "no wave", peak]
+            for others, r in found:
+                height = percent(others[k][1], peak) if np.isfinite(speed) else "-"
+                row += [percent(others[k][0], speed), height, percent(r, released) if k == 0 else ""]
+            rows.append(row)
+            print(row, flush=True)
+    return rows
+
+
+def columns(*setting, hybrids=HYBRIDS):
+    """Names of the columns."""
+    return [*setting, "ODE um/ms", "ODE peak uM", *(f"{h}, {what}" for h in hybrids for what in ("speed", "peak", "release"))]
+
+
+STEADY_COLUMNS = ("R um", "buffer uM", "RyR /um^2", "rest uM", "ER uM")
+TRAIN_COLUMNS = ("buffer uM", "RyR /um^2", "rest uM", "ER uM", "every ms", "wave")
+
+if __name__ == "__main__":
+    names = tuple(sys.argv[1:]) or HYBRIDS
+    steady(names)
+    trains(names)
