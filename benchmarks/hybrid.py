@@ -79,7 +79,7 @@ def reproduced():
         row = [f"{dims}-D", total, density, found[0]["speed"], found[0]["peak"]]
         for hybrid in found[1:]:
             row += [percent(hybrid[key], found[0][key]) for key in ("speed", "peak")]
-        rows.append([*row, found[1]["sim"].out_of_range()["ryr/dnn"]])
+        rows.append([*row, sum(v["outside"] for v in found[1]["sim"].out_of_range()["ryr/dnn"].values())])
         print(rows[-1], flush=True)
     return rows, runs
 

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from calcium_sim.learn.cli import fit_command
+from calcium_sim.registry import get_channel
 
+PAPER = "arXiv:2407.15364"
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "channels" / "data"
 
@@ -36,7 +38,8 @@ def train(name: str) -> Any:
     source, options = CHANNELS[name]
     DATA.mkdir(exist_ok=True)
     target = DATA / f"{name.replace('/', '-')}.npz"
-    result = fit_command(source, target, name=name, **options)
+    cited = [PAPER] if source == "design" else [PAPER, get_channel(source).source]
+    result = fit_command(source, target, name=name, licence="Apache-2.0", citation=cited, **options)
     result.save(target.with_suffix(".pt"))
     print(result, flush=True)
     return result

@@ -25,11 +25,11 @@ from .errors import InputError
 
 _TOP = re.compile(r"[A-Za-z0-9_.+ -]{1,128}")
 _LAYOUT = re.compile(
-    r"data\.pkl|constants\.pkl|version|byteorder|\.data/serialization_id|data/[0-9]{1,4}|constants/[0-9]{1,4}"
+    r"data\.pkl|constants\.pkl|(\.data/)?version|byteorder|\.data/serialization_id|data/[0-9]{1,4}|constants/[0-9]{1,4}"
     r"|code/__torch__(/[A-Za-z_][A-Za-z0-9_]*)*\.py(\.debug_pkl)?|traced_inputs\.pkl|traced_inputs/[0-9]{1,4}|extra/channel\.json"
 )
-_DROPPED = re.compile(r".*\.debug_pkl|traced_inputs.*|\.data/.*|byteorder")
-_REQUIRED = ("data.pkl", "constants.pkl", "version")
+_DROPPED = re.compile(r".*\.debug_pkl|traced_inputs.*|\.data/serialization_id|byteorder")
+_REQUIRED = ("data.pkl", "constants.pkl")
 _CARD = f"extra/{MEMBER}"
 _VERSIONS = re.compile(rb"([3-9]|10)\n?")
 
@@ -167,8 +167,11 @@ def _check_layout(members: Mapping[str, bytes]) -> None:
         raise Refused(f"member '{missing[0]}' is missing (an older format, or not TorchScript)")
     if not any(name.startswith("code/") and name.endswith(".py") for name in members):
         raise Refused("has no code")
-    if not _VERSIONS.fullmatch(members["version"]):
-        raise Refused(f"version {shown(members['version'][:20])} is not one of 3 to 10")
+    versions = [members[name] for name in ("version", ".data/version") if name in members]  # torch writes the one or the other
+    if len(versions) != 1:
+        raise Refused(f"member 'version' is {'there twice' if versions else 'missing'} (an older format, or not TorchScript)")
+    if not _VERSIONS.fullmatch(versions[0]):
+        raise Refused(f"version {shown(versions[0][:20])} is not one of 3 to 10")
     if members.get("byteorder", b"little") != b"little":
         raise Refused("byteorder is not 'little'")
 

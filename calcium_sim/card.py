@@ -83,7 +83,7 @@ class FastCard:
 
 @dataclass(frozen=True)
 class Card:
-    """A checked card; `document` is the JSON object from which it was read."""
+    """A checked card; `note` says what the channel is not for; `document` is the JSON object from which it was read."""
 
     name: str
     kind: str
@@ -97,6 +97,7 @@ class Card:
     licence: str
     citation: tuple[str, ...]
     training: Mapping[str, Any]
+    note: str
     fast: FastCard | None
     document: Mapping[str, Any] = field(repr=False, compare=False)
 
@@ -153,6 +154,7 @@ def card_from(document: Any, where: str = MEMBER) -> Card:
         licence=top.text("licence"),
         citation=tuple(top.each_text("citation", 64)) if top.has("citation") else (),
         training=top.mapping("training") if top.has("training") else {},
+        note=top.text("note") if top.has("note") else "",
         fast=_fast(Reader(top.get("fast"), f"{where}: fast"), kind, args, len(states), len(inputs)) if top.has("fast") else None,
         document=document,
     )
@@ -245,6 +247,12 @@ def _flux(row: Reader, kind: str) -> FluxCard:
     source, target = (row.matching(side, _REGION, "a region (e.g. 'er')") for side in ("from", "to"))
     if source == target:
         raise InputError(f"{row.where}.to", f"{target!r} is also the side 'from'")
+    if law in ("ohmic", "ghk") and {source, target} != {"cytosol", "outside"}:
+        raise InputError(
+            row.where,
+            f"law {law!r} is driven by the potential of the plasma membrane, but goes from {source!r} to {target!r}: expected 'outside' "
+            "and 'cytosol' (use law 'linear')",
+        )
     constants = {key: row.number(key) for key in LAWS[law]}
     if constants.get("k", constants.get("g", 0.0)) < 0.0:
         raise InputError(row.where, f"the constant of law {law!r} is negative, expected >= 0 (turn 'from' and 'to' around)")

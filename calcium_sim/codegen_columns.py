@@ -58,7 +58,6 @@ def source(spec: ColumnSpec) -> tuple[str, Networks]:
 
 _IMPORTS = f"""
 LANES = {LANES}
-from calcium_sim.kernels.elementary import exp
 from calcium_sim.kernels.lanes import book, load, store
 from calcium_sim.kernels.stimulus import fill_sources, table_value
 from calcium_sim.kernels.tree import diffuse

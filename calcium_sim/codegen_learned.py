@@ -2,7 +2,8 @@
 
 `rates` and `hh_gates` relax exponentially to the network's equilibrium (stable at any step, bounded by construction); `rhs` and `current`
 take the ROS2 step of classic gates; `open_prob` and `step` take over what the network returns. Networks come as arguments:
-``nets[k]`` are the weights of network k, ``works[k]`` its scratch memory, ``counts[k]`` counts inputs outside the trained range.
+``nets[k]`` are the weights of network k, ``works[k]`` its scratch memory; rows of ``counts`` note inputs outside the trained range and
+outputs out of bounds (`watches`), which are held to them.
 """
 
 from __future__ import annotations
@@ -12,22 +13,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from .gates import arguments, ranges
+from .gates import RELAXING, arguments, limits, ranges
 from .learned import LearnedGate
 from .network import Program, program_text
 from .plugin import Channel
 from .unrolled import GAMMA, LANES, Lanes, lu_factor, lu_solve
+from .watches import Watches
 
 IMPORTS = """
-from calcium_sim.kernels.elementary import exp
 from calcium_sim.kernels.network import bounded, moved
+from calcium_sim.kernels.relax import approach, relax, settle
 """
 
 FLOOR = 0.05
 FLOORS = {"dx": 0.5}
 """An input counts as moved when it changes by `active` times (its size + a floor): of rates of change 0.5 uM/ms, else 0.05, about rest."""
-
-RELAXING = ("rates", "hh_gates")
 
 TABLE = """
 from calcium_sim.kernels.table import table_lookup
@@ -50,6 +50,7 @@ class Networks:
     gates: list[LearnedGate] = field(default_factory=list)
     texts: dict[str, str] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)
+    watches: Watches = field(default_factory=Watches)
     active: float = 0.0
     kept: int = 0
 
@@ -100,7 +101,7 @@ def gate_lines(networks: Networks, lanes: Lanes, c: Learned, step: str) -> list[
     k = networks.index(c.cls)
     gate = networks.gates[k]
     inner = [c.states[n] for n in gate.outputs[: len(gate.states)]]
-    lines, rows = _inputs(lanes, c, gate, k, step)
+    lines, rows = _inputs(networks, lanes, c, k, step)
     call = _caller(networks, lanes, c, k, rows)
     n = len(inner)
     outputs = _outputs(c, gate)
@@ -110,13 +111,8 @@ def gate_lines(networks: Networks, lanes: Lanes, c: Learned, step: str) -> list[
     if gate.kind == "step":
         return lines + lanes.loop([f"{y} = {o}" for y, o in zip(inner, outputs, strict=True)], inner)
     if gate.kind in RELAXING:
-        body = []
-        for i, y in enumerate(inner):
-            a, b = outputs[i], outputs[n + i]
-            if gate.kind == "rates":
-                body += [f"total = {a} + {b}", f"goal = {a} / total", f"{y} = goal + ({y} - goal) * exp(-{step} * total)"]
-            else:
-                body.append(f"{y} = {a} + ({y} - {a}) * exp(-{step} / {b})")
+        moved = "relax" if gate.kind == "rates" else "settle"
+        body = [f"{y} = {moved}({y}, {outputs[i]}, {outputs[n + i]}, {step})" for i, y in enumerate(inner)]
         return lines + lanes.loop(body, inner)
     return lines + _ros2(lanes, c, gate, call, outputs, step)
 
@@ -128,7 +124,7 @@ def evaluate_lines(networks: Networks, lanes: Lanes, c: Learned, step: str) -> t
     """
     k = networks.index(c.cls)
     gate = networks.gates[k]
-    lines, rows = _inputs(lanes, c, gate, k, step)
+    lines, rows = _inputs(networks, lanes, c, k, step)
     call = _caller(networks, lanes, c, k, rows)(_outputs(c, gate), {})
     if networks.active > 0:
         start = networks.kept
@@ -142,8 +138,9 @@ def _outputs(c: Learned, gate: LearnedGate) -> list[str]:
     return [f"o{c.tag}_{i}" for i in range(gate.program.outputs)]
 
 
-def _inputs(lanes: Lanes, c: Learned, gate: LearnedGate, k: int, step: str) -> tuple[list[str], dict[tuple[str, int], str]]:
+def _inputs(networks: Networks, lanes: Lanes, c: Learned, k: int, step: str) -> tuple[list[str], dict[tuple[str, int], str]]:
     """Rows of the network's inputs: states as they are, ports clamped (or only counted) against the trained range."""
+    gate = networks.gates[k]
     known, rows, lines, body, fresh = ranges(gate), {}, [], [], []
     states = c.shown if gate.kind in RELAXING else c.states
     for kind, j in arguments(gate):
@@ -160,7 +157,8 @@ def _inputs(lanes: Lanes, c: Learned, gate: LearnedGate, k: int, step: str) -> t
         low, high = known.get((kind, j), (-math.inf, math.inf))
         if kind in ("x", "dx") and math.isfinite(low):
             target = name if gate.out_of_range == "clamp" else f"spare{c.tag}"
-            lines.append(f"counts[{k}] += bounded(b, I64({lanes.row(name)}), I64({lanes.row(target)}), {low!r}, {high!r}, size)")
+            seen = f"counts[{networks.watches.input(gate, kind, j)}]"
+            lines.append(f"bounded(b, I64({lanes.row(name)}), I64({lanes.row(target)}), {low!r}, {high!r}, 0.0, size, {seen})")
     return lines, rows
 
 
@@ -168,10 +166,16 @@ Call = Callable[[list[str], dict[str, str]], list[str]]
 
 
 def _caller(networks: Networks, lanes: Lanes, c: Learned, k: int, rows: dict[tuple[str, int], str]) -> Call:
+    """What writes a call of the network, its outputs held within their bounds."""
+
     def call(outputs: list[str], changed: dict[str, str]) -> list[str]:
         inputs = "".join(f"{lanes.row(changed.get(r, r))}, " for r in rows.values())
         targets = "".join(f"{lanes.row(o)}, " for o in outputs)
-        return [f"{networks.names[k]}(b, ({inputs}), ({targets}), nets[{k}], works[{k}])"]
+        lines = [f"{networks.names[k]}(b, ({inputs}), ({targets}), nets[{k}], works[{k}])"]
+        for o, (name, bound) in enumerate(zip(outputs, limits(networks.gates[k]), strict=True)):
+            seen, row = f"counts[{networks.watches.output(networks.gates[k], o)}]", f"I64({lanes.row(name)})"
+            lines.append(f"bounded(b, {row}, {row}, {bound.low!r}, {bound.high!r}, {bound.slack!r}, size, {seen})")
+        return lines
 
     return call
 

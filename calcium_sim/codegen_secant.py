@@ -18,9 +18,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .codegen import LocalKinetics
-from .codegen_learned import FLOOR, RELAXING, Learned, evaluate_lines
+from .codegen_learned import FLOOR, Learned, evaluate_lines
 from .codegen_module import Module
-from .gates import gate_of
+from .gates import RELAXING, gate_of
 from .learned import LearnedGate, resolve
 from .plugin import Channel
 from .specs import ChannelSpec
@@ -230,7 +230,7 @@ def _output(c: ChannelSpec, outputs: list[str], o: int, root: bool) -> list[str]
     """Statement: what is continued of an output; its roots are taken in the precision of the network, which is three times cheaper."""
     number = f"np.{_gate(c).card.dtype}"
     rate = outputs[o] if _gate(c).kind == "rates" or not root else f"(1.0 / {outputs[o]})"
-    return [f"new = np.float64(math.sqrt(math.sqrt({number}(max({rate}, 0.0)))))" if root else f"new = {rate}"]
+    return [f"new = np.float64(math.sqrt(math.sqrt({number}({rate}))))" if root else f"new = {rate}"]
 
 
 def _relax(c: ChannelSpec) -> list[str]:
@@ -238,10 +238,9 @@ def _relax(c: ChannelSpec) -> list[str]:
     n, body = len(_gate(c).states), []
     for i, r in enumerate(_own(c)):
         if _gate(c).kind == "rates":
-            body += [f"total = a{i} + a{n + i}", f"goal = a{i} / max(total, 1e-300)"]
+            body.append(f"y{r} = relax(w{r}, a{i}, a{n + i}, h)")
         else:
-            body += [f"total = a{n + i}", f"goal = a{i}"]
-        body.append(f"y{r} = goal + (w{r} - goal) * exp(-h * total)")
+            body.append(f"y{r} = approach(w{r}, a{i}, h * a{n + i})")
     return body
 
 

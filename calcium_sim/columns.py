@@ -45,8 +45,6 @@ class ColumnStepper:
         self.module = generated.load(text)
         self.networks = networks
         self.nets, self.counts = pack_networks(networks, -(-n // LANES))
-        if networks.kept:
-            self.nets = (*self.nets, np.full((-(-n // LANES), networks.kept), np.nan))
         region = [mesh.regions.index(f.region) for f in plan.fields]
         self.conductance = np.array([mesh.structure.conductance[r] for r in region])
         self.volume = np.array([f.volume for f in plan.fields])
@@ -79,6 +77,14 @@ class ColumnStepper:
             self.factors[h] = tree.factor(self.parent, self.conductance, self.volume, self.diffusion, h)
         return self.factors[h]
 
+    def _nets(self, state: State) -> tuple[Any, ...]:
+        """What networks compute with; with `active`, and the inputs on which they ran last: they belong to the state."""
+        if not self.networks.kept:
+            return self.nets
+        if not state.known.size:
+            state.known = np.full((len(self.counts), self.networks.kept), np.nan)
+        return (*self.nets, state.known)
+
     def advance(self, state: State, h: float, steps: int, clock: Clock) -> None:
         """Take `steps` steps of length h [ms], in place."""
         if self.torch.gauges:
@@ -87,7 +93,7 @@ class ColumnStepper:
         s = self.sources
         self.module.advance(
             *state.shaped(self.shapes),
-            self.ratio, self.weights, s.buffer, self.plan.parameters, self.nets, self.counts, s.course, s.target, s.start, s.node, s.rate,
+            self.ratio, self.weights, s.buffer, self.plan.parameters, self._nets(state), self.counts, s.course, s.target, s.start, s.node, s.rate,
             clock.times, clock.potential, self.rows, self.runs, self._factor(0.5 * h), self._factor(h), self.work,
             state.t, h, state.before, steps,
         )  # fmt: skip
@@ -98,7 +104,7 @@ class ColumnStepper:
         """The same step by step, with the gates that run in torch around the local kinetics."""
         s = self.sources
         u, y, moved = state.shaped(self.shapes)
-        given = (self.ratio, self.weights, s.buffer, self.plan.parameters, self.nets, self.counts)
+        given = (self.ratio, self.weights, s.buffer, self.plan.parameters, self._nets(state), self.counts)
         tree.diffuse(u, self.rows, self.runs, self._factor(0.5 * h), self.work)
         for k in range(steps):
             for f, last, rate in self.plan.tracked:
@@ -123,7 +129,19 @@ class ColumnStepper:
 
         def local() -> None:
             self.module.local(
-                u, y, moved, self.ratio, self.weights, buffer, self.plan.parameters, self.nets, self.counts, state.t, h, h, *potential
+                u,
+                y,
+                moved,
+                self.ratio,
+                self.weights,
+                buffer,
+                self.plan.parameters,
+                self._nets(state),
+                self.counts,
+                state.t,
+                h,
+                h,
+                *potential,
             )
 
         return {"diffusion": lambda: tree.diffuse(u, self.rows, self.runs, factors, self.work), "local": local}

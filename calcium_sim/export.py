@@ -51,7 +51,7 @@ def export_channel(
     args : names of the arguments, where those of ``forward`` are others.
     dtype : "float32" or "float64"; the module's own by default.
     **card : `states` ({"h": "steady"}, {"h": (start, low, high)}), `powers`, `moves`, `across` or `source` and `target` (regions), `k`
-        [um^3/ms], `unit`, `g` [mS/cm^2], `e_rev` [mV], `out_of_range`, `training`, `citation`, `fast`.
+        [um^3/ms], `unit`, `g` [mS/cm^2], `e_rev` [mV], `out_of_range`, `training`, `citation`, `note`, `fast`.
 
     Returns
     -------
@@ -77,7 +77,7 @@ def export_channel(
         **card,
     )
     admitted = admit_bytes(torchscript.script(module, made, str(path)), str(path))
-    torchscript.check_module(torchscript.load_module(admitted), made, str(path))
+    torchscript.check_module(torchscript.load_module(admitted), admitted, str(path))
     write_bytes(where, admitted.archive)
     return made
 
@@ -128,6 +128,7 @@ def make_card(
     out_of_range: str = "clamp",
     training: Mapping[str, Any] | None = None,
     citation: str | Iterable[str] = (),
+    note: str | None = None,
     fast: Mapping[str, Any] | None = None,
 ) -> Card:
     """Return the checked card of these entries; see `export_channel`."""
@@ -154,7 +155,7 @@ def make_card(
         "licence": licence,
         "citation": [citation] if isinstance(citation, str) else list(citation),
     }
-    optional = {"powers": None if powers is None else list(powers), "training": training, "fast": fast}
+    optional = {"powers": None if powers is None else list(powers), "training": training, "note": note, "fast": fast}
     document.update({key: value for key, value in optional.items() if value is not None})
     return card_from(document, "card")
 

@@ -8,9 +8,10 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from .codegen_learned import FLOOR, RELAXING
+from .codegen_learned import FLOOR
 from .codegen_secant import SLOW, STEEPEST, Memory, follows, memory
-from .gates import arguments, gate_of, ranges
+from .gates import RELAXING, arguments, gate_of, limits, ranges
+from .kernels.relax import relax_arrays, settle_arrays
 from .learned import LearnedGate
 from .lowering import Gauge, Plan
 from .mesh import Floats
@@ -18,17 +19,24 @@ from .observe import pair_view
 from .sampling import Columns
 from .state import State
 from .unrolled import GAMMA
+from .watches import Watches, note
 
 Seen = Mapping[tuple[int, int], Floats]
 
 
 class TorchGates:
-    """Advances the states of every channel whose network runs in torch; `count` counts inputs outside the trained range."""
+    """Advances the states of every channel whose network runs in torch; `counts` notes what leaves its range, see `watches`."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.gauges = [(g, gate) for g in plan.gauges if (gate := gate_of(type(g.channel))) is not None and gate.program is None]
-        self.counts = dict.fromkeys((g.label for g, _ in self.gauges), 0)
+        self.watches = Watches()
+        for _, gate in self.gauges:
+            for kind, k in ranges(gate):
+                self.watches.input(gate, kind, k)
+            for o in range(len(limits(gate))):
+                self.watches.output(gate, o)
+        self.counts = self.watches.counts(1)
 
     def advance(self, state: State, h: float, seen: Seen | None = None) -> None:
         """Advance over h [ms] at the current concentrations, in place; `seen` replaces those of the nodes, by (membrane, field)."""
@@ -40,7 +48,7 @@ class TorchGates:
             ports = self._ports(g, gate, x)
 
             def network(values: Floats, gate: LearnedGate = gate, ports: dict[str, Floats] = ports) -> Floats:
-                return _evaluate(gate, values, ports, h)
+                return self._evaluate(gate, values, ports, h)
 
             new, at_once = _update(gate, network, inner, h)
             for n, values in zip(gate.outputs[: len(gate.states)], new, strict=True):
@@ -53,7 +61,7 @@ class TorchGates:
         for g, gate in self.relaxing():
             rows, kept = self.memory(g, state)
             y, x = self._view(g, state, seen)
-            out = _evaluate(gate, _inner(gate, y), self._ports(g, gate, x), 0.0)
+            out = self._evaluate(gate, _inner(gate, y), self._ports(g, gate, x), 0.0)
             walls = [seen[g.spec.membrane, f] for f in rows.fields]
             _lay(gate, rows, kept, _roots(gate, out), [(u - kept[rows.wall(j)], u) for j, u in enumerate(walls)], elapsed)
             for j, u in enumerate(walls):
@@ -75,7 +83,7 @@ class TorchGates:
                 setattr(x, named[f], middle)
                 setattr(x, f"d_{named[f]}", d + np.minimum(np.maximum(slope, -abs(d)), abs(d)))
                 kept[rows.node(j)], kept[rows.wall(j)] = d, middle
-            out = _evaluate(gate, _inner(gate, y), self._ports(g, gate, x), h)
+            out = self._evaluate(gate, _inner(gate, y), self._ports(g, gate, x), h)
             _lay(gate, rows, kept, _roots(gate, out), changes, elapsed)
             halves = np.zeros(out.shape)
             for o in range(rows.outputs):
@@ -106,18 +114,24 @@ class TorchGates:
             if kind not in columns:
                 continue
             values = getattr(x, gate.inputs[k] if kind == "x" else f"d_{gate.inputs[k]}")
-            low, high = known.get((kind, k), (-np.inf, np.inf))
-            self.counts[g.label] += int(np.count_nonzero(~((values >= low) & (values <= high))))
-            columns[kind].append(np.clip(values, low, high) if gate.out_of_range == "clamp" else values)
+            if (kind, k) in known:
+                low, high = known[kind, k]
+                note(self.counts[0, self.watches.input(gate, kind, k)], values, low, high)
+                values = np.clip(values, low, high) if gate.out_of_range == "clamp" else values
+            columns[kind].append(values)
         return {kind: np.array(rows) for kind, rows in columns.items()}
 
-
-def _evaluate(gate: LearnedGate, states: Floats, ports: dict[str, Floats], h: float) -> Floats:
-    dtype = gate.card.dtype
-    s, x, dx = (np.ascontiguousarray(a.T, dtype) if kind in gate.args else None for kind, a in (("s", states), *ports.items()))
-    assert x is not None
-    out = gate.evaluate(Columns(s, x, dx, h if "dt" in gate.args else None))
-    return np.concatenate([np.asarray(o, float) for o in out], axis=1).T
+    def _evaluate(self, gate: LearnedGate, states: Floats, ports: dict[str, Floats], h: float) -> Floats:
+        """What the network returns, (columns, pairs), within its bounds."""
+        dtype = gate.card.dtype
+        s, x, dx = (np.ascontiguousarray(a.T, dtype) if kind in gate.args else None for kind, a in (("s", states), *ports.items()))
+        assert x is not None
+        given = gate.evaluate(Columns(s, x, dx, h if "dt" in gate.args else None))
+        out = np.concatenate([np.asarray(o, float) for o in given], axis=1).T
+        for o, (values, bound) in enumerate(zip(out, limits(gate), strict=True)):
+            note(self.counts[0, self.watches.output(gate, o)], values, bound.low - bound.slack, bound.high + bound.slack)
+            np.clip(values, bound.low, bound.high, out=values)
+        return out
 
 
 def _update(gate: LearnedGate, network, y: Floats, h: float) -> tuple[Floats, Floats | None]:  # type: ignore[no-untyped-def]
@@ -134,8 +148,7 @@ def _update(gate: LearnedGate, network, y: Floats, h: float) -> tuple[Floats, Fl
 
 def _relaxed(gate: LearnedGate, out: Floats, y: Floats, h: float) -> Floats:
     n = len(y)
-    total, goal = (out[:n] + out[n:], out[:n] / (out[:n] + out[n:])) if gate.kind == "rates" else (1.0 / out[n:], out[:n])
-    return np.asarray(goal + (y - goal) * np.exp(-h * total))
+    return np.asarray((relax_arrays if gate.kind == "rates" else settle_arrays)(y, out[:n], out[n:], h))
 
 
 def _roots(gate: LearnedGate, out: Floats) -> Floats:
@@ -171,7 +184,9 @@ def _mean(gate: LearnedGate, out: Floats, half: Floats) -> Floats:
 
 
 def _inner(gate: LearnedGate, y: SimpleNamespace) -> Floats:
-    return np.array([getattr(y, n) for n in gate.outputs[: len(gate.states)]]).reshape(len(gate.states), -1)
+    """The network's own states, (states, pairs): none for kinds that return a value at once."""
+    pairs = len(next(iter(vars(y).values())))
+    return np.array([getattr(y, n) for n in gate.outputs[: len(gate.states)]]).reshape(len(gate.states), pairs)
 
 
 def _ros2(gate: LearnedGate, network, y: Floats, rates: Floats, h: float) -> tuple[Floats, Floats | None]:  # type: ignore[no-untyped-def]

@@ -11,19 +11,22 @@ from typing import Any
 import numpy as np
 
 from .errors import InputError
+from .kernels.relax import relax_arrays, settle_arrays
 from .learned import LearnedGate, resolve
 from .mesh import Floats
 from .network import TOLERANCE, Program, evaluate, run
 from .network_builder import mlp_program
 from .plugin import Channel
-from .sampling import Columns, sample
-from .tables import Table, tabulate
+from .sampling import Bound, Columns, check_values, output_bounds, sample
+from .tables import Table, looked_at, tabulate
 from .torchgraph import Unsupported, lower_graph
 
 POINTS = 4096
+"""Random points on which lowered and original network are compared: the largest rounding errors of both have to be met."""
+RELAXING = ("rates", "hh_gates")
+"""Kinds whose states relax exponentially with what the network returns."""
 TABULATED = {"open_prob": ((1e-5, 0.0),), "hh_gates": ((1e-5, 0.0), (0.0, 1e-4)), "rates": ((1e-12, 1e-5),)}
 """Kinds of which a network of one port becomes a table, with the (absolute, relative) error allowed to its outputs."""
-"""Random points on which lowered and original network are compared: the largest rounding errors of both have to be met."""
 RELAXATION = (0.01, 0.1, 1.0, 10.0, 100.0, 1e3, 1e4, 1e5)
 """Steps [ms] with which the states of a network are taken to their equilibrium, many times each."""
 
@@ -47,6 +50,7 @@ def gate_of(cls: type[Channel]) -> LearnedGate | None:
         warnings.warn(f"{cls.label()}: {error}; torch is called at every step, which is slow", stacklevel=2)
         return gate
     _compare(gate, program)
+    _try_bends(gate, program)
     gate.set_program(program)
     gate.cache["table"] = _table(gate, program)
     return gate
@@ -91,6 +95,18 @@ def _compare(gate: LearnedGate, program: Program) -> None:
         raise InputError(gate.file, f"lowered and original network differ by {worst:.2g} on random points, expected <= {limit:g}")
 
 
+def _try_bends(gate: LearnedGate, program: Program) -> None:
+    """A network of one port, tried where it bends: values out of bounds in a band that random points do not meet are refused."""
+    port = gate.ports[0]
+    if [kind for kind, _ in arguments(gate)] != ["x"] or not np.isfinite(port.high - port.low):
+        return
+    places = looked_at(program, port.low, port.high)
+    if places is not None:
+        points = Columns(None, places[:, None].astype(gate.card.dtype), None, None)
+        out = np.split(run(program, points.x.T).T, np.cumsum(gate.card.returns)[:-1], axis=1)
+        check_values(gate.card, tuple(out), points, gate.file)
+
+
 def _stacked(points: Columns) -> Floats:
     n = len(points.x)
     return np.concatenate([np.full((n, 1), a) if isinstance(a, float) else a for a in points.arguments()], axis=1).T.astype(float)
@@ -107,8 +123,27 @@ def _table(gate: LearnedGate, program: Program) -> Table | None:
     return tabulate(program, port.low, port.high, tolerance, logarithmic=port.low > 0 and port.high > 100 * port.low)
 
 
+def limits(gate: LearnedGate) -> list[Bound]:
+    """Bounds of the network's output columns, which hold at run time whatever the network returns."""
+    return [bound for output in output_bounds(gate.card) for bound in output]
+
+
 def network_at(gate: LearnedGate, states: Any, ports: Mapping[str, float], h: float) -> Floats:
-    """Outputs of the network at one point, by the same compiled code as in a run; ports outside their range are clamped."""
+    """Outputs of the network at one point, within their bounds, by the same compiled code as in a run; ports are clamped to their range.
+
+    Raises
+    ------
+    InputError
+        If the network returns no number.
+    """
+    out = _outputs_at(gate, states, ports, h)
+    if not np.isfinite(out).all():
+        told = ", ".join(f"{port.port} = {ports[name]:.6g} {port.unit}" for name, port in zip(gate.inputs, gate.ports, strict=True))
+        raise InputError(gate.card.name, f"the network returns {out[~np.isfinite(out)][0]} at {told} (it is faulty there)")
+    return np.asarray(np.clip(out, [b.low for b in limits(gate)], [b.high for b in limits(gate)]))
+
+
+def _outputs_at(gate: LearnedGate, states: Any, ports: Mapping[str, float], h: float) -> Floats:
     known, columns = ranges(gate), []
     for kind, k in arguments(gate):
         if kind == "s":
@@ -176,9 +211,6 @@ def _newton(gate: LearnedGate, y: Floats, ports: Mapping[str, float], low: Float
 
 def _relaxed(gate: LearnedGate, y: Floats, ports: Mapping[str, float], h: float) -> Floats:
     out, n = network_at(gate, y, ports, h), len(y)
-    if gate.kind == "rates":
-        alpha, beta = out[:n], out[n:]
-        return alpha / (alpha + beta) + (y - alpha / (alpha + beta)) * np.exp(-h * (alpha + beta))
-    if gate.kind == "hh_gates":
-        return out[:n] + (y - out[:n]) * np.exp(-h / out[n:])
+    if gate.kind in RELAXING:
+        return np.asarray((relax_arrays if gate.kind == "rates" else settle_arrays)(y, out[:n], out[n:], h))
     return out[:n]

@@ -19,7 +19,7 @@ def channel_lines() -> Iterator[str]:
     width = max((len(n) for n in names), default=0)
     for name in names:
         try:
-            about = _first_sentence(get_channel(name))
+            about = _first_sentence(get_channel(name)) + ("; not for every use, see its note" if get_channel(name).note else "")
         except CalciumSimError as error:
             about = f"({getattr(error, 'message', error)})"
         yield f"{name:{width}}  {about}  [{owner(name)}]"
@@ -39,6 +39,9 @@ def show_channel(name: str) -> Iterator[str]:
     yield f"states    {', '.join(f'{k} ({s.start:g}, within {s.low:g} to {s.high:g})' for k, s in states.items()) or 'none'}"
     yield ""
     yield from _parameters(cls)
+    if cls.note:
+        yield ""
+        yield f"note      {cls.note}"
     if cls.source:
         yield ""
         yield f"source    {cls.source}"

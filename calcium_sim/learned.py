@@ -204,6 +204,7 @@ def channel_class(gate: LearnedGate) -> type[Channel]:
         "params": params,
         "moves": dict(card.flux.moves),
         "source": source,
+        "note": card.note,
         "gate": gate,
         "flux": staticmethod(flux),
         "__module__": __name__,
@@ -251,10 +252,6 @@ def _flux(card: Card, reads: dict[str, str]) -> tuple[Callable[..., float], dict
     if law.law == "none":
         return _function("flux", "def flux(y, x, p):\n    return p.density * y.j\n"), params
     opened = _open(card)
-    if law.law in ("ohmic", "ghk") and not {law.source, law.target} & set(INSIDE):
-        raise InputError(
-            f"{card.name}: flux", f"law '{law.law}' reads the potential of the plasma membrane, one side has to be the cytosol"
-        )
     if law.law == "ohmic":
         charge = _charge(card)
         params["g"] = (law.constants["g"], "mS/cm^2", (0.0, 1e6))

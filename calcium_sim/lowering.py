@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -211,6 +212,8 @@ def _add_channel(b: _Builder, name: str, label: str, c: Channel, values: dict[st
     model, membrane = b.model, b.model.mesh.membranes[name]
     pairs = len(membrane.area)
     way = direction(model.mesh, name, c)
+    if c.note and pairs > 1:
+        warnings.warn(f"{c.label()}: {c.note}", stacklevel=2)
     running = type(c).__new__(type(c))
     running.__dict__.update(c.__dict__, values=values)
     parameter = b.number(*(float(values[n]) for n in c.params))

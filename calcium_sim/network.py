@@ -120,8 +120,11 @@ def _dense(op: Op, x: Array, weights: Array) -> Array:
     return np.concatenate(rows)
 
 
-def evaluate(program: Program, columns: Any) -> Array:
-    """Reference evaluation in numpy, (inputs, nodes) -> (outputs, nodes), in the program's precision."""
+def evaluate(program: Program, columns: Any, seen: list[Array] | None = None) -> Array:
+    """Reference evaluation in numpy, (inputs, nodes) -> (outputs, nodes), in the program's precision.
+
+    What every operation returns is added to `seen`.
+    """
     given = np.asarray(columns, program.weights.dtype)
     if given.ndim != 2 or given.shape[0] != program.inputs:
         raise InputError("network", f"input has shape {given.shape}, expected ({program.inputs}, nodes)")
@@ -147,6 +150,8 @@ def evaluate(program: Program, columns: Any) -> Array:
                 x[out] = _NUMPY[op.kind](x[op.a : op.a + op.width], w[op.at :])
             else:
                 x[out] = _NUMPY[op.kind](x[op.a : op.a + op.width])
+            if seen is not None:
+                seen.append(x[op.target : op.target + (1 if op.kind == "sum" else op.width)].copy())
     return x[program.columns - program.outputs :]
 
 

@@ -75,6 +75,7 @@ class Channel:
     moves : {species: count}
         What one unit of flux carries from `across[0]` to `across[1]`; negative counts go the other way (an exchanger).
     source : paper and doi.
+    note : what the channel is not for; a warning says so where it runs in more than one place.
 
     Functions (static, scalar, plain arithmetic and ``math``)
     ---------------------------------------------------------
@@ -95,6 +96,7 @@ class Channel:
     params: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
     moves: ClassVar[Mapping[str, int]] = {"ca": 1}
     source: ClassVar[str] = ""
+    note: ClassVar[str] = ""
 
     rates: ClassVar[Callable[..., tuple[float, ...]] | None] = None
     flux: ClassVar[Callable[..., float]]

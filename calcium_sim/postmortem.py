@@ -11,6 +11,7 @@ from .kernels.control import all_finite
 from .lowering import Gauge, Plan
 from .mesh import OUTSIDE, Axisymmetric
 from .observe import one_pair, pair_view, port_entries
+from .ranges import Ranges, broken
 from .state import State
 
 Step = Callable[[State, float], None]
@@ -24,14 +25,20 @@ def finite(state: State) -> bool:
     return bool(all_finite(state.u, state.y))
 
 
-def describe(plan: Plan, saved: State, advance: Step, h: float, count: int, taken: int) -> str:
+def describe(plan: Plan, saved: State, advance: Step, h: float, count: int, taken: int, ranges: Ranges) -> str:
     """One line about steps that failed: `count` steps of h from the finite state `saved`, after `taken` good steps.
+
+    A network that returns no number for numbers is to blame; `ranges` notes that.
 
     Diffusion carries a value that is not finite over the whole mesh within the same step, so the state after the failure says little. The
     failure is approached with ever shorter steps instead; from the last two finite states the concentrations are continued in a straight
     line until the flux or rates of some channel are no numbers.
     """
-    before, last, failed = _approach(saved, advance, h, count)
+    before, last, failed, short = _approach(saved, advance, h, count)
+    ranges.clear()
+    advance(last.copy(), short)
+    if name := ranges.faulty():
+        return f"run stopped at step {taken + int((last.t - saved.t) / h)}, t={last.t:.6g} ms: {broken(name)}"
     found = _first_channel(plan, before, last)
     what, node = _state_at_fault(plan, failed) if found is None else _place(plan, *found)
     cause = "in no channel by itself: the step is too large (lower dt= or tolerance=)"
@@ -47,8 +54,8 @@ def describe(plan: Plan, saved: State, advance: Step, h: float, count: int, take
     return f"run stopped at step {step}, t={last.t:.6g} ms: {what} is not finite at node {node} ({where}) um, {cause}"
 
 
-def _approach(saved: State, advance: Step, h: float, count: int) -> tuple[State, State, State]:
-    """The last two finite states, and the first one that is not."""
+def _approach(saved: State, advance: Step, h: float, count: int) -> tuple[State, State, State, float]:
+    """The last two finite states, the first one that is not, and the step that leads there."""
     before, last, failed = saved.copy(), saved.copy(), saved.copy()
     for _ in range(count + 2):
         failed = last.copy()
@@ -56,6 +63,7 @@ def _approach(saved: State, advance: Step, h: float, count: int) -> tuple[State,
         if not finite(failed):
             break
         before, last = last, failed
+    short = h
     for _ in range(HALVINGS):
         h *= 0.5
         trial = last.copy()
@@ -63,8 +71,8 @@ def _approach(saved: State, advance: Step, h: float, count: int) -> tuple[State,
         if finite(trial):
             before, last = last, trial
         else:
-            failed = trial
-    return before, last, failed
+            failed, short = trial, h
+    return before, last, failed, short
 
 
 def _first_channel(plan: Plan, before: State, last: State) -> tuple[Gauge, int] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,10 @@ Array = NDArray[np.floating]
 Evaluate = Callable[["Columns"], tuple[Array, ...]]
 
 SIZES = (0, 1, 7, 1000)
+COMPANIES = (2, 64, 1000, 1024)
+"""Numbers of rows among which a row is looked at in other company."""
+ROUNDING = {"float32": 1e-4, "float64": 1e-10}
+"""What places and numbers of rows may change in a result, by rounding that an exponential at the end has multiplied."""
 DT = 0.05
 """Step [ms] at which networks of kind ``step`` are tried."""
 
@@ -37,6 +42,19 @@ class Columns:
         """Rows from `start` to `stop`, the last one repeated up to `size` rows."""
         take = np.minimum(np.arange(start, start + size), stop - 1)
         s, x, dx = (None if a is None else np.ascontiguousarray(a[take]) for a in (self.s, self.x, self.dx))
+        assert x is not None
+        return Columns(s, x, dx, self.dt)
+
+    def take(self, rows: NDArray[np.intp]) -> Columns:
+        """Rows in this order."""
+        s, x, dx = (None if a is None else np.ascontiguousarray(a[rows]) for a in (self.s, self.x, self.dx))
+        assert x is not None
+        return Columns(s, x, dx, self.dt)
+
+    def chosen(self, others: Columns, stay: NDArray[np.bool_]) -> Columns:
+        """These rows where `stay`, else those of `others`."""
+        pairs = ((self.s, others.s), (self.x, others.x), (self.dx, others.dx))
+        s, x, dx = (None if a is None or b is None else np.where(stay[:, None], a, b) for a, b in pairs)
         assert x is not None
         return Columns(s, x, dx, self.dt)
 
@@ -89,8 +107,48 @@ def _finite(low: float, high: float, init: float | str) -> tuple[float, float]:
     return lo, high if np.isfinite(high) else max(start, lo) + 1.0
 
 
-def check_outputs(card: Card, evaluate: Evaluate, where: str) -> None:
-    """Try a network on 0, 1, 7 and 1000 rows over its declared ranges.
+@dataclass(frozen=True)
+class Bound:
+    """What an output column of a network may be; what rounding may add is `slack`."""
+
+    name: str
+    low: float
+    high: float
+    slack: float = 0.0
+
+
+HUGE = 1e30
+"""Bound of what has none."""
+
+
+def output_bounds(card: Card) -> tuple[tuple[Bound, ...], ...]:
+    """Bounds of all that a network returns, by output and column."""
+    rounding = 1e-5 if card.dtype == "float32" else 1e-12
+
+    def states(prefix: str) -> tuple[Bound, ...]:
+        found = []
+        for s in card.states:
+            low, high = max(s.low, -HUGE), min(s.high, HUGE)
+            found.append(Bound(f"{prefix}{s.name}", low, high, rounding * (high - low if high - low < HUGE else 1.0)))
+        return tuple(found)
+
+    def each(prefix: str, low: float) -> tuple[Bound, ...]:
+        return tuple(Bound(f"{prefix}{s.name}", low, HUGE) for s in card.states)
+
+    slopes = each("rate of ", -HUGE)
+    table: dict[str, tuple[tuple[Bound, ...], ...]] = {
+        "open_prob": ((Bound("open probability", 0.0, 1.0, rounding),),),
+        "hh_gates": (states("steady "), each("time constant of ", float(np.finfo(card.dtype).tiny))),
+        "rates": (each("opening rate of ", 0.0), each("closing rate of ", 0.0)),
+        "rhs": (slopes,),
+        "step": (states("next "),),
+        "current": ((Bound("flux", -HUGE, HUGE),), slopes),
+    }
+    return table[card.kind]
+
+
+def check_outputs(card: Card, evaluate: Evaluate, where: str, sha256: str = "") -> None:
+    """Try a network on 0, 1, 7 and 1000 rows over its declared ranges, drawn by the hash of its file and anew at every call.
 
     Raises
     ------
@@ -98,14 +156,14 @@ def check_outputs(card: Card, evaluate: Evaluate, where: str) -> None:
         If an output has the wrong shape or dtype, is not finite or out of bounds, differs when repeated, or if an input was changed.
     """
     first: tuple[Columns, tuple[Array, ...]] | None = None
-    for n in SIZES:
-        columns = sample(card, n)
+    for n, seed in [(n, 0) for n in SIZES] + [(SIZES[-1], seed) for seed in _seeds(sha256)]:
+        columns = sample(card, n, seed)
         given = columns.copy()
         out = _call(evaluate, given, where)
         if not given.same(columns):
             raise InputError(where, f"the network changes its inputs (at {n} rows), expected a pure function")
         _check_shapes(card, out, n, where)
-        _check_values(card, out, columns, where)
+        check_values(card, out, columns, where)
         again = _call(evaluate, given, where)
         if any(a.tobytes() != b.tobytes() for a, b in zip(out, again, strict=True)):
             raise InputError(where, f"the network returns other values when it is called again with the same {n} rows")
@@ -113,6 +171,42 @@ def check_outputs(card: Card, evaluate: Evaluate, where: str) -> None:
             first = given, out
     if first and any(a.tobytes() != b.tobytes() for a, b in zip(first[1], _call(evaluate, first[0], where), strict=True)):
         raise InputError(where, "the network returns other values after calls with other rows")
+
+
+def check_rows(card: Card, evaluate: Evaluate, where: str, sha256: str = "") -> None:
+    """A row's result: bit for bit the same in other company at the same place, the same to rounding alone, turned round, and among more.
+
+    At one place of as many rows a row goes through the same instructions; elsewhere through others, which round otherwise.
+
+    Raises
+    ------
+    InputError
+        If a row's result depends on other rows.
+    """
+    told, seeds = "a row's result depends on other rows", _seeds(sha256)
+    rng = np.random.default_rng(seeds)
+    for n in COMPANIES:
+        columns, others = sample(card, n, seeds[1] + 1), sample(card, n, seeds[0] + 1)
+        out = _call(evaluate, columns, where)
+        stay = rng.random(n) < 0.5
+        mixed = _call(evaluate, columns.chosen(others, stay), where)
+        if any(a[stay].tobytes() != b[stay].tobytes() for a, b in zip(out, mixed, strict=True)):
+            raise InputError(where, f"{told} ({n} of them, some of which were exchanged)")
+        order = rng.permutation(n)
+        trials = [(order[: k or n], k or n) for k in (0, 1, 7)]
+        for rows, size in trials:
+            part = _call(evaluate, columns.take(rows), where)
+            if any(_differ(a[rows], b, card.dtype) for a, b in zip(out, part, strict=True)):
+                raise InputError(where, f"{told} ({size} of {n}, in another order)")
+
+
+def _seeds(sha256: str) -> tuple[int, int]:
+    """Of the file, and a fresh one: points that a network cannot have been made for."""
+    return int(sha256[:8] or "1", 16), secrets.randbits(32)
+
+
+def _differ(a: Array, b: Array, dtype: str) -> bool:
+    return not np.allclose(a, b, rtol=ROUNDING[dtype], atol=ROUNDING[dtype], equal_nan=True)
 
 
 def _call(evaluate: Evaluate, columns: Columns, where: str) -> tuple[Array, ...]:
@@ -129,31 +223,19 @@ def _check_shapes(card: Card, out: tuple[Array, ...], n: int, where: str) -> Non
             raise InputError(where, f"the network returns {array.dtype}, the card says {card.dtype}")
 
 
-def _check_values(card: Card, out: tuple[Array, ...], columns: Columns, where: str) -> None:
-    low = np.array([s.low for s in card.states])
-    high = np.array([s.high for s in card.states])
-    inf = np.inf
-    table: dict[str, list[tuple[Any, Any, str]]] = {
-        "open_prob": [(0.0, 1.0, "p")],
-        "hh_gates": [(low, high, "xinf"), (np.finfo(card.dtype).tiny, inf, "tau")],
-        "rates": [(0.0, inf, "alpha"), (0.0, inf, "beta")],
-        "rhs": [(-inf, inf, "ds")],
-        "step": [(low, high, "the next s")],
-        "current": [(-inf, inf, "j"), (-inf, inf, "ds")],
-    }
-    slack = 1e-5 if card.dtype == "float32" else 1e-12
-    for array, (lo, hi, name) in zip(out, table[card.kind], strict=False):
-        bad = ~np.isfinite(array)
-        if bad.any():
-            raise InputError(where, f"{name} is not finite at {_row(card, columns, bad)}")
-        room = 0.0 if name == "tau" else slack * np.where(np.isfinite(hi - lo), hi - lo, 0.0 if card.kind == "rates" else 1.0)
-        bad = (array < lo - room) | (array > hi + room)
-        if bad.any():
-            raise InputError(where, f"{name} = {array[bad][0]:.6g} is out of bounds at {_row(card, columns, bad)}")
+def check_values(card: Card, out: tuple[Array, ...], columns: Columns, where: str) -> None:
+    """Raise InputError where an output is not finite or out of its bounds."""
+    for array, bounds in zip(out, output_bounds(card), strict=False):
+        for k, bound in enumerate(bounds):
+            values = array[:, k]
+            if (bad := ~np.isfinite(values)).any():
+                raise InputError(where, f"{bound.name} is not finite at {_row(card, columns, bad)}")
+            if (bad := (values < bound.low - bound.slack) | (values > bound.high + bound.slack)).any():
+                raise InputError(where, f"{bound.name} = {values[bad][0]:.6g} is out of bounds at {_row(card, columns, bad)}")
 
 
 def _row(card: Card, columns: Columns, bad: NDArray[np.bool_]) -> str:
-    i = int(np.flatnonzero(bad.any(axis=1))[0])
+    i = int(np.flatnonzero(bad)[0])
     told = [f"{c.port} = {columns.x[i, k]:.6g} {c.unit}" for k, c in enumerate(card.inputs)]
     if columns.s is not None:
         told += [f"{s.name} = {columns.s[i, k]:.6g}" for k, s in enumerate(card.states)]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .errors import InputError, RunStopped, nearest
+from .errors import InputError, nearest
 from .kernels.stimulus import train_end, train_integral
 from .ledger import Ledger
 from .lowering import lower
@@ -90,12 +90,12 @@ class Simulation:
         self.stepper = choose_stepper(model, 0.0 if active is None else check_step(float(active), "active"))
         self.plan = self.stepper.plan
         self.loop = Loop(self.stepper, self.control)
+        self.ranges = self.loop.ranges
         self.state = State.start(self.plan)
         self.ledger = Ledger(self.plan)
         self.ledger.open(self.state)
         self.observed = 0.0
         self.quiet_from = max((train_end(*s.course) for s in self.plan.sources), default=0.0)
-        self._warned: set[str] = set()
         self._constant = Clock(np.zeros(2), np.full(2, 0.0 if callable(model.voltage) else voltage_at(model, 0.0)))
         self.seconds = {"setup": time.process_time() - began, "steps": 0.0, "observe": 0.0}
         self._apply_sets(-1.0)
@@ -114,6 +114,7 @@ class Simulation:
             If a value stops being finite.
         """
         self.advance(value(until, "ms", "until"))
+        self.ranges.conclude()
 
     def advance(self, end: float) -> None:
         """`run` to a time given in ms."""
@@ -129,7 +130,7 @@ class Simulation:
             self._apply_sets(start)
             if stop in known:
                 self.control.restart()
-        self._check_ranges()
+        self.ranges.check(self.t)
         self.seconds["steps"] += time.process_time() - began
 
     def _edges_between(self, start: float, end: float) -> list[float]:
@@ -137,24 +138,9 @@ class Simulation:
         edges = self.plan.edges
         return list(edges[bisect_right(edges, start) : bisect_right(edges, end)])
 
-    def out_of_range(self) -> dict[str, int]:
-        """Inputs outside the trained range so far, per learned channel (every evaluation counts, those of repeated steps too)."""
-        stepper = self.stepper
-        found = {g.card.name: int(n) for g, n in zip(stepper.networks.gates, stepper.counts.sum(axis=0), strict=False)}
-        return found | stepper.torch.counts
-
-    def _check_ranges(self) -> None:
-        """Warn of, or stop at, inputs outside the range that a network was trained on, as its card asks for."""
-        if not (self.stepper.networks.gates or self.stepper.torch.gauges):
-            return
-        policies = {g.card.name: g.out_of_range for g in self.stepper.networks.gates}
-        policies |= {g.label: gate.out_of_range for g, gate in self.stepper.torch.gauges}
-        for name, count in self.out_of_range().items():
-            if count and policies[name] == "error":
-                raise RunStopped(f"run stopped by t={self.t:.6g} ms: '{name}' was evaluated {count} times outside its trained range")
-            if count and policies[name] == "warn" and name not in self._warned:
-                self._warned.add(name)
-                warnings.warn(f"'{name}' was evaluated outside its trained range, first by t={self.t:.6g} ms", stacklevel=4)
+    def out_of_range(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """What lay outside so far, by learned channel and input or output: see `ranges.Ranges.attribute`."""
+        return self.ranges.attribute()
 
     def step(self, duration: Any) -> None:
         """Advance by a duration (a quantity)."""
@@ -275,6 +261,7 @@ def simulate(
         frames.append(simulation.frame())
         if progress is not None:
             progress(stop, end)
+    simulation.ranges.conclude()
     return assemble(model, _frames(simulation, frames, record))
 
 

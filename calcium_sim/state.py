@@ -16,7 +16,7 @@ from .mesh import Floats
 class State:
     """Concentrations u, gate states y, amounts moved since the last observation [uM um per pair], time, previous step [ms].
 
-    `rows` keeps what `shaped` has made.
+    `rows` keeps what `shaped` has made; `known` holds, per block, the inputs on which networks last ran (`active`), else nothing.
     """
 
     u: Floats
@@ -24,6 +24,7 @@ class State:
     moved: Floats
     t: float = 0.0
     before: float = 1.0
+    known: Floats = field(default_factory=lambda: np.zeros((0, 0)))
     rows: tuple[Floats, Floats, Floats] | None = field(default=None, repr=False, compare=False)
 
     @classmethod
@@ -33,7 +34,7 @@ class State:
 
     def copy(self) -> State:
         """An independent copy."""
-        return State(self.u.copy(), self.y.copy(), self.moved.copy(), self.t, self.before)
+        return State(self.u.copy(), self.y.copy(), self.moved.copy(), self.t, self.before, self.known.copy())
 
     def shaped(self, shapes: tuple[tuple[int, int], ...]) -> tuple[Floats, Floats, Floats]:
         """The three arrays as matrices that share their memory; made once, since states are overwritten in place."""
@@ -44,7 +45,7 @@ class State:
     def assign(self, other: State) -> None:
         """Overwrite with another state, keeping the arrays."""
         self.u[:], self.y[:], self.moved[:] = other.u, other.y, other.moved
-        self.t, self.before = other.t, other.before
+        self.t, self.before, self.known = other.t, other.before, other.known.copy()
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,8 @@ class Sources:
 
 
 def pack_networks(networks: Networks, blocks: int) -> tuple[tuple[Any, ...], Any]:
-    """Weights or table of every network, and zeroed counts (blocks, networks) of inputs outside the trained range."""
-    return networks.arrays(), np.zeros((blocks, max(1, len(networks.gates))), np.int64)
+    """Weights or table of every network, and the rows in which a run notes what leaves its range."""
+    return networks.arrays(), networks.watches.counts(blocks)
 
 
 def pack_sources(plan: Plan, width: int) -> Sources:

@@ -22,6 +22,7 @@ from .kernels.control import pair_error
 from .lowering import Plan
 from .mesh import Floats
 from .postmortem import describe, finite
+from .ranges import Ranges
 from .state import Clock, State
 
 RUNGS = 40
@@ -91,6 +92,7 @@ class Loop:
         self.volume = np.concatenate([f.volume for f in fields])
         self.floor = np.array([0.02 * f.rest + 0.02 for f in fields])
         self.scratch: list[State] = []
+        self.ranges = Ranges([(stepper.networks.watches, stepper.counts), (stepper.torch.watches, stepper.torch.counts)])
         self.tolerance = min(control.tolerance * stepper.calibration, LARGEST_MEASURE)
 
     def advance(self, state: State, stop: float, clock: Clock) -> None:
@@ -198,7 +200,7 @@ class Loop:
         def step(state: State, length: float) -> None:
             self.stepper.advance(state, length, 1, clock)
 
-        raise RunStopped(describe(self.stepper.plan, saved, step, h, count, self.control.steps))
+        raise RunStopped(describe(self.stepper.plan, saved, step, h, count, self.control.steps, self.ranges))
 
 
 def check_step(value: float, what: str) -> float:

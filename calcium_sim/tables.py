@@ -1,10 +1,15 @@
-"""Tables instead of networks: functions of one input, sampled as finely as a tolerance asks for."""
+"""Tables instead of networks: functions of one input, sampled as finely as a tolerance asks for.
+
+Even spacings alone would not see what is narrower than they are. A network tells where to look: `bends` halves the range where any of its
+operations is not yet straight between two points. Each of them is monotone or convex in what it reads, so that a feature of the result,
+however narrow, shows at the ends or in the middle of some interval of some operation.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,13 +19,19 @@ from .errors import InputError
 from .network import Program, evaluate
 
 FEWEST, MOST = 65, 2**20 + 1
+GRID = 2048
+"""Points at which every table is compared with its function, evenly spaced, by decades, and at random: each."""
+STRAIGHT, LEVEL = 0.02, 1e-6
+"""An operation is straight between two points if its value halfway is off by less than this fraction of it, or less than this number."""
+ROUNDS, POINTS = 48, 200_000
+"""Halvings of a range, and points, after which a network is too intricate for a table."""
 
 
 @dataclass(frozen=True)
 class Table:
     """Values (points, outputs) at even spacings of x from `low` to `high`, or of log x; between them linear, beyond them constant.
 
-    `error` is the largest error found halfway between points, in units of the tolerance.
+    `error` is the largest error found, halfway between points and where else it was looked at, in units of the tolerance.
     """
 
     low: float
@@ -68,26 +79,88 @@ def tabulate(
 
     Returns
     -------
-    Table, or None where about a million points are not enough (a jump, or noise of the precision of the arithmetic).
+    Table, or None where about a million points are not enough (a jump, a narrow feature in a wide range, or noise of the precision of the
+    arithmetic): then the function itself has to be evaluated.
     """
     if not (math.isfinite(low) and math.isfinite(high) and low < high) or (logarithmic and low <= 0):
         raise InputError("table", f"range [{low:g}, {high:g}] cannot be tabulated{' by decades' if logarithmic else ''}")
+    places = looked_at(function, low, high)
+    if places is None:
+        return None
     call = (lambda x: evaluate(function, x[None])) if isinstance(function, Program) else function
+    exact = np.atleast_2d(np.asarray(call(places), float))
     points, y = FEWEST, _sampled(call, low, high, 0.0, FEWEST, logarithmic)
     allowed = np.array([tolerance[min(k, len(tolerance) - 1)] for k in range(len(y))])
+
+    def error(found: NDArray[np.float64], true: NDArray[np.float64]) -> float:
+        with np.errstate(all="ignore"):
+            return float(np.max(np.abs(found - true) / (allowed[:, :1] + allowed[:, 1:] * np.abs(true))))
+
     while points <= MOST:
         between = _sampled(call, low, high, 0.5, points - 1, logarithmic, points)
-        limit = allowed[:, :1] + allowed[:, 1:] * np.abs(between)
-        with np.errstate(all="ignore"):
-            error = float(np.max(np.abs(0.5 * (y[:, 1:] + y[:, :-1]) - between) / limit))
-        if error <= 1.0:
+        worst = error(0.5 * (y[:, 1:] + y[:, :-1]), between)
+        if worst <= 1.0:
             values = np.ascontiguousarray(y.T)
             values.flags.writeable = False
-            return Table(float(low), float(high), values, logarithmic, error)
+            table = Table(float(low), float(high), values, logarithmic, worst)
+            worst = max(worst, error(table(places), exact))
+            if worst <= 1.0:
+                return replace(table, error=worst)
         merged = np.empty((len(y), 2 * points - 1))
         merged[:, ::2], merged[:, 1::2] = y, between
         points, y = 2 * points - 1, merged
     return None
+
+
+def looked_at(function: Any, low: float, high: float) -> NDArray[np.float64] | None:
+    """Where a function of one input has to be right: an even grid, one by decades, random points, and the `bends` of a network.
+
+    None of a network with more of them than `POINTS`.
+    """
+    even = np.linspace(low, high, GRID)
+    least = low if low > 0 else 1e-9 * high
+    decades = np.geomspace(least, high, GRID) if high > 0 and low >= 0 else even[:0]
+    random = np.random.default_rng().random((2, GRID))
+    drawn = [low + (high - low) * random[0], least * (high / least) ** random[1] if decades.size else even[:0]]
+    grid = np.unique(np.clip(np.concatenate([even, decades, *drawn]), low, high))
+    if not isinstance(function, Program):
+        return grid
+    found = bends(function, grid)
+    if found is None:
+        return None
+    grid = np.unique(np.concatenate([grid, found]))
+    return np.concatenate([grid, 0.5 * (grid[1:] + grid[:-1])])
+
+
+def bends(program: Program, grid: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Points between those of a grid at which some operation of a network of one input turns, in double precision; see above."""
+    exact = replace(program, weights=program.weights.astype(float))
+
+    def operations(x: NDArray[np.float64]) -> NDArray[np.float64]:
+        seen: list[Any] = []
+        evaluate(exact, x[None], seen)
+        return np.concatenate(seen)
+
+    a, b, found, count = grid[:-1], grid[1:], [], 0
+    at = operations(grid)
+    first, last = at[:, :-1], at[:, 1:]
+    for _ in range(ROUNDS):
+        x = 0.5 * (a + b)
+        halfway = operations(x)
+        size = np.maximum(np.maximum(np.abs(first), np.abs(last)), np.abs(halfway))
+        with np.errstate(all="ignore"):
+            straight = np.abs(halfway - 0.5 * (first + last)) <= STRAIGHT * size + LEVEL
+        inner = (a < x) & (x < b)
+        found.append(x[inner])
+        count += int(inner.sum())
+        on = ~straight.all(axis=0) & inner
+        if count > POINTS:
+            return None
+        if not on.any():
+            break
+        a, b = np.concatenate([a[on], x[on]]), np.concatenate([x[on], b[on]])
+        first, last = (np.concatenate(pair, axis=1) for pair in ((first[:, on], halfway[:, on]), (halfway[:, on], last[:, on])))
+    return np.concatenate(found)
 
 
 def _sampled(

@@ -188,10 +188,7 @@ class _Walk:
         if name == "rsub":
             a, b = b, a
         if alpha != 1:
-            if name == "rsub":
-                a = self._scaled(a, alpha)
-            else:
-                b = self._scaled(b, alpha)
+            b = self._scaled(b, alpha)
         sheets = [x for x in (a, b) if isinstance(x, Sheet) and not x.number]
         flat = all(s.flat for s in sheets)
         if any(s.flat for s in sheets) and not flat:

@@ -23,7 +23,8 @@ from .admission_syntax import ADVICE, OPERATORS
 from .card import FORMAT, MEMBER, VERSION, Card, card_from
 from .card_fields import shown
 from .errors import InputError
-from .sampling import Array, Columns, check_outputs, sample
+from .rowwise import check_rowwise
+from .sampling import Array, Columns, check_outputs, check_rows, sample
 
 BLOCK = 1024
 """Rows per call: a row's last bits depend on the rows around it, so blocks have one fixed size, the last one padded."""
@@ -103,11 +104,21 @@ def operator(name: str) -> Any:
     return getattr(_torch().ops.aten, name)
 
 
-def check_module(module: Any, card: Card, where: str) -> None:
-    """Try a network on 0, 1, 7 and 1000 rows and on blocks; see `sampling.check_outputs`."""
+def check_module(module: Any, admitted: Admitted, where: str) -> None:
+    """Try a network on 0, 1, 7 and 1000 rows and on blocks, see `sampling.check_outputs`; and show that it keeps rows apart.
+
+    Raises
+    ------
+    InputError
+        If it breaks its card, or a row's result depends on other rows.
+    """
+    card, sha256 = admitted.card, admitted.sha256
     try:
-        check_outputs(card, lambda columns: call(module, columns), where)
-        check_outputs(card, lambda columns: evaluate(module, columns), where)
+        if not admitted.trusted:
+            _check_rows(module, card, where)
+        for check in (check_outputs, check_rows):
+            check(card, lambda columns: call(module, columns), where, sha256)
+            check(card, lambda columns: evaluate(module, columns), where, sha256)
     except InputError as error:
         if error.where == "network":
             raise InputError(where, f"the network {error.message}") from None
@@ -126,7 +137,7 @@ def serve() -> None:
     out.flush()
     try:
         admitted = Admitted(archive, header["sha256"], card, header["source"], bool(header["trusted"]))
-        check_module(load_module(admitted), card, "")
+        check_module(load_module(admitted), admitted, "")
         verdict: dict[str, Any] = {"ok": True}
     except InputError as error:
         verdict = {"error": error.message}
@@ -212,6 +223,12 @@ def _check_graphs(module: Any, where: str) -> None:
                     raise InputError(where, f"refused: operation '{shown(kind, 60)}' in the graph of {shown(name)} ({ADVICE})")
 
 
+def _check_rows(module: Any, card: Card, where: str) -> None:
+    """The third net: every operation leaves the rows apart, see `rowwise`."""
+    widths = {"s": len(card.states), "x": len(card.inputs), "dx": len(card.inputs), "dt": None}
+    check_rowwise(inlined_graph(module), module, operator, [widths[a] for a in card.args], where)
+
+
 def _kinds(graph: Any) -> set[str]:
     found: set[str] = set()
     blocks = [graph]
@@ -260,7 +277,8 @@ def _warm_up(card: Card) -> None:
     with _quiet():
         stream = io.BytesIO()
         torch.jit.save(torch.jit.trace(torch.nn.Sequential(torch.nn.Linear(1, 1), torch.nn.Sigmoid()).eval(), torch.ones(2, 1)), stream)
-    check_module(load_module(Admitted(stream.getvalue(), "", own, "warm-up")), own, "warm-up")
+    warm = Admitted(stream.getvalue(), "", own, "warm-up")
+    check_module(load_module(warm), warm, "warm-up")
     sample(card, 1000)
 
 

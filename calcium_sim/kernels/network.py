@@ -284,15 +284,30 @@ def sweep(inputs, outputs, code, columns, weights):
 
 
 @njit(**OPTIONS)
-def bounded(b, source, target, low, high, size):
-    """Clamp a row into [low, high]; returns how many of the first `size` values lay outside (or were no numbers)."""
+def bounded(b, source, target, low, high, slack, size, seen):
+    """Clamp a row into [low, high]; a value that is no number stays one.
+
+    `seen` notes the first `size` values: how many there were, how many lay farther outside than `slack`, the lowest and highest of these,
+    and how many were no numbers.
+    """
     count, row, to, valid = 0, uint64(source), uint64(target), uint64(size)
+    least, most = low - slack, high + slack
     for i in range(uint64(LANES)):
         x = b[row + i]
-        outside = (not (x >= low)) | (not (x <= high))
-        count += 1 if outside & (i < valid) else 0
-        b[to + i] = min(max(x, low), high)
-    return count
+        count += 0 if ((x >= least) & (x <= most)) | (i >= valid) else 1
+    if count > 0:
+        for i in range(valid):
+            x = b[row + i]
+            if x != x:
+                seen[4] += 1
+            elif x < least or x > most:
+                seen[1] += 1
+                seen[2], seen[3] = min(seen[2], x), max(seen[3], x)
+    seen[0] += size
+    for i in range(uint64(LANES)):
+        x = b[row + i]
+        y = low if x < low else x
+        b[to + i] = high if y > high else y
 
 
 @njit(forceinline=True, **OPTIONS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -39,6 +40,8 @@ def open_probability(
     amplitude: Annotated[float, typer.Option(help="Design: factor on the plateau.")] = 1.0,
     closing: Annotated[float, typer.Option(help="Design: factor on the closing rate.")] = 1.0,
     close_time: Annotated[float | None, typer.Option(help="Design: closing time [ms] at every concentration.")] = None,
+    licence: Annotated[str, typer.Option(help="Licence of the network, for its card.")] = "unspecified",
+    citation: Annotated[list[str] | None, typer.Option(help="What users of the network should cite, for its card (repeat).")] = None,
     picture: Annotated[Path | None, typer.Option(help="Picture of the fit to write.")] = None,
 ) -> None:
     """Train an open probability on an ODE channel or on a design; report its errors on fresh transients."""
@@ -47,11 +50,11 @@ def open_probability(
     if source != "design" and (amplitude, closing, close_time) != (1.0, 1.0, None):
         raise InputError("--amplitude, --closing, --close-time", f"belong to 'design', the source is '{source}'")
     options = {"name": name or output.stem, "law": law, "latent": tuple(latent or ()), "gating": gating, "power": power, "seed": seed}
-    options |= {"threads": threads}
+    options |= {"threads": threads, "licence": licence, "citation": tuple(citation or ())}
     design = {"amplitude": amplitude, "closing": closing, "close_time": close_time}
     result = fit_command(source, output, design=design, waves=waves, trains=trains, traces=traces, steps=steps, picture=picture, **options)
     typer.echo(str(result))
-    typer.echo(f"channel  {output}")
+    typer.echo(f"channel  {output}; use it: cs.load_channel({str(output)!r})")
     if picture is not None:
         typer.echo(f"picture  {picture}")
 
@@ -94,14 +97,16 @@ def fit_command(
 
 def command_line(source: str, output: Path, *, design: dict[str, Any] | None = None, **options: Any) -> str:
     """The command that repeats a fit, for its card: options that differ from their defaults."""
-    defaults = {"law": "rates", "power": 1, "steps": 10_000, "threads": 1, "waves": 0.0, "trains": 0.0, "amplitude": 1.0, "closing": 1.0}
+    defaults = {"licence": "unspecified", "law": "rates", "power": 1, "steps": 10_000, "threads": 1, "waves": 0.0, "trains": 0.0}
+    defaults |= {"amplitude": 1.0, "closing": 1.0}
     words = ["calcium-sim fit open-probability", source, "-o", output.name]
+    options.pop("citation", None)  # changes nothing in the network
     for key, value in {**options, **(design or {})}.items():
         flag = f"--{key.replace('_', '-')}"
         if isinstance(value, tuple):
-            words += [word for item in value for word in (flag, str(item))]
+            words += [word for item in value for word in (flag, shlex.quote(str(item)))]
         elif value is not None and value != defaults.get(key):
-            words += [flag, str(value)]
+            words += [flag, shlex.quote(str(value))]
     return " ".join(words)
 
 

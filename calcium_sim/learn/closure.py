@@ -52,6 +52,7 @@ def export_closure(path: str | Path) -> None:
         dtype="float64",
         licence="Apache-2.0",
         out_of_range="warn",
+        note=get_channel("ryr/scalar-law").note,
         citation=["Keizer & Levine 1996, reduction with fast activation; the scalar form is derived in calcium-sim"],
         training={"data": "none: written down, not trained", "command": "python -m calcium_sim.learn.closure"},
     )

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from ..kernels.relax import relax_arrays
 from ..mesh import Floats
 from ..registry import get_channel
 from .clamping import Clamped
@@ -70,9 +71,7 @@ class Design:
         p = np.empty_like(u)
         p[:, 0] = alpha[:, 0] / (alpha[:, 0] + beta[:, 0])
         for k in range(1, u.shape[1]):
-            total = alpha[:, k] + beta[:, k]
-            final = alpha[:, k] / total
-            p[:, k] = final + (p[:, k - 1] - final) * np.exp(-dt * total)
+            p[:, k] = relax_arrays(p[:, k - 1], alpha[:, k], beta[:, k], dt)
         tiny = 1e-12
         opening, closing = (alpha + tiny) * np.maximum(1.0 - p, tiny), (beta + tiny) * np.maximum(p, tiny)
         return Clamped("design", time, {self.port: u}, {"P": p}, p, opening, closing, {}, {}, True)

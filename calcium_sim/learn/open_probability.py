@@ -28,7 +28,6 @@ from .training import Progress, Schedule, prepare, train
 from .transients import transients
 from .waves import grid_traces, train_traces, wave_traces
 
-PAPER = "arXiv:2407.15364"
 RESTS = (0.02, 0.03, 0.04, 0.07, 0.1, 0.13, 0.16, 0.2)
 """Resting calcium [uM] of the traces that widen the trained range below and above the usual 0.05."""
 
@@ -111,7 +110,7 @@ def fit_open_probability(
     schedule: Schedule | None = None,
     threads: int = 1,
     progress: Progress | None = None,
-    licence: str = "Apache-2.0",
+    licence: str = "unspecified",
     citation: Sequence[str] = (),
     command: str = "",
 ) -> FitResult:
@@ -133,7 +132,7 @@ def fit_open_probability(
     schedule : length and rate of the training.
     threads : of torch.
     progress : called with (step, steps, roll-out error) at every check.
-    licence, citation, command : for the card.
+    licence, citation, command : for the card; a network is its maker's, nothing is claimed or cited unasked.
 
     Returns
     -------
@@ -179,11 +178,10 @@ def fit_open_probability(
     }
     if command:
         training["command"] = command
-    cited = [PAPER, *citation] if isinstance(channel, Design) or not channel.source else [PAPER, channel.source, *citation]
     states = dict(zip(_names(form), fresh.powers, strict=True))
     k = DEFAULT_K if isinstance(channel, Design) else channel.values.get("rate", DEFAULT_K * 250.0) / channel.values.get("ca_ref", 250.0)
     kind = "rates" if law == "rates" else "rhs"
-    card = make_card(name or f"{label}-network", module, kind, states, ranges, k, training, [c[:490] for c in cited], licence)
+    card = make_card(name or f"{label}-network", module, kind, states, ranges, k, training, [c[:490] for c in citation], licence)
     result = Check(fresh.time, fresh.inputs[..., 0], fresh.open_probability, p, errors, next(iter(plan.ports)))
     return FitResult(module, card, figures, result, history, seconds)
 

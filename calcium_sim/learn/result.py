@@ -56,6 +56,10 @@ class FitResult:
         """Registry name."""
         return str(self.card["name"])
 
+    def ranges(self) -> list[tuple[str, tuple[str, float, float, float]]]:
+        """Ports with unit, trained range, and the largest rate of change."""
+        return list(self.card["inputs"].items())
+
     def describe(self, **training: Any) -> FitResult:
         """A copy whose card says more about the training, e.g. ``command=...`` or a wave's speed."""
         return replace(self, card={**self.card, "training": {**self.card["training"], **training}})
@@ -94,10 +98,14 @@ class FitResult:
 
     def __str__(self) -> str:
         e = self.errors
+        ranges = ", ".join(
+            f"{port} {low:g} to {high:g} {unit}, up to {rate:g} {unit}/ms" for port, (unit, low, high, rate) in self.ranges()
+        )
         return (
             f"{self.name}: RMSE of the open probability rolled out on {len(self.check.errors)} fresh traces: "
             f"median {e['rollout_rmse_median']:.2g}, 90 % {e['rollout_rmse_90']:.2g}, largest {e['rollout_rmse_max']:.2g}; "
-            f"{self.seconds:.0f} s of CPU"
+            f"{self.seconds:.0f} s of CPU\n"
+            f"trained on {ranges}: what a run shows it beyond is clamped, and told at the end of the run"
         )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..kernels.relax import formulas
 from ..mesh import Floats
 from .samples import Traces
 
@@ -41,9 +42,8 @@ def _step(module: torch.nn.Module, s: Any, x: Any, dx: Any, dt: float) -> Any:
 
     answer = module(s, x, dx)
     if isinstance(answer, tuple):
-        total = answer[0] + answer[1]
-        final = answer[0] / total
-        return final + (s - final) * torch.exp(-dt * total)
+        relax = formulas(torch.expm1, lambda x, low: torch.clamp(x, min=low))[1]
+        return relax(s, answer[0], answer[1], dt)
     for j in range(SUBSTEPS):
         if j:
             answer = module(s, x, dx)

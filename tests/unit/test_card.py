@@ -27,9 +27,10 @@ CARD: dict[str, Any] = {
     "training": {"data": "160 transients", "error": {"rollout_rmse_median": 0.0032, "wave_speed_rel": -0.009}},
     "licence": "MIT",
     "citation": ["arXiv:2407.15364"],
+    "note": "not for trains of pulses",
     "fast": {"arch": "mlp", "layers": [3, 32, 32, 2], "act": "tanh", "skip": True, "out": "exp"},
 }
-OPTIONAL = ("powers", "time_unit", "out_of_range", "training", "citation", "fast")
+OPTIONAL = ("powers", "time_unit", "out_of_range", "training", "citation", "note", "fast")
 
 
 def changed(path: str, value: Any) -> bytes:
