@@ -129,19 +129,7 @@ class ColumnStepper:
 
         def local() -> None:
             self.module.local(
-                u,
-                y,
-                moved,
-                self.ratio,
-                self.weights,
-                buffer,
-                self.plan.parameters,
-                self._nets(state),
-                self.counts,
-                state.t,
-                h,
-                h,
-                *potential,
+                u, y, moved, self.ratio, self.weights, buffer, self.plan.parameters, self._nets(state), self.counts, state.t, h, h, *potential
             )
 
         return {"diffusion": lambda: tree.diffuse(u, self.rows, self.runs, factors, self.work), "local": local}
