@@ -33,37 +33,38 @@ def model_of(setting, receptor=ODE):
     return model if receptor == ODE else model.swap(ODE, receptor)
 
 
-def followed(setting, receptor=ODE):
-    """Speed [um/ms] (NaN: no wave) and peak [uM] of every wave, and what the receptors released by the end of the last [uM um^3]."""
+def followed(setting, receptor=ODE, ends=None):
+    """Speed [um/ms] (NaN: no wave) and peak [uM] of every wave, what the receptors released by the end of the last [uM um^3], the ends.
+
+    Every wave is followed for 1.3 times the time [ms] that it needs to pass (or `LONGEST`), networks as long as the ODE receptor: `ends`.
+    """
     model = model_of(setting, receptor)
     x = model.mesh.distance[model.mesh.span("cytosol")]
     at = np.argmin(abs(x[:, None] - np.linspace(60.0, 90.0, 16)), axis=0)
-    sim, found = cs.Simulation(model), []
+    longest = min(LONGEST, setting.gap) if setting.pulses > 1 else LONGEST
+    sim, found, last = cs.Simulation(model), [], []
     for pulse in range(setting.pulses):
-        begin = pulse * setting.gap
-        last = pulse == setting.pulses - 1
-        end = min(LONGEST, setting.gap) if setting.pulses > 1 else LONGEST
+        begin, end = pulse * setting.gap, longest if ends is None else ends[pulse]
+        sim.advance(begin)
         t, c = [sim.t], [sim.concentration("ca")[at]]
-        for k in range(1, round(end / EVERY) + 1):
-            sim.advance(begin + k * EVERY)
+        while sim.t < begin + end - 1e-9:
+            sim.advance(begin + len(t) * EVERY)
             t.append(sim.t)
             c.append(sim.concentration("ca")[at])
-            if _passed(c, k):
-                break
+            if ends is None and end == longest and len(t) % 20 == 0 and _passed(c):
+                end = min(longest, EVERY * round(1.3 * (sim.t - begin) / EVERY))
+        last.append(end)
         c = np.array(c)
         arrival = first_crossing(np.array(t), c, LEVEL)
-        speed = 1 / np.polyfit(x[at], arrival, 1)[0] if np.isfinite(arrival).all() and (c[0] < LEVEL).all() else np.nan
-        found.append((float(speed), float(c[:, 8].max())))
-        sim.advance(begin + (end if last else setting.gap))
+        met = np.isfinite(arrival).all() and (c[0] < LEVEL).all()
+        found.append((float(1 / np.polyfit(x[at], arrival, 1)[0]) if met else np.nan, float(c[:, 8].max())))
     release = sim.plan.gauges[0]  # the receptor is the first channel of the preset's ER
-    return found, float((release.area * sim.state.moved[release.moved]).sum())
+    return found, float((release.area * sim.state.moved[release.moved]).sum()), last
 
 
-def _passed(c, k):
+def _passed(c):
     """Whether the wave is beyond the last place: calcium there has fallen to half of its peak."""
-    if k % 40:
-        return False
-    last = np.array(c)[:, -1]
+    last = np.array([row[-1] for row in c])
     return bool(last.max() > LEVEL and last[-1] < 0.5 * last.max())
 
 
@@ -80,9 +81,10 @@ def steady(hybrids=HYBRIDS):
     """Rows of one wave each: setting, ODE speed and peak, then speed, peak and release of every network."""
     rows = []
     for s in STEADY:
-        (((speed, peak),), released), found = followed(s), [followed(s, h) for h in hybrids]
+        ((speed, peak),), released, ends = followed(s)
+        found = [followed(s, h, ends) for h in hybrids]
         row = [s.radius, s.buffer, s.density, s.rest, s.er, speed, peak]
-        for ((v, p),), r in found:
+        for ((v, p),), r, _ in found:
             row += [percent(v, speed), percent(p, peak), percent(r, released)]
         rows.append(row)
         print(row, flush=True)
@@ -93,10 +95,11 @@ def trains(hybrids=HYBRIDS):
     """Rows of one wave of a train each (of the first three), release over the whole train in the row of the first."""
     rows = []
     for s in REPEATED:
-        (waves, released), found = followed(s), [followed(s, h) for h in hybrids]
+        waves, released, ends = followed(s)
+        found = [followed(s, h, ends) for h in hybrids]
         for k, (speed, peak) in enumerate(waves[:3]):
             row = [s.buffer, s.density, s.rest, s.er, s.gap, k + 1, speed if np.isfinite(speed) else "no wave", peak]
-            for others, r in found:
+            for others, r, _ in found:
                 height = percent(others[k][1], peak) if np.isfinite(speed) else "-"
                 row += [percent(others[k][0], speed), height, percent(r, released) if k == 0 else ""]
             rows.append(row)

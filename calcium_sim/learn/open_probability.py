@@ -24,17 +24,18 @@ from .gatings import GATINGS, USUAL, Gating
 from .result import Check, FitResult, make_card
 from .rollout import rollout_errors, summary
 from .samples import Traces, digest, make_traces
+from .settings import CABLES, GRID_LEVELS, GRIDS, LOADS, RESTING
 from .training import Progress, Schedule, prepare, train
 from .transients import transients
 from .waves import grid_traces, train_traces, wave_traces
 
-RESTS = (0.02, 0.03, 0.04, 0.07, 0.1, 0.13, 0.16, 0.2)
+RESTS = (0.02, 0.03, 0.04, 0.07, 0.1)
 """Resting calcium [uM] of the traces that widen the trained range below and above the usual 0.05."""
 
-NARROW = RESTS[:5]
+USUAL_REST = 0.05
 
-GRID_SHARE = 0.45
-"""Of the samples from first waves, the fraction that comes from (z, r) grids."""
+LEVELS = (*RESTS, 0.13, 0.16, 0.2)
+"""The same for networks that are trained to run from any of them."""
 
 DEFAULT_K = 0.0138427
 
@@ -55,12 +56,12 @@ class Recipe:
     ----------
     traces : random transients at rest 0.05 uM (`transients`); a quarter as many more at other resting levels.
     fresh : traces for the check, never trained on.
-    waves : fraction of the drawn samples that come from calcium recorded at nodes of simulated waves: first waves on cables at several
-        resting levels (`wave_traces`), trains (`train_traces`), and first waves beside the membrane of rotationally symmetric neurites
-        (`grid_traces`), where fronts are steeper.
-    trains : fraction of these samples that comes from trains. A network without a latent state cannot tell the receptors that an earlier
-        wave has inactivated from others, and one that averages over both opens too late in a first wave: 0 for such a network.
-    rests : resting levels [uM] of the further transients.
+    waves : fraction of the drawn samples that come from calcium recorded at nodes of simulated waves, on cables (`wave_traces`) and beside
+        the membrane of rotationally symmetric neurites (`grid_traces`), where fronts are steeper. Of these, half and half, unless:
+    trains : fraction of these that comes from trains of waves (`train_traces`). With it, transients and first waves also cover resting
+        levels of 0.02 to 0.2 uM and loads of the ER; without, there are only first waves through a cell at rest at 0.05 uM. A network
+        without a latent state cannot tell receptors that are inactivated, by an earlier wave or at rest, from others; one that averages
+        over both opens too late in a first wave.
     duration, dt : length of a trace and interval of its samples [ms].
     substep : of the channel's own equations [ms].
     ports : port -> options of `transients`; the first port gates the channel.
@@ -72,13 +73,17 @@ class Recipe:
     fresh: int = 40
     waves: float = 0.0
     trains: float = 0.0
-    rests: tuple[float, ...] = RESTS
     duration: float = 200.0
     dt: float = 0.05
     substep: float = SUBSTEP
     ports: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"ca@cytosol": {}})
     asinh: Mapping[str, float] = field(default_factory=lambda: {"ca@cytosol": 0.2})
     gates: Mapping[str, float] = field(default_factory=lambda: {"m": 1e-5})
+
+    @property
+    def rests(self) -> tuple[float, ...]:
+        """Resting levels [uM] of the further transients."""
+        return LEVELS if self.trains else RESTS
 
 
 IP3_RECIPE = Recipe(
@@ -90,7 +95,6 @@ IP3_RECIPE = Recipe(
         "ip3@cytosol": {"rest": 0.04, "amplitude": (0.05, 10.0), "rise": (5.0, 300.0), "decay": (300.0, 5000.0), "ceiling": 12.0},
     },
     asinh={"ca@cytosol": 0.02, "ip3@cytosol": 0.01},
-    rests=NARROW,
     gates={},
 )
 """For IP3 receptors: seconds instead of milliseconds, and IP3 as a second port."""
@@ -186,7 +190,7 @@ def fit_open_probability(
     return FitResult(module, card, figures, result, history, seconds)
 
 
-DESIGN_RECIPE = Recipe(asinh={"ca@cytosol": 0.02}, rests=NARROW, gates={})
+DESIGN_RECIPE = Recipe(asinh={"ca@cytosol": 0.02}, gates={})
 """For designs, which turn from closing to opening at a small rate of rise."""
 
 SLOPE_RECIPE = Recipe(ports={"ca@cytosol": {"amplitude": (0.08, 2.6), "ceiling": 2.6}})
@@ -237,13 +241,22 @@ def _data(channel: Channel | Design, plan: Recipe, seed: int, form: Form) -> tup
     data = [respond(plan.traces, 0)]
     more = max(1, plan.traces // 4 // len(plan.rests))
     data += [respond(more, 1 + i, rest) for i, rest in enumerate(plan.rests)]
-    waves = [wave_traces(duration=plan.duration, dt=plan.dt), grid_traces()] if plan.waves else []
-    for time, traces in [*waves, *(train_traces(dt=plan.dt) if plan.waves and plan.trains else ())]:
+    for time, traces in _waves(plan):
         data.append(make_traces(_response(channel, plan, time, {"ca@cytosol": traces}, {}, form), **form))
     # the fresh traces do not depend on the seed, so that fits with different seeds are compared on the same ones
     time, ports, rests = _inputs(plan, plan.fresh, 987_654, 0.05)
     fresh = make_traces(_response(channel, plan, time, ports, rests, form), **form)
     return data, respond(max(4, plan.traces // 8), 100), fresh
+
+
+def _waves(plan: Recipe) -> list[tuple[Floats, Floats]]:
+    """Times and recorded calcium of simulated waves: on cables, on grids, and each train."""
+    if not plan.waves:
+        return []
+    if not plan.trains:
+        return [wave_traces(duration=plan.duration, dt=plan.dt), grid_traces()]
+    cables, grids = (*CABLES, *LOADS, *RESTING), (*GRIDS, *GRID_LEVELS)
+    return [wave_traces(settings=cables, duration=plan.duration, dt=plan.dt), grid_traces(settings=grids), *train_traces(dt=plan.dt)]
 
 
 def _shares(plan: Recipe, sets: int) -> list[float]:
@@ -252,8 +265,8 @@ def _shares(plan: Recipe, sets: int) -> list[float]:
     shares = [(1.0 - plan.waves) * c / sum(counts) for c in counts]
     if not plan.waves:
         return shares
-    first, trains = plan.waves * (1.0 - plan.trains), sets - len(shares) - 2
-    return [*shares, first * (1.0 - GRID_SHARE), first * GRID_SHARE, *[plan.waves * plan.trains / max(trains, 1)] * trains]
+    first, trains = 0.5 * plan.waves * (1.0 - plan.trains), sets - len(shares) - 2
+    return [*shares, first, first, *[plan.waves * plan.trains / max(trains, 1)] * trains]
 
 
 def _inputs(plan: Recipe, count: int, seed: int, rest: float) -> tuple[Floats, dict[str, Floats], dict[str, float]]:
@@ -289,12 +302,14 @@ def _network(law: str, traces: Traces, plan: Recipe, hidden: Sequence[int], seed
     return module
 
 
-def _ranges(plan: Recipe, data: list[Traces]) -> dict[str, tuple[str, float, float, float]]:
-    """Trained range of every port and of its rate of change."""
-    found = {}
+def _ranges(plan: Recipe, data: list[Traces]) -> dict[str, dict[str, Any]]:
+    """Trained range of every port and of its rate of change, and its resting levels where the network has seen waves."""
+    found: dict[str, dict[str, Any]] = {}
     for i, port in enumerate(plan.ports):
         values = [t.inputs[..., i] for t in data]
         rates = max(float(np.abs(t.rates[..., i]).max()) for t in data)
         low, high = min(float(v.min()) for v in values), max(float(v.max()) for v in values)
-        found[port] = ("uM", float(f"{low:.3g}"), float(f"{high:.3g}"), float(f"{rates:.3g}"))
+        found[port] = {"unit": "uM", "min": float(f"{low:.3g}"), "max": float(f"{high:.3g}"), "dx_max": float(f"{rates:.3g}")}
+        if plan.waves:
+            found[port]["rest"] = [min(plan.rests), max(plan.rests) if plan.trains else USUAL_REST]
     return found

@@ -42,13 +42,17 @@ CABLES = (
     WaveSetting(0.38, 0.14, 2.9, 150.0),
     WaveSetting(0.45, 0.17, 2.8, 140.0),
     WaveSetting(0.5, 0.19, 3.2, 160.0),
+)
+"""First waves on cables at rest 0.05 uM, from fast ones to slow ones near the limit of propagation, and one that dies."""
+
+LOADS = (
     WaveSetting(0.15, 0.06, 5.0, 50.0, er=120.0),
     WaveSetting(0.25, 0.1, 2.5, 45.0, er=500.0),
     WaveSetting(0.18, 0.07, 4.5, 150.0, er=550.0),
 )
-"""First waves on cables at rest 0.05 uM, from fast ones to slow ones near the limit of propagation, and one that dies."""
+"""First waves on cables with less or more in the ER."""
 
-RESTS = (
+RESTING = (
     WaveSetting(0.25, 0.1, 3.5, 50.0, rest=0.02),
     WaveSetting(0.18, 0.08, 5.0, 140.0, rest=0.03),
     WaveSetting(0.25, 0.1, 5.0, 150.0, rest=0.08),
@@ -86,11 +90,15 @@ GRIDS = (
     WaveSetting(0.45, 0.17, 2.8, 140.0),
     WaveSetting(0.45, 0.15, 5.0, 80.0),
     WaveSetting(0.45, 0.18, 7.0, 50.0),
+)
+"""Rotationally symmetric waves: the concentration at the ER membrane rises up to ten times as fast as on a cable."""
+
+GRID_LEVELS = (
     WaveSetting(0.45, 0.18, 5.0, 60.0, rest=0.1),
     WaveSetting(0.35, 0.14, 5.0, 140.0, rest=0.16),
     WaveSetting(0.35, 0.14, 4.0, 60.0, rest=0.03, er=400.0),
 )
-"""Rotationally symmetric waves: the concentration at the ER membrane rises up to ten times as fast as on a cable."""
+"""The same at other resting levels and loads."""
 
 CHOICE = (
     (1, WaveSetting(0.4, 0.15, 2.95, 155.0)),
@@ -114,6 +122,8 @@ def _thin(rest: float = 0.05, er: float = 250.0) -> tuple[WaveSetting, WaveSetti
 
 STEADY = (
     BREIT_QUEISSER[3],
+    *BREIT_QUEISSER[:3],
+    *BREIT_QUEISSER[4:],
     *(s for rest in (0.02, 0.05, 0.1, 0.15, 0.2) for s in _thin(rest=rest)),
     *(s for er in (100.0, 150.0, 400.0, 600.0) for s in _thin(er=er)),
     WaveSetting(0.15, 0.06, 6.0, 40.0, rest=0.1),
@@ -133,5 +143,5 @@ REPEATED = (
 )
 """Judged trains on the same cables."""
 
-TRAINED = (*CABLES, *RESTS, *TRAINS, *GRIDS)
+TRAINED = (*CABLES, *LOADS, *RESTING, *TRAINS, *GRIDS, *GRID_LEVELS)
 JUDGED = (*BREIT_QUEISSER, *STEADY, *REPEATED)

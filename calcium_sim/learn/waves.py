@@ -12,7 +12,7 @@ from ..mesh import Floats, Mesh
 from ..model import Influx, Model, Species
 from ..presets import breit_queisser
 from ..simulate import Simulation
-from .settings import CABLES, GRIDS, RESTS, TRAINS, WaveSetting
+from .settings import CABLES, GRIDS, TRAINS, WaveSetting
 
 AFTER = 250.0
 """Recorded after the last pulse of a train [ms]."""
@@ -29,7 +29,7 @@ def wave_model(setting: WaveSetting, mesh: Mesh, channel: str = "ryr/keizer-levi
 
 def wave_traces(
     channel: str = "ryr/keizer-levine",
-    settings: Sequence[WaveSetting] = (*CABLES, *RESTS),
+    settings: Sequence[WaveSetting] = CABLES,
     *,
     nodes: int = 12,
     duration: float = 200.0,
