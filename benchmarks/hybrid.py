@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 from long_waves import STEADY_COLUMNS, TRAIN_COLUMNS, columns, steady, trains
+from matplotlib.figure import Figure
 from studies import cable, write
 
 import calcium_sim as cs
