@@ -2,7 +2,7 @@
 
 Network and ODE receptor run on the same grid, with the same fixed steps and with chosen steps. Writes hybrid.json and hybrid.md into docs/benchmarks and
 hybrid_waves.png, hybrid_designs.png, hybrid_steps.png and hybrid_closing.png into docs/figures. Five networks of designed amplitude are
-trained on the way (a minute). The tables of long cables are made by long_waves.py. A quarter of an hour in all.
+trained on the way (a minute). Five minutes in all.
 
     python benchmarks/hybrid.py
 """
@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from long_waves import STEADY_COLUMNS, TRAIN_COLUMNS, columns, steady, trains
 from matplotlib.figure import Figure
 from studies import cable, write
 
@@ -288,8 +287,6 @@ def main():
     picture_closing(t, u, found)
     shapes = ["factor", "speed um/ms", "peak uM", "above half peak ms", "above 0.1 uM ms", "uM at 250 ms", "P above half its peak ms"]
     sections = [
-        ("Resting levels and loads of the ER", TEXT["steady"], columns(*STEADY_COLUMNS), steady()),
-        ("Trains", TEXT["trains"], columns(*TRAIN_COLUMNS), trains()),
         ("The wave of the ODE receptor, with the same steps", TEXT["waves"], WAVES, waves),
         ("Chosen steps", TEXT["chosen"], CHOSEN, chosen()),
         ("Designed closing", TEXT["closing"], shapes, tuned["closing"]),
@@ -308,21 +305,10 @@ CHOSEN = ["mesh", "buffer uM", "RyR /um^2", "ODE um/ms", *HYBRIDS, *(f"steps, {n
 STEPPED = ["buffer uM", "receptor", *(f"{s:g} us" for s in STEPS), "50 against 5 us", "100 against 5 us"]
 STEPPED_2D = ["RyR /um^2", "receptor", *(f"{s:g} us" for s in STEPS_2D), *(f"{s:g} against 3.125 us" for s in STEPS_2D[1:])]
 TEXT = {
-    "steady": """\
-As a user gets them: steps that the package chooses, spacing 0.05 um. Speeds are least-squares slopes of the arrivals of 1 uM over 60
-to 90 um of 100 um of cable (near the stimulus the front is faster: 0.509 instead of 0.493 um/ms in the first row, README's example),
-peaks those in the middle of it, release what left through the receptors of the whole cable. None of these settings is among those of
-training (`calcium_sim/learn/settings.py` has both lists, a test keeps them apart). `ryr/dnn-latent` keeps two gates, of which one is the
-share of receptors that is not inactivated. `ryr/dnn` keeps the open probability alone, which does not say how inactivated the receptors
-are: it is trained on first waves from rest at 0.05 uM, and from higher resting levels its waves are too fast, for it takes receptors
-for ready that are not. (Trained on all resting levels, it follows none: the error of its open probability on random transients is ten
-times as large.)""",
-    "trains": """\
-Pulses through the left end at a fixed interval, the same measures; release over the whole train stands in the row of its first wave.
-"no wave": the ER has not filled again, or too many receptors are still inactivated.""",
     "waves": """\
 Wave of Breit & Queisser (2018) with R 0.4 um, ER 0.15 um. 1-D: spacing 0.05 um, steps of 12.5 us; 2-D: 0.05 um along,
-0.025 um across, steps of 3.125 us; 15 and 12 um long, so that the fronts of the slow ones are not steady yet. Neither these settings
+0.025 um across, steps of 3.125 us; 15 and 12 um long, so that the fronts of the slow ones are not steady yet:
+[long_waves.md](long_waves.md) has steady waves, other resting levels, loads of the ER and trains. Neither these settings
 nor their waves are among the data for training or for the choice of the seeds (`benchmarks/choose_seed.py`). Speeds are least-squares slopes of the arrivals (0.2 uM) beside the ER,
 peaks those beside the ER. Networks that were trained on cables alone were 5 to 19 % slow in 2-D, seen in these very
 settings; the training data were extended by waves of other (z, r) settings for that reason.

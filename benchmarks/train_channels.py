@@ -23,7 +23,7 @@ DATA = ROOT / "channels" / "data"
 
 CHANNELS: dict[str, tuple[str, dict[str, Any]]] = {
     "ryr/dnn": ("ryr/keizer-levine", {"waves": 0.65, "seed": 1}),
-    "ryr/dnn-latent": ("ryr/keizer-levine", {"waves": 0.65, "trains": 0.25, "gating": "keizer-levine", "steps": 20_000}),
+    "ryr/dnn-latent": ("ryr/keizer-levine", {"waves": 0.65, "trains": 0.25, "gating": "keizer-levine", "steps": 20_000, "seed": 0}),
     "ryr/dnn-fast-closing": ("design", {"design": {"close_time": 2.0}, "steps": 3000}),
     "ryr/dnn-half": ("design", {"design": {"amplitude": 0.5, "closing": 4.0}, "steps": 3000}),
     **{f"ryr/dnn-closing-{c}": ("design", {"design": {"closing": float(c)}, "steps": 3000}) for c in (1, 2, 4, 8, 16)},

@@ -62,8 +62,12 @@ RESTING = (
     WaveSetting(0.25, 0.1, 4.0, 45.0, rest=0.17, er=300.0),
     WaveSetting(0.22, 0.09, 7.0, 140.0, rest=0.18),
     WaveSetting(0.15, 0.07, 5.0, 50.0, rest=0.2),
+    WaveSetting(0.22, 0.09, 4.5, 155.0, rest=0.16),
+    WaveSetting(0.25, 0.1, 5.0, 140.0, rest=0.19),
+    WaveSetting(0.17, 0.07, 4.5, 150.0, rest=0.2),
+    WaveSetting(0.3, 0.12, 4.5, 100.0, rest=0.2),
 )
-"""First waves on cables at other resting levels."""
+"""First waves on cables at other resting levels, the last ones slow: many receptors are inactivated at rest."""
 
 TRAINS = (
     WaveSetting(0.25, 0.1, 3.0, 45.0, pulses=3, gap=900.0),
@@ -137,8 +141,7 @@ REPEATED = (
     *(WaveSetting(0.2, 0.08, 3.0, 40.0, pulses=3, gap=gap) for gap in (300.0, 1000.0, 3000.0)),
     WaveSetting(0.2, 0.08, 3.0, 40.0, rest=0.1, pulses=3, gap=1000.0),
     WaveSetting(0.2, 0.08, 4.0, 160.0, pulses=3, gap=300.0),
-    WaveSetting(0.2, 0.08, 4.0, 160.0, pulses=3, gap=1000.0),
-    WaveSetting(0.2, 0.08, 4.0, 160.0, er=600.0, pulses=3, gap=1000.0),
+    WaveSetting(0.2, 0.08, 3.0, 80.0, pulses=3, gap=1000.0),
     WaveSetting(0.2, 0.08, 3.0, 40.0, pulses=20, gap=20.0),
 )
 """Judged trains on the same cables."""
