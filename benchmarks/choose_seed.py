@@ -2,8 +2,9 @@
 
     python benchmarks/choose_seed.py ryr/dnn --seeds 0 1 2
 
-Prints a line per seed: the error of the wave's speed (%) in each of `SETTINGS` with chosen steps. A network can follow random transients
-more closely than another and carry a worse wave; near the limit of propagation (the first setting) errors show most.
+Prints a line per seed: the error of the wave's speed (%) in each setting of `learn.settings.CHOICE` with chosen steps. A network can
+follow random transients more closely than another and carry a worse wave; near the limit of propagation (the first setting) errors show
+most.
 """
 
 import argparse
@@ -16,37 +17,34 @@ from train_channels import CHANNELS
 import calcium_sim as cs
 from calcium_sim.diagnostics import first_crossing
 from calcium_sim.learn.cli import fit_command
+from calcium_sim.learn.settings import CHOICE
+from calcium_sim.learn.waves import wave_model
 from calcium_sim.meshes import neurite
-from calcium_sim.presets import breit_queisser
 
-SETTINGS = (
-    (1, 0.4, 0.15, 2.95, 155.0, 90.0),
-    (1, 0.36, 0.14, 3.0, 150.0, 80.0),
-    (1, 0.45, 0.18, 3.0, 100.0, 50.0),
-    (1, 0.4, 0.15, 4.5, 150.0, 50.0),
-    (2, 0.4, 0.15, 5.0, 100.0, 10.0),
-    (2, 0.42, 0.16, 6.5, 45.0, 8.0),
-    (2, 0.4, 0.15, 2.8, 150.0, 14.0),
-)
-"""Dimensions, radii of neurite and ER [um], receptors per um^2, buffer [uM], duration [ms]."""
+ODE = "ryr/keizer-levine"
 
 
 def speed(setting, receptor):
     """Speed beside the ER [um/ms]; NaN where no wave arrives."""
-    dims, radius, er, density, buffer, until = setting
-    length = 40.0 if dims == 1 else 14.0
+    dims, s = setting
+    length = 60.0 if dims == 1 else 14.0
     across = {"radial_spacing": "0.025 um"} if dims == 2 else {}
-    mesh = neurite(f"{length} um", f"{radius} um", er_radius=f"{er} um", spacing="0.05 um", dims=dims, **across)
-    model = breit_queisser(mesh, ryr_density=f"{density} 1/um^2", buffer=f"{buffer} uM").swap("ryr/keizer-levine", receptor)
+    mesh = neurite(f"{length} um", f"{s.radius} um", er_radius=f"{s.er_radius} um", spacing="0.05 um", dims=dims, **across)
+    model = wave_model(s, mesh)
+    if receptor != ODE:
+        model = model.swap(ODE, receptor)
+    until = 130.0 if dims == 1 else 14.0
     sim, columns = cs.Simulation(model), len(mesh.membranes["er"].area)
     t, c = [], []
     for k in range(1, round(until / 0.05) + 1):
         sim.advance(0.05 * k)
         t.append(sim.t)
         c.append(sim.concentration("ca").reshape(columns, -1)[:, 0])
+        if c[-1][-1] > 1.0:
+            break
     x = mesh.distance[mesh.span("cytosol")].reshape(columns, -1)[:, 0]
-    arrival = first_crossing(np.array(t), np.array(c), 0.2)
-    inside = (x > 0.3 * length) & (x < 0.8 * length)
+    arrival = first_crossing(np.array(t), np.array(c), max(0.2, 2.0 * s.rest))
+    inside = (x > 0.5 * length) & (x < 0.9 * length)
     return 1 / np.polyfit(x[inside], arrival[inside], 1)[0] if np.isfinite(arrival[inside]).all() else np.nan
 
 
@@ -56,12 +54,12 @@ def main():
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     a = parser.parse_args()
     source, options = CHANNELS[a.name]
-    expected = [speed(s, source) for s in SETTINGS]
+    expected = [speed(s, source) for s in CHOICE]
     for seed in a.seeds:
         with tempfile.TemporaryDirectory() as folder:
             target = Path(folder) / "trained.npz"
             fit_command(source, target, name=a.name, **options | {"seed": seed}).save(target.with_suffix(".pt"))
-            found = [speed(s, cs.load_channel(target)) for s in SETTINGS]
+            found = [speed(s, cs.load_channel(target)(density=f"{s[1].density} 1/um^2")) for s in CHOICE]
         print(f"seed {seed}:", *(f"{100 * (f / e - 1):+.2f}" for f, e in zip(found, expected, strict=True)), flush=True)
 
 

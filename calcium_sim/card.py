@@ -48,13 +48,14 @@ class StateCard:
 
 @dataclass(frozen=True)
 class InputCard:
-    """One input column: its port, the trained range, and the largest rate of change [unit/ms] seen in training."""
+    """One input column: its port, the trained range, the largest rate of change [unit/ms], and the levels at `rest` seen in training."""
 
     port: str
     unit: str
     low: float
     high: float
     dx_max: float | None = None
+    rest: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -201,8 +202,14 @@ def _input(row: Reader) -> InputCard:
     dx_max = row.number("dx_max") if row.has("dx_max") else None
     if dx_max is not None and dx_max <= 0.0:
         raise InputError(f"{row.where}.dx_max", f"{dx_max:g}, expected a number > 0")
+    rest = None
+    if row.has("rest"):
+        first, last = row.each_number("rest", 2)
+        if not low <= first <= last <= high:
+            raise InputError(f"{row.where}.rest", f"[{first:g}, {last:g}], expected two levels in order, within min and max")
+        rest = first, last
     row.finish()
-    return InputCard(port, unit, low, high, dx_max)
+    return InputCard(port, unit, low, high, dx_max, rest)
 
 
 def _args(top: Reader, kind: str, inputs: tuple[InputCard, ...], where: str) -> tuple[str, ...]:

@@ -44,7 +44,8 @@ def export_channel(
     path : file to write, ``.pt``.
     kind : ``open_prob`` (returns p), ``hh_gates`` (xinf, tau [ms]), ``rates`` (alpha, beta [1/ms]), ``rhs`` (ds [1/ms]), ``step`` (next s),
         ``current`` (flux, ds).
-    inputs : ``{"ca@cytosol": ("uM", low, high)}`` or ``(unit, low, high, dx_max)``: the trained ranges.
+    inputs : ``{"ca@cytosol": ("uM", low, high)}``, ``(unit, low, high, dx_max)`` or ``{"unit": "uM", "min": low, "max": high, "dx_max":
+        fastest, "rest": [low, high]}``: the trained ranges, the fastest change, and the levels at rest from which training began.
     licence : of the network, e.g. "MIT".
     flux : "linear", "ohmic", "ghk", "none", or the card's whole entry.
     name : registry name; the file's stem by default.

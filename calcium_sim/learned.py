@@ -8,6 +8,7 @@ the flux law and the recorder find every value in ``y``.
 from __future__ import annotations
 
 import hashlib
+import json
 import linecache
 import math
 import os
@@ -196,7 +197,7 @@ def channel_class(gate: LearnedGate) -> type[Channel]:
         states[ALGEBRAIC[card.kind]] = (0.0, *bounds)
     source = "; ".join(card.citation) or f"{card.name}, sha256:{gate.sha256[:12]}"
     body: dict[str, Any] = {
-        "__doc__": f"Learned channel {card.name} ({card.kind}), from {Path(gate.file).name}; licence {card.licence}.",
+        "__doc__": _about(card, Path(gate.file).name),
         "name": card.name,
         "across": (card.flux.source, card.flux.target),
         "reads": reads,
@@ -217,6 +218,16 @@ def channel_class(gate: LearnedGate) -> type[Channel]:
     )
     check_class(cls)
     return cls
+
+
+def _about(card: Card, file: str) -> str:
+    """What `calcium-sim channels show` says: the file, ranges, and what the card tells about training, a row each."""
+    rows = [f"Learned channel {card.name} ({card.kind}), from {file}; licence {card.licence}.", ""]
+    for c in card.inputs:
+        extra = "" if c.dx_max is None else f", changing by up to {c.dx_max:g} {c.unit}/ms"
+        extra += "" if c.rest is None else f"; at rest {c.rest[0]:g} to {c.rest[1]:g} {c.unit}"
+        rows.append(f"trained on {c.port} from {c.low:g} to {c.high:g} {c.unit}{extra}")
+    return "\n".join([*rows, *(f"{key}: {json.dumps(value)}" for key, value in card.training.items())])
 
 
 def _names(card: Card) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -16,7 +16,7 @@ from .gates import gate_of
 from .mesh import OUTSIDE, Axisymmetric, Columns, Floats, Membrane
 from .model import Influx, Model, Set, direction, resolve_side, stimulus_target
 from .plugin import BALANCE, Channel, parse_port
-from .rest import balance, resting_ports, steady_states, voltage_at
+from .rest import balance, check_rest, resting_ports, steady_states, voltage_at
 from .specs import Binding, ChannelSpec, Decay, PortRef
 
 COURSES = {"square": 0, "ramp-down": 1, "triangle": 2}
@@ -255,7 +255,9 @@ def _paced(model: Model, cls: type[Channel], ports: Sequence[PortRef]) -> bool:
 def _initial_states(model: Model, membrane: str, c: Channel) -> tuple[float, ...]:
     if set(c.initial) == set(c.states):
         return tuple(float(c.initial[n]) for n in c.states)
-    y = steady_states(c, resting_ports(model, membrane, c), _namespace(c.values))
+    ports = resting_ports(model, membrane, c)
+    check_rest(c, ports)
+    y = steady_states(c, ports, _namespace(c.values))
     return tuple(float(c.initial.get(n, v)) for n, v in zip(c.states, y, strict=True))
 
 

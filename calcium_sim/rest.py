@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 
 from .errors import InputError
 from .gates import steady
+from .learned import resolve
 from .model import Model, direction, resolve_side
 from .plugin import BALANCE, Channel, parse_port
 
@@ -159,3 +161,16 @@ def resting_open(model: Model, channel: Channel, membrane: str) -> Any:
         return None
     x, p = resting_ports(model, membrane, channel), parameters(channel)
     return channel.open_probability(SimpleNamespace(**dict(zip(channel.states, steady_states(channel, x, p), strict=True))), x, p)
+
+
+def check_rest(channel: Channel, ports: SimpleNamespace) -> None:
+    """Warn where a network starts from a resting level that it was not trained from, on which hangs what its inputs do not show."""
+    gate = resolve(type(channel))
+    for name, row in zip(gate.inputs, gate.ports, strict=True) if gate is not None else ():
+        level = getattr(ports, name)
+        if row.rest is not None and not 0.98 * row.rest[0] <= level <= 1.02 * row.rest[1]:
+            warnings.warn(
+                f"{channel.label()}: {row.port} rests at {level:.4g} {row.unit}, the network is trained for {row.rest[0]:g} to "
+                f"{row.rest[1]:g} {row.unit} at rest: compare with the channel that it stands for",
+                stacklevel=2,
+            )

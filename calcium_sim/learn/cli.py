@@ -29,8 +29,10 @@ def open_probability(
     name: Annotated[str | None, typer.Option(help="Registry name of the result [default: the file's stem].")] = None,
     law: Annotated[str, typer.Option(help="rates: opening and closing rates; slope: dP/dt as in arXiv:2407.15364.")] = "rates",
     latent: Annotated[list[str] | None, typer.Option(help="State of the channel that the network keeps besides P (repeat).")] = None,
+    gating: Annotated[str | None, typer.Option(help="Gates kept instead of P: keizer-levine or de-young-keizer.")] = None,
     power: Annotated[int, typer.Option(help="Open probability = gate^power.")] = 1,
     waves: Annotated[float, typer.Option(help="Fraction of the data that is calcium recorded in simulated waves.")] = 0.0,
+    trains: Annotated[float, typer.Option(help="Fraction of these that comes from trains of waves.")] = 0.0,
     traces: Annotated[int | None, typer.Option(help="Number of random transients [default: 160].")] = None,
     seed: Annotated[int, typer.Option(help="Of data, weights and batches.")] = 0,
     steps: Annotated[int, typer.Option(help="Training steps.")] = 10_000,
@@ -47,10 +49,10 @@ def open_probability(
         raise InputError(str(output), "expected a name that ends in .npz or .pt")
     if source != "design" and (amplitude, closing, close_time) != (1.0, 1.0, None):
         raise InputError("--amplitude, --closing, --close-time", f"belong to 'design', the source is '{source}'")
-    options = {"name": name or output.stem, "law": law, "latent": tuple(latent or ()), "power": power, "seed": seed, "threads": threads}
-    options |= {"licence": licence, "citation": tuple(citation or ())}
+    options = {"name": name or output.stem, "law": law, "latent": tuple(latent or ()), "gating": gating, "power": power, "seed": seed}
+    options |= {"threads": threads, "licence": licence, "citation": tuple(citation or ())}
     design = {"amplitude": amplitude, "closing": closing, "close_time": close_time}
-    result = fit_command(source, output, design=design, waves=waves, traces=traces, steps=steps, picture=picture, **options)
+    result = fit_command(source, output, design=design, waves=waves, trains=trains, traces=traces, steps=steps, picture=picture, **options)
     typer.echo(str(result))
     typer.echo(f"channel  {output}; use it: cs.load_channel({str(output)!r})")
     if picture is not None:
@@ -63,6 +65,7 @@ def fit_command(
     *,
     design: dict[str, Any] | None = None,
     waves: float = 0.0,
+    trains: float = 0.0,
     traces: int | None = None,
     steps: int = 10_000,
     picture: Path | None = None,
@@ -76,14 +79,14 @@ def fit_command(
     from .training import Schedule
 
     origin = _design(design or {}) if source == "design" else get_channel(source)()
-    recipe = replace(default_recipe(origin, options.get("law", "rates")), waves=waves)
+    recipe = replace(default_recipe(origin, options.get("law", "rates")), waves=waves, trains=trains)
     if traces is not None:
         if traces < 4:
             raise InputError("--traces", f"{traces}, expected at least 4")
         recipe = replace(recipe, traces=traces)
     if steps < 100:
         raise InputError("--steps", f"{steps}, expected at least 100")
-    told = command_line(source, output, design=design, waves=waves, traces=traces, steps=steps, **options)
+    told = command_line(source, output, design=design, waves=waves, trains=trains, traces=traces, steps=steps, **options)
     schedule = Schedule(steps=steps)
     result = fit_open_probability(origin, recipe=recipe, schedule=schedule, progress=_tell, command=told, **options)
     result.save(output)
@@ -94,16 +97,8 @@ def fit_command(
 
 def command_line(source: str, output: Path, *, design: dict[str, Any] | None = None, **options: Any) -> str:
     """The command that repeats a fit, for its card: options that differ from their defaults."""
-    defaults = {
-        "licence": "unspecified",
-        "law": "rates",
-        "power": 1,
-        "steps": 10_000,
-        "threads": 1,
-        "waves": 0.0,
-        "amplitude": 1.0,
-        "closing": 1.0,
-    }
+    defaults = {"licence": "unspecified", "law": "rates", "power": 1, "steps": 10_000, "threads": 1, "waves": 0.0, "trains": 0.0}
+    defaults |= {"amplitude": 1.0, "closing": 1.0}
     words = ["calcium-sim fit open-probability", source, "-o", output.name]
     options.pop("citation", None)  # changes nothing in the network
     for key, value in {**options, **(design or {})}.items():

@@ -61,5 +61,28 @@ DE_YOUNG_KEIZER = Gating({"n": 3, "m": 3, "h": 3}, _dyk_values, _dyk_gains, _dyk
 among the subunits that are not inhibited. P alone cannot tell a subunit that waits for calcium from an inhibited one, and both take
 up to seconds."""
 
-GATINGS: dict[str, Gating] = {"ip3r/de-young-keizer": DE_YOUNG_KEIZER}
-"""Gatings used by default, by registry name."""
+
+def _kl_values(y: Any, x: Any, p: Any) -> tuple[float, ...]:
+    return (1.0 - y.c1 - y.c2) / (1.0 - y.c2), 1.0 - y.c2
+
+
+def _kl_gains(y: Any, x: Any, p: Any) -> tuple[float, ...]:
+    h = 1.0 - y.c2
+    return (p.ka_on * x.ca**4 + p.kc_off * y.c2 / h) * y.c1 / h, p.kc_off * y.c2
+
+
+def _kl_losses(y: Any, x: Any, p: Any) -> tuple[float, ...]:
+    h = 1.0 - y.c2
+    o1 = 1.0 - y.c1 - y.o2 - y.c2
+    return o1 / h * (p.ka_off + p.kc_on * y.c1 / h), p.kc_on * o1
+
+
+KEIZER_LEVINE = Gating({"m": 1, "h": 1}, _kl_values, _kl_gains, _kl_losses)
+"""P = m h of Keizer & Levine (1996): h = 1 - c2 has not fallen into the slow closed state, m of these is open. The rates of m are those of
+calcium alone but for the share of o1 in the open ones, so that they do not change with the resting level or with what came before."""
+
+GATINGS: dict[str, Gating] = {"de-young-keizer": DE_YOUNG_KEIZER, "keizer-levine": KEIZER_LEVINE}
+"""By name."""
+
+USUAL: dict[str, Gating] = {"ip3r/de-young-keizer": DE_YOUNG_KEIZER}
+"""Gatings used unless told otherwise, by registry name of the channel."""

@@ -9,27 +9,33 @@ from __future__ import annotations
 
 import time as clock
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, nearest
 from ..mesh import Floats
 from ..plugin import Channel
 from ..registry import get_channel
 from .clamping import SUBSTEP, Clamped, clamp
 from .designs import Design
-from .gatings import GATINGS, Gating
+from .gatings import GATINGS, USUAL, Gating
 from .result import Check, FitResult, make_card
 from .rollout import rollout_errors, summary
 from .samples import Traces, digest, make_traces
+from .settings import CABLES, GRID_LEVELS, GRIDS, LOADS, RESTING
 from .training import Progress, Schedule, prepare, train
 from .transients import transients
-from .waves import grid_traces, wave_traces
+from .waves import grid_traces, train_traces, wave_traces
 
 RESTS = (0.02, 0.03, 0.04, 0.07, 0.1)
 """Resting calcium [uM] of the traces that widen the trained range below and above the usual 0.05."""
+
+USUAL_REST = 0.05
+
+LEVELS = (*RESTS, 0.13, 0.16, 0.2)
+"""The same for networks that are trained to run from any of them."""
 
 DEFAULT_K = 0.0138427
 
@@ -50,24 +56,34 @@ class Recipe:
     ----------
     traces : random transients at rest 0.05 uM (`transients`); a quarter as many more at other resting levels.
     fresh : traces for the check, never trained on.
-    waves : fraction of the drawn samples that come from calcium recorded at nodes of simulated waves, half of them on cables
-        (`wave_traces`), half beside the membrane of rotationally symmetric neurites (`grid_traces`), where fronts are steeper. In random
-        transients many receptors are inactivated by earlier pulses; a first wave meets none of these, and a network without a latent
-        state that averages over both opens too late.
+    waves : fraction of the drawn samples that come from calcium recorded at nodes of simulated waves, on cables (`wave_traces`) and beside
+        the membrane of rotationally symmetric neurites (`grid_traces`), where fronts are steeper. Of these, half and half, unless:
+    trains : fraction of these that comes from trains of waves (`train_traces`). With it, transients and first waves also cover resting
+        levels of 0.02 to 0.2 uM and loads of the ER; without, there are only first waves through a cell at rest at 0.05 uM. A network
+        without a latent state cannot tell receptors that are inactivated, by an earlier wave or at rest, from others; one that averages
+        over both opens too late in a first wave.
     duration, dt : length of a trace and interval of its samples [ms].
     substep : of the channel's own equations [ms].
     ports : port -> options of `transients`; the first port gates the channel.
     asinh : port -> rate of change [uM/ms] around which the network resolves its input du/dt.
+    gates : gate -> value above which the network resolves it by its logarithm; gates that are not listed enter as they are.
     """
 
     traces: int = 160
     fresh: int = 40
     waves: float = 0.0
+    trains: float = 0.0
     duration: float = 200.0
     dt: float = 0.05
     substep: float = SUBSTEP
     ports: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"ca@cytosol": {}})
     asinh: Mapping[str, float] = field(default_factory=lambda: {"ca@cytosol": 0.2})
+    gates: Mapping[str, float] = field(default_factory=lambda: {"m": 1e-5})
+
+    @property
+    def rests(self) -> tuple[float, ...]:
+        """Resting levels [uM] of the further transients."""
+        return LEVELS if self.trains else RESTS
 
 
 IP3_RECIPE = Recipe(
@@ -79,6 +95,7 @@ IP3_RECIPE = Recipe(
         "ip3@cytosol": {"rest": 0.04, "amplitude": (0.05, 10.0), "rise": (5.0, 300.0), "decay": (300.0, 5000.0), "ceiling": 12.0},
     },
     asinh={"ca@cytosol": 0.02, "ip3@cytosol": 0.01},
+    gates={},
 )
 """For IP3 receptors: seconds instead of milliseconds, and IP3 as a second port."""
 
@@ -90,7 +107,7 @@ def fit_open_probability(
     law: str = "rates",
     latent: Sequence[str] = (),
     power: int = 1,
-    gating: Gating | None = None,
+    gating: Gating | str | None = None,
     recipe: Recipe | None = None,
     hidden: Sequence[int] = (32, 32),
     seed: int = 0,
@@ -111,7 +128,8 @@ def fit_open_probability(
         scalar law, (P, u, du/dt) -> dP/dt, explicit.
     latent : states of the channel that the network keeps besides P, e.g. ``("c2",)`` for the slow closed state of Keizer & Levine.
     power : P = gate^power.
-    gating : gates that the network keeps instead of P; by default those of `gatings.GATINGS` for a channel that is listed there.
+    gating : gates that the network keeps instead of P, or their name in `gatings.GATINGS`; by default those of `gatings.USUAL` for a
+        channel that is listed there.
     recipe : data; `IP3_RECIPE` for a channel that reads IP3.
     hidden : widths of the hidden layers.
     seed : of data, weights and batches; the same seed on the same machine and one thread gives the same weights.
@@ -136,16 +154,14 @@ def fit_open_probability(
     if law == "slope" and (latent or power != 1):
         raise InputError("law", "'slope' has the open probability as its only state (use law='rates' with latent= or power=)")
     channel = get_channel(source)() if isinstance(source, str) else source
-    if gating is None and law == "rates" and power == 1 and not latent and isinstance(channel, Channel):
-        gating = GATINGS.get(channel.label())
     plan = recipe or default_recipe(channel, law)
-    form: Form = {"power": power, "latent": tuple(latent), "gating": gating}
+    form: Form = {"power": power, "latent": tuple(latent), "gating": _gating(gating, channel, law, power, latent)}
     data, check, fresh = _data(channel, plan, seed, form)
     old = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
         began = clock.process_time()
-        module = _network(law, data[0], plan, hidden, seed)
+        module = _network(law, data[0], plan, hidden, seed, _names(form))
         history = train(module, data, _shares(plan, len(data)), check, seed, schedule or Schedule(), progress)
         seconds = clock.process_time() - began
         p, errors = rollout_errors(module, fresh)
@@ -166,8 +182,7 @@ def fit_open_probability(
     }
     if command:
         training["command"] = command
-    names = tuple(gating.powers) if gating is not None else ("P" if power == 1 else "gate", *latent)
-    states = dict(zip(names, fresh.powers, strict=True))
+    states = dict(zip(_names(form), fresh.powers, strict=True))
     k = DEFAULT_K if isinstance(channel, Design) else channel.values.get("rate", DEFAULT_K * 250.0) / channel.values.get("ca_ref", 250.0)
     kind = "rates" if law == "rates" else "rhs"
     card = make_card(name or f"{label}-network", module, kind, states, ranges, k, training, [c[:490] for c in citation], licence)
@@ -175,7 +190,7 @@ def fit_open_probability(
     return FitResult(module, card, figures, result, history, seconds)
 
 
-DESIGN_RECIPE = Recipe(asinh={"ca@cytosol": 0.02})
+DESIGN_RECIPE = Recipe(asinh={"ca@cytosol": 0.02}, gates={})
 """For designs, which turn from closing to opening at a small rate of rise."""
 
 SLOPE_RECIPE = Recipe(ports={"ca@cytosol": {"amplitude": (0.08, 2.6), "ceiling": 2.6}})
@@ -191,6 +206,27 @@ def default_recipe(channel: Channel | Design, law: str = "rates") -> Recipe:
     return IP3_RECIPE if "ip3@cytosol" in channel.reads.values() else Recipe()
 
 
+def _gating(given: Gating | str | None, channel: Channel | Design, law: str, power: int, latent: Sequence[str]) -> Gating | None:
+    """The gates to keep: those given, those usual for the channel, or none."""
+    plain = law == "rates" and power == 1 and not latent
+    if given is None:
+        return USUAL.get(channel.label()) if plain and isinstance(channel, Channel) else None
+    if not plain:
+        raise InputError("gating", "replaces the open probability, it does not go with law='slope', latent= or power=")
+    if isinstance(given, str):
+        if given not in GATINGS:
+            raise InputError("gating", f"unknown '{given}'{nearest(given, GATINGS)}; there are {', '.join(GATINGS)}")
+        return GATINGS[given]
+    return given
+
+
+def _names(form: Form) -> tuple[str, ...]:
+    """The gates of the network."""
+    if form["gating"] is not None:
+        return tuple(form["gating"].powers)
+    return ("P" if form["power"] == 1 else "gate", *form["latent"])
+
+
 def _data(channel: Channel | Design, plan: Recipe, seed: int, form: Form) -> tuple[list[Traces], Traces, Traces]:
     """Training sets, validation set, fresh set."""
 
@@ -200,24 +236,37 @@ def _data(channel: Channel | Design, plan: Recipe, seed: int, form: Form) -> tup
 
     if not 0.0 <= plan.waves < 1.0:
         raise InputError("Recipe.waves", f"{plan.waves:g}, expected a fraction from 0 to below 1")
+    if not 0.0 <= plan.trains < 1.0 or (plan.trains and not plan.waves):
+        raise InputError("Recipe.trains", f"{plan.trains:g}, expected a fraction from 0 to below 1, and waves > 0 with it")
     data = [respond(plan.traces, 0)]
-    more = max(1, plan.traces // 4 // len(RESTS))
-    data += [respond(more, 1 + i, rest) for i, rest in enumerate(RESTS)]
-    for time, traces in (wave_traces(duration=plan.duration, dt=plan.dt), grid_traces()) if plan.waves else ():
-        data.append(make_traces(_response(channel, plan, time, {"ca@cytosol": traces}, {"ca@cytosol": 0.05}, form), **form))
+    more = max(1, plan.traces // 4 // len(plan.rests))
+    data += [respond(more, 1 + i, rest) for i, rest in enumerate(plan.rests)]
+    for time, traces in _waves(plan):
+        data.append(make_traces(_response(channel, plan, time, {"ca@cytosol": traces}, {}, form), **form))
     # the fresh traces do not depend on the seed, so that fits with different seeds are compared on the same ones
     time, ports, rests = _inputs(plan, plan.fresh, 987_654, 0.05)
     fresh = make_traces(_response(channel, plan, time, ports, rests, form), **form)
     return data, respond(max(4, plan.traces // 8), 100), fresh
 
 
+def _waves(plan: Recipe) -> list[tuple[Floats, Floats]]:
+    """Times and recorded calcium of simulated waves: on cables, on grids, and each train."""
+    if not plan.waves:
+        return []
+    if not plan.trains:
+        return [wave_traces(duration=plan.duration, dt=plan.dt), grid_traces()]
+    cables, grids = (*CABLES, *LOADS, *RESTING), (*GRIDS, *GRID_LEVELS)
+    return [wave_traces(settings=cables, duration=plan.duration, dt=plan.dt), grid_traces(settings=grids), *train_traces(dt=plan.dt)]
+
+
 def _shares(plan: Recipe, sets: int) -> list[float]:
     """Fraction of the weighted draws that each training set gets: of the transients by number of traces."""
+    counts = [plan.traces] + [max(1, plan.traces // 4 // len(plan.rests))] * len(plan.rests)
+    shares = [(1.0 - plan.waves) * c / sum(counts) for c in counts]
     if not plan.waves:
-        counts = [plan.traces] + [max(1, plan.traces // 4 // len(RESTS))] * (sets - 1)
-        return [c / sum(counts) for c in counts]
-    others = _shares(replace(plan, waves=0.0), sets - 2)
-    return [*((1.0 - plan.waves) * s for s in others), 0.5 * plan.waves, 0.5 * plan.waves]
+        return shares
+    first, trains = 0.5 * plan.waves * (1.0 - plan.trains), sets - len(shares) - 2
+    return [*shares, first, first, *[plan.waves * plan.trains / max(trains, 1)] * trains]
 
 
 def _inputs(plan: Recipe, count: int, seed: int, rest: float) -> tuple[Floats, dict[str, Floats], dict[str, float]]:
@@ -238,7 +287,7 @@ def _response(
     return clamp(channel, time, ports, rest=rests, substep=plan.substep, gating=form["gating"])
 
 
-def _network(law: str, traces: Traces, plan: Recipe, hidden: Sequence[int], seed: int) -> Any:
+def _network(law: str, traces: Traces, plan: Recipe, hidden: Sequence[int], seed: int, names: Sequence[str]) -> Any:
     import torch
 
     from .networks import RateNetwork, SlopeNetwork
@@ -246,18 +295,21 @@ def _network(law: str, traces: Traces, plan: Recipe, hidden: Sequence[int], seed
     torch.manual_seed(seed)
     k, n = traces.states.shape[2], traces.inputs.shape[2]
     layers = [k + 2 * n, *hidden, 2 * k if law == "rates" else 1]
-    transforms = ["identity"] * k + ["log10"] * n + ["asinh"] * n
+    transforms = ["asinh" if gate in plan.gates else "identity" for gate in names] + ["log10"] * n + ["asinh"] * n
     module = RateNetwork(transforms, layers, True) if law == "rates" else SlopeNetwork(transforms, layers, False)
-    prepare(module, traces, [1.0] * (k + n) + [1.0 / plan.asinh[port] for port in plan.ports])
+    gates = [1.0 / plan.gates.get(gate, 1.0) for gate in names]
+    prepare(module, traces, [*gates, *[1.0] * n, *(1.0 / plan.asinh[port] for port in plan.ports)])
     return module
 
 
-def _ranges(plan: Recipe, data: list[Traces]) -> dict[str, tuple[str, float, float, float]]:
-    """Trained range of every port and of its rate of change."""
-    found = {}
+def _ranges(plan: Recipe, data: list[Traces]) -> dict[str, dict[str, Any]]:
+    """Trained range of every port and of its rate of change, and its resting levels where the network has seen waves."""
+    found: dict[str, dict[str, Any]] = {}
     for i, port in enumerate(plan.ports):
         values = [t.inputs[..., i] for t in data]
         rates = max(float(np.abs(t.rates[..., i]).max()) for t in data)
         low, high = min(float(v.min()) for v in values), max(float(v.max()) for v in values)
-        found[port] = ("uM", float(f"{low:.3g}"), float(f"{high:.3g}"), float(f"{rates:.3g}"))
+        found[port] = {"unit": "uM", "min": float(f"{low:.3g}"), "max": float(f"{high:.3g}"), "dx_max": float(f"{rates:.3g}")}
+        if plan.waves:
+            found[port]["rest"] = [min(plan.rests), max(plan.rests) if plan.trains else USUAL_REST]
     return found

@@ -58,7 +58,7 @@ class FitResult:
 
     def ranges(self) -> list[tuple[str, tuple[str, float, float, float]]]:
         """Ports with unit, trained range, and the largest rate of change."""
-        return list(self.card["inputs"].items())
+        return [(port, (row["unit"], row["min"], row["max"], row["dx_max"])) for port, row in self.card["inputs"].items()]
 
     def describe(self, **training: Any) -> FitResult:
         """A copy whose card says more about the training, e.g. ``command=...`` or a wave's speed."""
@@ -111,7 +111,7 @@ class FitResult:
 
 def make_card(
     name: str, module: Any, kind: str, states: Mapping[str, int],
-    ports: Mapping[str, tuple[str, float, float, float]], k: float, training: Mapping[str, Any], citation: list[str], licence: str,
+    ports: Mapping[str, Mapping[str, Any]], k: float, training: Mapping[str, Any], citation: list[str], licence: str,
 ) -> dict[str, Any]:  # fmt: skip
     """Card entries of a network whose release is ``k P (c_er - c_cytosol)`` per receptor, k in um^3/ms."""
     layers = [module.linears[0].in_features, *(linear.out_features for linear in module.linears)]

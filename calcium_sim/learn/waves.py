@@ -3,46 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from ..mesh import Floats
+from ..mesh import Floats, Mesh
+from ..model import Influx, Model, Species
 from ..presets import breit_queisser
 from ..simulate import Simulation
+from .settings import CABLES, GRIDS, TRAINS, WaveSetting
+
+AFTER = 250.0
+"""Recorded after the last pulse of a train [ms]."""
 
 
-class WaveSetting(NamedTuple):
-    """Radii of neurite and ER [um], density of ryanodine receptors [1/um^2], total buffer [uM]."""
-
-    radius: float
-    er_radius: float
-    density: float
-    buffer: float
-
-
-SETTINGS = (
-    WaveSetting(0.3, 0.12, 3.0, 40.0),
-    WaveSetting(0.5, 0.2, 3.0, 60.0),
-    WaveSetting(0.4, 0.16, 4.0, 120.0),
-    WaveSetting(0.3, 0.1, 4.5, 160.0),
-    WaveSetting(0.5, 0.2, 4.0, 160.0),
-    WaveSetting(0.35, 0.14, 2.0, 40.0),
-    WaveSetting(0.25, 0.1, 3.5, 160.0),
-    WaveSetting(0.42, 0.16, 5.5, 150.0),
-    WaveSetting(0.35, 0.13, 3.0, 160.0),
-    WaveSetting(0.38, 0.14, 2.9, 150.0),
-    WaveSetting(0.45, 0.17, 2.8, 140.0),
-    WaveSetting(0.5, 0.19, 3.2, 160.0),
-)
-"""From fast waves to slow ones near the limit of propagation, and in the last setting one that dies.
-
-None of these is a setting in which the shipped channels are judged."""
+def wave_model(setting: WaveSetting, mesh: Mesh, channel: str = "ryr/keizer-levine") -> Model:
+    """The model of `presets.breit_queisser` with the densities, resting levels and pulses of a setting."""
+    train: dict[str, Any] = {"count": setting.pulses, "period": f"{setting.gap} ms"} if setting.pulses > 1 else {}
+    pulse = Influx("ca", at="left", flux=f"{2500.0 * setting.strength} uM*um/s", shape="ramp-down", duration="1 ms", **train)
+    model = breit_queisser(mesh, ryr=channel, ryr_density=f"{setting.density} 1/um^2", buffer=f"{setting.buffer} uM", stimulus=pulse)
+    levels = {"cytosol": f"{setting.rest} uM", "er": f"{setting.er} uM", "outside": "1000 uM"}
+    return replace(model, species=[Species("ca", dict.fromkeys(("cytosol", "er"), "220 um^2/s"), levels)])
 
 
 def wave_traces(
     channel: str = "ryr/keizer-levine",
-    settings: Sequence[WaveSetting] = SETTINGS,
+    settings: Sequence[WaveSetting] = CABLES,
     *,
     nodes: int = 12,
     duration: float = 200.0,
@@ -51,7 +38,7 @@ def wave_traces(
     spacing: float = 0.1,
     step: float = 0.025,
 ) -> tuple[Floats, Floats]:
-    """Record cytosolic calcium at nodes of 1-D neurites while a wave passes (the model of `presets.breit_queisser`).
+    """Record cytosolic calcium at nodes of 1-D neurites while waves pass.
 
     Parameters
     ----------
@@ -73,31 +60,22 @@ def wave_traces(
     found = []
     for s in settings:
         mesh = neurite(f"{length} um", f"{s.radius} um", er_radius=f"{s.er_radius} um", spacing=f"{spacing} um", dims=1)
-        run = Simulation(breit_queisser(mesh, ryr=channel, ryr_density=f"{s.density} 1/um^2", buffer=f"{s.buffer} uM"), dt=f"{step} ms")
+        run = Simulation(wave_model(s, mesh, channel), dt=f"{step} ms")
         at = np.linspace(0.1, 0.9, nodes) * (round(length / spacing) - 1)
         found.append(_recorded(run, time, at.astype(int)))
     return time, np.concatenate(found)
 
 
-GRID_SETTINGS = (
-    WaveSetting(0.3, 0.12, 3.0, 40.0),
-    WaveSetting(0.5, 0.2, 3.0, 60.0),
-    WaveSetting(0.4, 0.16, 4.0, 120.0),
-    WaveSetting(0.3, 0.1, 4.5, 160.0),
-    WaveSetting(0.35, 0.13, 3.0, 160.0),
-    WaveSetting(0.5, 0.2, 6.0, 40.0),
-    WaveSetting(0.35, 0.14, 2.0, 40.0),
-    WaveSetting(0.5, 0.2, 8.0, 150.0),
-    WaveSetting(0.45, 0.17, 2.8, 140.0),
-    WaveSetting(0.45, 0.15, 5.0, 80.0),
-    WaveSetting(0.45, 0.18, 7.0, 50.0),
-)
-"""Of rotationally symmetric waves: the concentration at the ER membrane rises up to ten times as fast as on a cable."""
+def train_traces(
+    channel: str = "ryr/keizer-levine", settings: Sequence[WaveSetting] = TRAINS, *, nodes: int = 4, dt: float = 0.05
+) -> list[tuple[Floats, Floats]]:
+    """Record trains of waves as `wave_traces` does, each until `AFTER` its last pulse."""
+    return [wave_traces(channel, [s], nodes=nodes, duration=(s.pulses - 1) * s.gap + AFTER, dt=dt) for s in settings]
 
 
 def grid_traces(
     channel: str = "ryr/keizer-levine",
-    settings: Sequence[WaveSetting] = GRID_SETTINGS,
+    settings: Sequence[WaveSetting] = GRIDS,
     *,
     nodes: int = 10,
     duration: float = 25.0,
@@ -117,7 +95,7 @@ def grid_traces(
         mesh = neurite(
             f"{length} um", f"{s.radius} um", er_radius=f"{s.er_radius} um", spacing=f"{spacing} um", dims=2, radial_spacing="0.025 um"
         )
-        run = Simulation(breit_queisser(mesh, ryr=channel, ryr_density=f"{s.density} 1/um^2", buffer=f"{s.buffer} uM"), dt=f"{dt} ms")
+        run = Simulation(wave_model(s, mesh, channel), dt=f"{dt} ms")
         er = mesh.membranes["er"]
         beside = (er.outside if er.sides[1] == "cytosol" else er.inside).astype(int) - mesh.span("cytosol").start
         at = beside[np.linspace(0.15 * beside.size, 0.9 * (beside.size - 1), nodes).astype(int)]

@@ -105,6 +105,8 @@ BAD = [
     ("inputs.0.port", "d(ca@cytosol)", "list 'dx' in args"),
     ("inputs.0.unit", "nM", "expected 'uM' for ca@cytosol"),
     ("inputs.0.min", 20, "not below"),
+    ("inputs.0.rest", [0.1, 0.05], "in order, within min and max"),
+    ("inputs.0.rest", [0.0, 0.05], "in order, within min and max"),
     ("inputs.0.min", -1, "not negative"),
     ("inputs.0.min", "0.1", "is text, expected a finite number"),
     ("inputs.0.min", True, "truth value"),

@@ -166,3 +166,20 @@ def test_gates_of_the_ip3_receptor_are_exact():
         net = t.slope()[0, :, i]
         left = np.diff(r.states[name][0]) - 0.05 * (net[1:] + net[:-1])
         assert np.abs(left).max() < 1e-6, f"{name}: {np.abs(left).max():.2g}"
+
+
+def test_gates_of_the_ryanodine_receptor_are_exact():
+    """m h is the open probability of the four states; each gate changes by its gains less its losses; h recovers at kc- alone."""
+    from calcium_sim.learn.gatings import KEIZER_LEVINE
+
+    time = np.arange(8001) * 0.05
+    u = 0.12 + 2.0 / (1 + np.exp(-(time - 60.0) / 2.0))[None] * np.exp(-np.maximum(time - 90.0, 0.0) / 40.0)
+    r = clamp(ryr(), time, {"ca@cytosol": u}, gating=KEIZER_LEVINE)
+    t = make_traces(r, gating=KEIZER_LEVINE)
+    assert r.states["h"].min() < 0.8, "receptors have been inactivated, from 0.84"
+    assert t.open_probability == pytest.approx(r.open_probability, rel=1e-6)
+    for i, name in enumerate(KEIZER_LEVINE.powers):
+        net = t.slope()[0, :, i]
+        left = np.diff(r.states[name][0]) - 0.025 * (net[1:] + net[:-1])
+        assert np.abs(left).max() < 2e-6, f"{name}: {np.abs(left).max():.2g}"
+    assert np.exp(t.log_alpha[..., 1]) == pytest.approx(1e-4, rel=1e-6)

@@ -40,6 +40,15 @@ def test_a_channel_with_a_latent_state_is_learned(latent):
     assert latent.card["powers"] == [1, 0]
 
 
+def test_gates_are_learned_by_name():
+    """The gates m and h of the receptor instead of its open probability: twice as exact as a latent c2 after the same few steps."""
+    result = fit("ryr/keizer-levine", gating="keizer-levine")
+    assert result.errors["rollout_rmse_median"] < 0.02, str(result)
+    assert list(result.card["states"]) == ["m", "h"]
+    assert result.card["powers"] == [1, 1]
+    assert result.card["fast"]["inputs"] == ["asinh", "identity", "log10", "asinh"]
+
+
 def test_the_same_seed_gives_the_same_weights(design):
     again = fit(keizer_levine_design(closing=8.0)).module.arrays()
     for name, array in design.module.arrays().items():
@@ -108,6 +117,8 @@ def test_a_receptor_of_ip3_reads_two_ports():
         (lambda: fit("ryr/keizer-levine", law="magic"), "magic"),
         (lambda: fit("ryr/keizer-levine", law="slope", power=3), "slope"),
         (lambda: fit("ryr/keizer-levine-reduced", latent=("w",)), "'w'"),
+        (lambda: fit("ryr/keizer-levine", gating="keizer-levin"), "did you mean 'keizer-levine'"),
+        (lambda: fit("ryr/keizer-levine", gating="keizer-levine", latent=("c2",)), "gating"),
         (lambda: fit("serca/er-inhibited"), "open_probability"),
     ],
 )
