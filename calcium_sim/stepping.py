@@ -23,10 +23,14 @@ from .lowering import Plan
 from .mesh import Floats
 from .postmortem import describe, finite
 from .state import Clock, State
+from .watch import Observer
 
 RUNGS = 40
 """Depth of the ladder: steps from the whole stretch down to 2^-40 of it."""
 
+
+STRETCH = 16
+"""Most steps of a fixed length that are taken before observers see the state."""
 
 LARGEST_MEASURE = 0.01
 """Above this value of the measure the error of the speed is no longer proportional to it (seen on (z, s) grids)."""
@@ -91,6 +95,7 @@ class Loop:
         self.volume = np.concatenate([f.volume for f in fields])
         self.floor = np.array([0.02 * f.rest + 0.02 for f in fields])
         self.scratch: list[State] = []
+        self.observers: list[Observer] = []
         self.tolerance = min(control.tolerance * stepper.calibration, LARGEST_MEASURE)
 
     def advance(self, state: State, stop: float, clock: Clock) -> None:
@@ -115,7 +120,7 @@ class Loop:
         h, done = stretch / steps, 0
         saved = self._saved(state)[0]
         while done < steps:
-            count = min(256, steps - done)
+            count = min(STRETCH if self.observers else 256, steps - done)
             saved.assign(state)
             self.stepper.advance(state, h, count, clock)
             if not finite(state):
@@ -124,6 +129,8 @@ class Loop:
             done += count
             state.t = begin + stretch * (done / steps)
             self.control.steps += count
+            for observer in self.observers:
+                observer.see(saved, state)
 
     def _adaptive(self, state: State, stop: float, clock: Clock) -> None:
         control, begin, stretch = self.control, state.t, stop - state.t
@@ -141,6 +148,9 @@ class Loop:
                 if finite(state):
                     control.credit -= left
                     control.steps += left
+                    state.t = begin + stretch
+                    for observer in self.observers:
+                        observer.see(saved, state)
                     return
                 state.assign(saved)
                 control.rejected += left
@@ -163,6 +173,8 @@ class Loop:
             control.run = min(2 * control.run + 2, control.window)
             control.credit = control.run
             state.t = begin + stretch * (done / total)
+            for observer in self.observers:
+                observer.see(saved, state)
             if error >= 0.16:
                 control.step = min(control.step, h)
             elif 2 * h <= control.largest:
