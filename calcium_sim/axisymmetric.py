@@ -49,6 +49,7 @@ class AxisymmetricStepper:
         self.region = [mesh.regions.index(f.region) for f in plan.fields]
         self.spec = self._spec(mesh.nodes >= PARALLEL_FROM if parallel is None else parallel)
         text, self.rows, networks = source(self.spec)
+        self.shown = replace(self.spec, shown=True).watched()
         self.torch = TorchGates(plan)
         if any(follows(g.spec) for g in plan.gauges):
             self.scheme += " | networks of rates once per step, outputs continued"
@@ -236,10 +237,13 @@ class AxisymmetricStepper:
 
     def _seen(self, state: State, clock: Clock) -> dict[tuple[int, int], Floats]:
         """Concentrations on the membranes by (membrane, field)."""
-        v = float(table_value(clock.times, clock.potential, state.t))
+        return self.walls(state, float(table_value(clock.times, clock.potential, state.t)))
+
+    def walls(self, state: State, v: float) -> dict[tuple[int, int], Floats]:
+        """The same at a potential [mV], of all membranes with networks or channels that show an open probability."""
         given = (state.u, state.y.reshape(-1, self.grid.slices), self.plan.parameters, self.weights, self.near, self.index)
         wall = self.module.look(*given, state.t, v)
-        return {(self.spec.points[q].membrane, self.spec.points[q].field): wall[q] for q in self.spec.watched()}
+        return {(self.spec.points[q].membrane, self.spec.points[q].field): wall[q] for q in self.shown}
 
     def _advance(self, state: State, h: float, steps: int, clock: Clock) -> None:
         s, n = self.sources, self.grid.slices

@@ -14,12 +14,10 @@ from .gates import arguments, gate_of, ranges
 from .learned import LearnedGate
 from .lowering import Gauge, Plan
 from .mesh import Floats
-from .observe import pair_view
+from .observe import Seen, pair_view
 from .sampling import Columns
 from .state import State
 from .unrolled import GAMMA
-
-Seen = Mapping[tuple[int, int], Floats]
 
 
 class TorchGates:
@@ -94,10 +92,7 @@ class TorchGates:
         return rows, state.y[g.spec.memory : g.spec.memory + rows.size * len(g.area)].reshape(rows.size, -1)
 
     def _view(self, g: Gauge, state: State, seen: Seen | None) -> tuple[SimpleNamespace, SimpleNamespace]:
-        y, x, _ = pair_view(self.plan, g, state)
-        for name, port in zip(g.channel.reads, g.spec.ports, strict=True):
-            if port.kind == "field" and (g.spec.membrane, port.index) in (seen or {}):
-                setattr(x, name, (seen or {})[g.spec.membrane, port.index])
+        y, x, _ = pair_view(self.plan, g, state, seen)
         return y, x
 
     def _ports(self, g: Gauge, gate: LearnedGate, x: SimpleNamespace) -> dict[str, Floats]:

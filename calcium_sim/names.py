@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from .errors import InputError
 
-FIXED = frozenset(
-    "time node node_index region x y z distance volume account v mesh edge_nodes edge two volume_nodes volume_element four volume_shape "
-    "face_nodes face three".split()
-)
+FIXED = frozenset({
+    "time", "node", "node_index", "region", "x", "y", "z", "distance", "volume", "account", "v", "mesh", "edge_nodes", "edge", "two",
+    "volume_nodes", "volume_element", "four", "volume_shape", "face_nodes", "face", "three",
+})  # fmt: skip
 """Variables and dimensions of every result, whatever the model."""
 
 KEYWORDS = frozenset({"flux", "po"})

@@ -194,7 +194,9 @@ class Simulation:
         elapsed = state.t - self.observed
         out: dict[str, Any] = {"t": state.t, "u": state.u.copy(), "v": voltage_at(self.model, state.t)}
         out["flux"] = [state.moved[g.moved] / elapsed if elapsed > 0 else np.full(g.area.shape, np.nan) for g in plan.gauges]
-        out["po"] = [open_probability(plan, g, state) for g in plan.gauges]
+        walls = getattr(self.stepper, "walls", None)  # on (z, s) grids channels see the concentrations on the membrane
+        seen = walls(state, out["v"]) if walls and any(g.channel.open_probability for g in plan.gauges) else {}
+        out["po"] = [open_probability(plan, g, state, seen) for g in plan.gauges]
         self.ledger.account(state)
         out["ledger"] = {s: dict(rows) for s, rows in self.ledger.accounts(state).items()}
         self.observed = state.t
