@@ -33,7 +33,10 @@ def meeting(spec: AxisymmetricSpec, module: Module) -> str:
     text = f"\n@njit(**OPTIONS)\ndef nodes(u, index, node):\n{indent(each)}\n"
     given = "u, Y, P, W, nets, counts, near, index, node, excess, was, merged, ahead, elapsed, before, t, v, h"
     text += f"\n\n@njit(**OPTIONS)\ndef meet({given}):\n{indent(_meet(spec, module))}\n"
-    return text + f"\n\n@njit(cache=True, **OPTIONS)\ndef look(u, Y, P, W, near, index, t, v):\n{indent(_look(replace(spec, shown=True), module))}\n"
+    return (
+        text
+        + f"\n\n@njit(cache=True, **OPTIONS)\ndef look(u, Y, P, W, near, index, t, v):\n{indent(_look(replace(spec, shown=True), module))}\n"
+    )
 
 
 def split(spec: AxisymmetricSpec) -> tuple[ChannelSpec, ...]:

@@ -88,7 +88,8 @@ def assign(species: Sequence[str], buffers: Sequence[str], regions: Sequence[str
     """
     for place, names in (("species", species), ("buffers", buffers), ("mesh.regions", regions), ("membranes", list(channels))):
         for name in names:
-            _check(name, f"{place}.{name}", place in ("species", "buffers"))
+            told = name if isinstance(name, str) and name.isprintable() else repr(name)
+            _check(name, f"{place}.{told}", place in ("species", "buffers"))
     taken = set(FIXED | KEYWORDS)
     fields = _written_names([*species, *buffers], taken, ("{}",))
     membranes = _written_names(channels, taken, ("pair_{}", "node_inside_{}", "node_outside_{}", "area_{}"))

@@ -14,14 +14,11 @@ from .rest import voltage_at
 from .specs import PortRef
 from .state import State
 
-
 Seen = Mapping[tuple[int, int], Floats]
 """Concentrations at the membranes, where they are not those of the nodes: by (membrane, field), over the pairs."""
 
 
-def pair_view(
-    plan: Plan, g: Gauge, state: State, seen: Seen | None = None
-) -> tuple[SimpleNamespace, SimpleNamespace, SimpleNamespace]:
+def pair_view(plan: Plan, g: Gauge, state: State, seen: Seen | None = None) -> tuple[SimpleNamespace, SimpleNamespace, SimpleNamespace]:
     """States, ports and parameters of a channel, each an array over the pairs (parameters: floats) under its name."""
     y = SimpleNamespace(**{n: state.y[s] for n, s in zip(g.channel.states, g.states, strict=True)})
     pairs = len(g.area)

@@ -49,7 +49,7 @@ def test_the_open_probability_on_a_grid_is_that_of_the_wall():
     Cells of 0.125 um. The flux is the mean over 0.1 us, in which it grows by 3e-4 (measured: P 4e-5, flux 1.7e-4 off); with the
     concentrations of the nodes it comes out 25 % too low.
     """
-    sim, flux, po, c, e = _recorded(2, radial_spacing="0.125 um")
+    _sim, flux, po, c, e = _recorded(2, radial_spacing="0.125 um")
     half = 0.5 * 0.125 / 0.22
     wall_c, wall_e = c + half * flux, e - half * flux
     assert po == pytest.approx(wall_c / (wall_c + 5.0), rel=3e-4)
@@ -58,7 +58,7 @@ def test_the_open_probability_on_a_grid_is_that_of_the_wall():
 
 
 def test_the_open_probability_on_a_cable_is_that_of_the_node():
-    sim, flux, po, c, e = _recorded(1)
+    _sim, flux, po, c, e = _recorded(1)
     assert po == pytest.approx(c / (c + 5.0), rel=1e-12)
     assert 0.02 * po * (e - c) == pytest.approx(flux, rel=3e-4)
 
