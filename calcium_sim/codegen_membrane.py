@@ -33,10 +33,8 @@ def meeting(spec: AxisymmetricSpec, module: Module) -> str:
     text = f"\n@njit(**OPTIONS)\ndef nodes(u, index, node):\n{indent(each)}\n"
     given = "u, Y, P, W, nets, counts, near, index, node, excess, was, merged, ahead, elapsed, before, t, v, h"
     text += f"\n\n@njit(**OPTIONS)\ndef meet({given}):\n{indent(_meet(spec, module))}\n"
-    return (
-        text
-        + f"\n\n@njit(cache=True, **OPTIONS)\ndef look(u, Y, P, W, near, index, t, v):\n{indent(_look(replace(spec, shown=True), module))}\n"
-    )
+    shown = indent(_look(replace(spec, shown=True), module))
+    return text + f"\n\n@njit(cache=True, **OPTIONS)\ndef look(u, Y, P, W, near, index, t, v):\n{shown}\n"
 
 
 def split(spec: AxisymmetricSpec) -> tuple[ChannelSpec, ...]:

@@ -156,7 +156,7 @@ def test_a_tree_that_no_wave_reached_is_grey_and_says_so(fork, ax):
 
 @pytest.mark.parametrize(("x", "y"), [(0.05, 1.0), (1.0, 0.05)])
 def test_the_picture_of_a_narrow_cell_is_as_narrow(fork, x, y, tmp_path):
-    """No edge of more than a fifth of the picture is empty (measured: 6 % and 19 %), nor a third of it beside the colour bar; it was half."""
+    """No edge of a fifth of the picture is empty (measured: 6 % and 19 %), nor a third beside the colour bar; it was half."""
     narrow = fork.assign_coords(x=fork.x * x, y=(fork.x if y == 1.0 else fork.y) * y)
     picture = mpl.image.imread(draw(arrival_map, narrow, tmp_path / "cell.png", (7.0, 6.0)))[..., :3]
     inked = (picture < 0.99).any(axis=2)

@@ -74,7 +74,7 @@ def point(*stimuli, decay="0 1/s"):
 
 
 def test_a_jump_is_a_crossing_and_a_peak():
-    """Set to 3 uM at 7.3 ms, decaying with 100 /s from there: crosses any level at 7.3 ms, where the peak is, although outputs are 5 ms apart."""
+    """Set to 3 uM at 7.3 ms, decaying with 100 /s from there: crosses any level and has its peak at 7.3 ms; outputs are 5 ms apart."""
     model = point(cs.Set("ca", "3 uM", time="7.3 ms"), decay="100 1/s")
     ds = cs.simulate(model, "20 ms", "5 ms", threshold="1 uM")
     assert ds.ca_arrival.item() == pytest.approx(7.3, rel=1e-14)
@@ -106,7 +106,7 @@ def test_thresholds_per_species_and_their_errors():
     assert ds.ca_arrival.attrs["threshold"] == 1.5
     with pytest.raises(cs.InputError, match=r"threshold: unknown species 'cal' \(did you mean 'ca'"):
         cs.Simulation(point(), threshold={"cal": "1 uM"})
-    with pytest.raises(cs.InputError, match="threshold: -1.0 must be a positive"):
+    with pytest.raises(cs.InputError, match=r"threshold: -1\.0 must be a positive"):
         cs.Simulation(point(), threshold=-1)
 
 
