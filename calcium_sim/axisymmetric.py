@@ -51,6 +51,7 @@ class AxisymmetricStepper:
         self.parallel = mesh.nodes >= PARALLEL_FROM if parallel is None else parallel
         self.spec = self._spec(self.parallel)
         text, self.rows, networks = source(self.spec)
+        self.shown = replace(self.spec, shown=True).watched()
         self.torch = TorchGates(plan)
         self.pacing = Pacing(plan, self.torch, self._walls)
         if any(follows(g.spec) for g in plan.gauges):
@@ -244,11 +245,13 @@ class AxisymmetricStepper:
 
     def _walls(self, state: State, clock: Clock) -> Walls:
         """Concentrations on the membranes by (membrane, field)."""
-        v = float(table_value(clock.times, clock.potential, state.t))
+        return self.walls(state, float(table_value(clock.times, clock.potential, state.t)))
+
+    def walls(self, state: State, v: float) -> Walls:
+        """The same at a potential [mV], of all membranes with networks or channels that show an open probability."""
         given = (state.u, state.y.reshape(-1, self.grid.slices), self.plan.parameters, self.weights, self.near, self.index)
         wall = self.module.look(*given, state.t, v)
-        names = list(self.plan.model.membranes)
-        return {(names[self.spec.points[q].membrane], self.spec.points[q].field): wall[q] for q in self.spec.watched()}
+        return {(self.spec.points[q].membrane, self.spec.points[q].field): wall[q] for q in self.shown}
 
     def _advance(self, state: State, h: float, steps: int, clock: Clock) -> None:
         s, n = self.sources, self.grid.slices

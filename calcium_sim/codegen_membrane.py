@@ -7,6 +7,8 @@ the step along z where `merged`: those between its two halves are the mean of be
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from .codegen import LocalKinetics
 from .codegen_between import follow_loop
 from .codegen_module import Module
@@ -16,20 +18,23 @@ from .specs import ChannelSpec
 from .unrolled import LANES, Lanes
 
 _WHOLE = f"lo, size, {LANES}"
+_GLANCES = 12
+"""Each glance multiplies what is missing by half a cell times d flux / d c over D, which is below 1 wherever the joint step is solvable."""
 
 
 def meeting(spec: AxisymmetricSpec, module: Module) -> str:
     """The functions `nodes`, `meet` and `look`.
 
     `nodes` keeps the concentrations beside the membranes; `meet` follows them over the last step and runs the networks;
-    `look` returns the concentrations on the membranes, (points, slices).
+    `look` returns the concentrations on the membranes, (points, slices), those of shown open probabilities too.
     """
     taken = [f"node[{q}, k] = u[index[{q}, k]]" for q in spec.watched()]
     each = ["for k in range(node.shape[1]):", *("    " + t for t in taken)] if taken else ["pass"]
     text = f"\n@njit(**OPTIONS)\ndef nodes(u, index, node):\n{indent(each)}\n"
     given = "u, Y, P, W, nets, counts, near, index, node, excess, merged, elapsed, before, t, v, h"
     text += f"\n\n@njit(**OPTIONS)\ndef meet({given}):\n{indent(_meet(spec, module))}\n"
-    return text + f"\n\n@njit(cache=True, **OPTIONS)\ndef look(u, Y, P, W, near, index, t, v):\n{indent(_look(spec, module))}\n"
+    shown = indent(_look(replace(spec, shown=True), module))
+    return text + f"\n\n@njit(cache=True, **OPTIONS)\ndef look(u, Y, P, W, near, index, t, v):\n{shown}\n"
 
 
 def _meet(spec: AxisymmetricSpec, module: Module) -> list[str]:
@@ -77,7 +82,7 @@ def _look(spec: AxisymmetricSpec, module: Module) -> list[str]:
     rows = sorted({r for m in _present(spec) for r in _rows_of(spec.channels[m])})
     inner = _loads(spec, lanes, rows)
     inner += loop(lanes, [t for q in watched for t in (f"x{q} = 0.0 * p{q}",)], [f"x{q}" for q in watched])
-    inner += ["for glance in range(2):", *("    " + t for t in _walls(spec, module, lanes, rows))]
+    inner += [f"for glance in range({_GLANCES}):", *("    " + t for t in _walls(spec, module, lanes, rows))]
     inner += lanes.copies("store", "wall", [(f"c{q}", q) for q in watched], "lo, size")
     return [*lines, *_prologue(spec, module), *_blocks(inner, lanes), "return wall"]
 

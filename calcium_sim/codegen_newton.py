@@ -52,7 +52,7 @@ class AxisymmetricSpec:
     """What the generated step depends on.
 
     `region` is the region of each field; `lines` are the fields that diffuse or cross a membrane; `interior` are the buffers and decays of
-    each region that has any; `weights` are (channel, row of W).
+    each region that has any; `weights` are (channel, row of W); with `shown` everything is watched of which an open probability is shown.
     """
 
     region: tuple[int, ...]
@@ -65,6 +65,7 @@ class AxisymmetricSpec:
     follow: tuple[Follow, ...]
     weights: tuple[tuple[int, int], ...]
     parallel: bool
+    shown: bool = False
 
     def point(self, membrane: int, field: int) -> int:
         """Number of the point of a field at a membrane."""
@@ -78,6 +79,7 @@ class AxisymmetricSpec:
         """Points of the membranes that carry a network or a channel that reads a rate of change: `walls` gives their concentrations."""
         membranes = {c.membrane for c in self.channels if c.paced or (c.cls.states and c.cls.rates is None)}
         membranes |= {self.points[tr.source].membrane for tr in self.follow}
+        membranes |= {c.membrane for c in self.channels if self.shown and c.cls.open_probability is not None}
         return [q for q, p in enumerate(self.points) if p.membrane in membranes]
 
     def moving(self, c: ChannelSpec) -> bool:

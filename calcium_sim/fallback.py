@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -15,13 +14,11 @@ from .kernels.relax import relax_arrays, settle_arrays
 from .learned import LearnedGate
 from .lowering import Gauge, Plan
 from .mesh import Floats
-from .observe import pair_view
+from .observe import Seen, pair_view
 from .sampling import Columns
 from .state import State
 from .unrolled import GAMMA
 from .watches import Watches, note
-
-Seen = Mapping[tuple[str, int], Floats]
 
 
 class TorchGates:
@@ -55,7 +52,7 @@ class TorchGates:
             rows, kept = self.memory(g, state)
             y, x = self._view(g, state, seen)
             out = self._evaluate(gate, _inner(gate, y), self._ports(g, gate, x), 0.0)
-            walls = [seen[g.membrane, f] for f in rows.fields]
+            walls = [seen[g.spec.membrane, f] for f in rows.fields]
             _lay(gate, rows, kept, _roots(gate, out), [(u - kept[rows.wall(j)], u) for j, u in enumerate(walls)], elapsed)
             for j, u in enumerate(walls):
                 kept[rows.wall(j)] = u
@@ -95,10 +92,7 @@ class TorchGates:
         return rows, state.y[g.spec.memory : g.spec.memory + rows.size * len(g.area)].reshape(rows.size, -1)
 
     def _view(self, g: Gauge, state: State, seen: Seen | None) -> tuple[SimpleNamespace, SimpleNamespace]:
-        y, x, _ = pair_view(self.plan, g, state)
-        for name, port in zip(g.channel.reads, g.spec.ports, strict=True):
-            if port.kind == "field" and (g.membrane, port.index) in (seen or {}):
-                setattr(x, name, (seen or {})[g.membrane, port.index])
+        y, x, _ = pair_view(self.plan, g, state, seen)
         return y, x
 
     def _ports(self, g: Gauge, gate: LearnedGate, x: SimpleNamespace) -> dict[str, Floats]:

@@ -15,6 +15,7 @@ from .errors import InputError
 from .gates import gate_of
 from .mesh import OUTSIDE, Axisymmetric, Columns, Floats, Membrane
 from .model import Influx, Model, Set, direction, resolve_side, stimulus_target
+from .names import number_labels
 from .plugin import BALANCE, Channel, parse_port
 from .rest import balance, check_rest, resting_ports, steady_states, voltage_at
 from .specs import Binding, ChannelSpec, Decay, PortRef
@@ -194,7 +195,7 @@ def _add_membrane(b: _Builder, name: str, channels: Sequence[Channel]) -> None:
     weights = [weight(model, membrane, c) for c in channels]
     table = {id(c): w if w is not None else np.ones(1) for c, w in zip(channels, weights, strict=True)}
     balanced = balance(model, name, channels, lambda c: table[id(c)])
-    labels = [c.label() for c in channels]
+    labels = number_labels([c.label() for c in channels])
     first = b.y_size, b.moved_size
     for k, c in enumerate(channels):
         values, w = dict(c.values), weights[k]
@@ -205,8 +206,7 @@ def _add_membrane(b: _Builder, name: str, channels: Sequence[Channel]) -> None:
             values[parameter] = float(balanced[k].max())
             if len(balanced[k]) > 1 and values[parameter] > 0:
                 w = np.broadcast_to(balanced[k] / values[parameter], (pairs,)).copy()
-        label = c.label() if labels.count(c.label()) == 1 else f"{c.label()}#{labels[: k + 1].count(c.label())}"
-        _add_channel(b, name, label, c, values, w)
+        _add_channel(b, name, labels[k], c, values, w)
     b.blocks[name] = slice(first[0], b.y_size), slice(first[1], b.moved_size)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from .errors import InputError, nearest
 from .mesh import OUTSIDE, Columns, Mesh, Place
+from .names import ResultNames, assign
 from .plugin import Channel, parse_port
 from .swapping import replacement
 from .units import text, value
@@ -196,6 +197,12 @@ class Model:
         object.__setattr__(self, "voltage", _voltage(self.voltage))
         _validate(self)
 
+    @property
+    def names(self) -> ResultNames:
+        """What the parts of the model are called in a result."""
+        channels = {name: [c.label() for c in self.membranes.get(name, ())] for name in self.mesh.membranes}
+        return assign([s.name for s in self.species], [b.name for b in self.buffers], self.mesh.regions, channels)
+
     def swap(self, old: str, new: str | type[Channel] | Channel, **values: Any) -> Model:
         """Return the model with every channel named `old` replaced by `new` (a name, a class, or a channel), nothing else changed.
 
@@ -275,6 +282,7 @@ def _validate(model: Model) -> None:
             _validate_channel(model, name, c, species)
     for stimulus in model.stimuli:
         _validate_stimulus(model, stimulus, species)
+    _ = model.names
 
 
 def direction(mesh: Mesh, membrane: str, channel: Channel) -> tuple[str, str]:

@@ -34,7 +34,7 @@ SWEEPS = 2
 PARTS = 4
 """Parts in which states move over half a step or a whole one: a law in du/dt may multiply a state by ten where u only doubles."""
 
-Walls = dict[tuple[str, int], Floats]
+Walls = dict[tuple[int, int], Floats]
 """Concentrations that channels see, by (membrane, field)."""
 
 Take = Callable[[State, float, int, Clock], None]
@@ -87,7 +87,7 @@ class Pacing:
     def _seen(self, state: State, clock: Clock) -> Walls:
         if self.look is not None:
             return self.look(state, clock)
-        return {(g.membrane, f): state.u[e] for g in self.groups for f, e in g.entries.items()}
+        return {g.key(f): state.u[e] for g in self.groups for f, e in g.entries.items()}
 
     def _last(self, start: State, state: State, first: Walls, ahead: Walls, clock: Clock, h: float) -> Walls:
         """What channels see at the end of the step; where their fluxes enter into that, with the states that they reach."""
@@ -101,16 +101,16 @@ class Pacing:
     def _ahead(self, start: State, first: Walls, h: float, before: float) -> Walls:
         """What channels will see at the end of the step, by the last rates of change, and by how these have changed."""
         ahead = {key: values.copy() for key, values in first.items()}
-        for (membrane, f), row in self._tracked():
+        for key, row in self._tracked():
             rate, last = start.y[row], start.y[row.stop : 2 * row.stop - row.start]
             more = (rate - last) * (0.5 * (h + before) / before)
-            ahead[membrane, f] += h * (rate + np.clip(more, -abs(rate), abs(rate)))
+            ahead[key] += h * (rate + np.clip(more, -abs(rate), abs(rate)))
         return ahead
 
     def _rates(self, first: Walls, last: Walls, h: float) -> list[tuple[slice, Floats]]:
         return [(row, (last[key] - first[key]) / h) for key, row in self._tracked()]
 
-    def _tracked(self) -> list[tuple[tuple[str, int], slice]]:
+    def _tracked(self) -> list[tuple[tuple[int, int], slice]]:
         """What is seen of every field whose rate of change is read, and the row of the rate."""
         return [(g.key(f), row) for g in self.groups for f, row in g.tracked]
 
@@ -124,7 +124,7 @@ class _Group:
     """The paced channels of one membrane that move over the step, or (`at_once`) that have no past."""
 
     def __init__(self, plan: Plan, membrane: str, gauges: Sequence[Gauge], torch: TorchGates, at_once: bool) -> None:
-        self.plan, self.membrane, self.at_once, self.torch = plan, membrane, at_once, torch
+        self.plan, self.membrane, self.at_once, self.torch = plan, gauges[0].spec.membrane, at_once, torch
         self.block = plan.blocks[membrane][0]
         self.pairs = len(gauges[0].area)
         rows = {p.index for g in gauges for p in g.spec.ports if p.kind == "rate"}
@@ -140,7 +140,7 @@ class _Group:
         self.parts = 1 if whole else PARTS
         self.nets, self.counts = pack_networks(self.networks, 1)
 
-    def key(self, field: int) -> tuple[str, int]:
+    def key(self, field: int) -> tuple[int, int]:
         """Under what a field is seen."""
         return self.membrane, field
 

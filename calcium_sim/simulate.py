@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 import warnings
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .diagnostics import THRESHOLD, micromolar
 from .drive import STRETCH, Drive
 from .errors import InputError, ModelWarning, nearest
 from .kernels.stimulus import train_end, train_integral
@@ -19,12 +20,13 @@ from .mesh import Axisymmetric, Columns
 from .model import Model, Set
 from .observe import open_probability
 from .rest import voltage_at
-from .results import ChannelRecord, Frames, assemble, sources
+from .results import ChannelRecord, Frames, Noted, assemble, sources
 from .state import State
 from .stepping import Control, Loop, Stepper, check_step
 from .threads import chosen, running
 from .units import value
 from .validity import remarks
+from .watch import Watcher
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -63,6 +65,7 @@ class Simulation:
     threads : number of threads for large meshes, one by default (or CALCIUM_SIM_THREADS); results are the same bits for any number.
     active : on cables, trees and points: a network of opening and closing rates runs only in groups of 64 positions in which one of its
         inputs has moved by this fraction (try 0.05) since it ran last. Off by default: the result then depends on it a little.
+    threshold : concentration whose first crossing is noted at every node (``ca_arrival``), for all species or {species: threshold}.
 
     Raises
     ------
@@ -71,7 +74,14 @@ class Simulation:
     """
 
     def __init__(
-        self, model: Model, *, tolerance: float | None = None, dt: Any = None, threads: int | None = None, active: float | None = None
+        self,
+        model: Model,
+        *,
+        tolerance: float | None = None,
+        dt: Any = None,
+        threads: int | None = None,
+        active: float | None = None,
+        threshold: Any = THRESHOLD,
     ) -> None:
         began = time.process_time()
         self.control = Control()
@@ -92,6 +102,7 @@ class Simulation:
         self.loop = Loop(self.stepper, self.control)
         self.ranges = self.loop.ranges
         self.state = State.start(self.plan)
+        levels = _levels(model, threshold)
         self.ledger = Ledger(self.plan)
         self.ledger.open(self.state)
         self.observed = 0.0
@@ -99,6 +110,8 @@ class Simulation:
         self.drive = Drive(self.plan)
         self.seconds = {"setup": time.process_time() - began, "steps": 0.0, "observe": 0.0}
         self._apply_sets(-1.0)
+        self.watch = Watcher(self.plan, self.state, levels)
+        self.loop.observers.append(self.watch)
 
     @property
     def t(self) -> float:
@@ -173,7 +186,9 @@ class Simulation:
         elapsed = state.t - self.observed
         out: dict[str, Any] = {"t": state.t, "u": state.u.copy(), "v": voltage_at(self.model, state.t)}
         out["flux"] = [state.moved[g.moved] / elapsed if elapsed > 0 else np.full(g.area.shape, np.nan) for g in plan.gauges]
-        out["po"] = [open_probability(plan, g, state) for g in plan.gauges]
+        walls = getattr(self.stepper, "walls", None)  # on (z, s) grids channels see the concentrations on the membrane
+        seen = walls(state, out["v"]) if walls and any(g.channel.open_probability for g in plan.gauges) else {}
+        out["po"] = [open_probability(plan, g, state, seen) for g in plan.gauges]
         self.ledger.account(state)
         self.ledger.drift(state)
         out["ledger"] = {s: dict(rows) for s, rows in self.ledger.accounts(state).items()}
@@ -191,14 +206,17 @@ class Simulation:
 
     def _apply_sets(self, after: float) -> None:
         """Carry out every Set with a time in (after, now]."""
-        for k, s in enumerate(self.model.stimuli):
-            if isinstance(s, Set) and after < s.time <= self.t:
-                f = self.plan.fields[self.plan.index(s.species, s.region)]
-                chosen = self.model.mesh.select(s.at, np.arange(f.nodes.start, f.nodes.stop, dtype=np.uint32), f"stimuli.{s.species}.at")
-                values = self.state.u[f.span]
-                amount = float((f.volume[chosen] * (s.value - values[chosen])).sum())
-                values[chosen] = s.value
-                self.ledger.inject(f"stimulus:{k}:{s.species}", s.species, amount)
+        due = [(k, s) for k, s in enumerate(self.model.stimuli) if isinstance(s, Set) and after < s.time <= self.t]
+        before = self.state.copy() if due else self.state
+        for k, s in due:
+            f = self.plan.fields[self.plan.index(s.species, s.region)]
+            chosen = self.model.mesh.select(s.at, np.arange(f.nodes.start, f.nodes.stop, dtype=np.uint32), f"stimuli.{s.species}.at")
+            values = self.state.u[f.span]
+            amount = float((f.volume[chosen] * (s.value - values[chosen])).sum())
+            values[chosen] = s.value
+            self.ledger.inject(f"stimulus:{k}:{s.species}", s.species, amount)
+        for observer in self.loop.observers if due else ():
+            observer.see(before, self.state)
 
 
 def simulate(
@@ -211,6 +229,7 @@ def simulate(
     record: Sequence[str] | None = None,
     threads: int | None = None,
     active: float | None = None,
+    threshold: Any = THRESHOLD,
     progress: Callable[[float, float], None] | None = None,
 ) -> xr.Dataset:
     """Run a model from rest and return what happened.
@@ -219,14 +238,15 @@ def simulate(
     ----------
     model : Model.
     until, every : end of the run and interval between observations (quantities; 200 observations by default).
-    tolerance, dt, threads, active : see `Simulation`.
-    record : what to keep besides the ledger: names of species and buffers, ``"flux"``, ``"po"``; everything by default.
+    tolerance, dt, threads, active, threshold : see `Simulation`.
+    record : what to keep besides the ledger, arrivals and peaks: names of species and buffers, ``"flux"``, ``"po"``; everything by default.
     progress : called with (time reached, end) [ms] at every observation.
 
     Returns
     -------
     xarray.Dataset
-        Concentrations [uM] over (time, node), fluxes and open probabilities over (time, pair), the ledger; see `results.assemble`.
+        Concentrations [uM] over (time, node), fluxes and open probabilities over (time, pair), the ledger, and what was noted every few
+        steps: first crossings of `threshold`, peaks and their times over (node,); see `results.assemble`.
 
     Raises
     ------
@@ -235,7 +255,7 @@ def simulate(
     end = check_step(value(until, "ms", "until"), "until")
     interval = end / 200 if every is None else check_step(value(every, "ms", "every"), "every")
     _check_record(model, record)
-    simulation = Simulation(model, tolerance=tolerance, dt=dt, threads=threads, active=active)
+    simulation = Simulation(model, tolerance=tolerance, dt=dt, threads=threads, active=active, threshold=threshold)
     frames = [simulation.frame()]
     for stop in observation_times(end, interval):
         simulation.advance(stop)
@@ -253,6 +273,17 @@ def observation_times(end: float, interval: float) -> list[float]:
     if not times or end - times[-1] > 1e-9 * end:
         return [*times, end]
     return [*times[:-1], end]
+
+
+def _levels(model: Model, threshold: Any) -> dict[str, float]:
+    """The level of each species [uM]."""
+    names = [s.name for s in model.species]
+    if not isinstance(threshold, Mapping):
+        return dict.fromkeys(names, check_step(micromolar(threshold), "threshold"))
+    for name in threshold:
+        if name not in names:
+            raise InputError("threshold", f"unknown species '{name}'{nearest(name, names)}; there are {', '.join(names)}")
+    return {name: check_step(micromolar(threshold.get(name, THRESHOLD)), "threshold") for name in names}
 
 
 def _check_record(model: Model, record: Sequence[str] | None) -> None:
@@ -293,4 +324,6 @@ def _frames(simulation: Simulation, frames: Sequence[dict[str, Any]], record: Se
         "notes": "\n".join([*simulation.model.mesh.notes, *simulation.remarks]),
     }
     voltage = np.array([fr["v"] for fr in frames]) if simulation.model.voltage is not None else None
-    return Frames(np.array([fr["t"] for fr in frames]), fields, channels, ledger, voltage, attributes)
+    noted = [Noted(w.name, w.region, w.level, w.arrival, w.peak, w.peak_time) for w in simulation.watch.noted(simulation.state)]
+    span = simulation.watch.begin, simulation.t
+    return Frames(np.array([fr["t"] for fr in frames]), fields, channels, ledger, voltage, attributes, noted, span)

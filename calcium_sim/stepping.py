@@ -26,6 +26,7 @@ from .pacing import Pacing
 from .postmortem import describe, finite, place
 from .ranges import Ranges
 from .state import Clock, State
+from .watch import Observer
 
 FINITE, NEGATIVE = "not finite", "negative"
 """What can be wrong with a state."""
@@ -39,6 +40,9 @@ MOST_PARTS = 1 << 12
 RUNGS = 40
 """Depth of the ladder: steps from the whole stretch down to 2^-40 of it."""
 
+
+STRETCH = 16
+"""Most steps of a fixed length that are taken before observers see the state."""
 
 LARGEST_MEASURE = 0.01
 """Above this value of the measure the error of the speed is no longer proportional to it (seen on (z, s) grids)."""
@@ -115,6 +119,7 @@ class Loop:
                 *((g.networks.watches, g.counts) for g in stepper.pacing.groups),
             ]
         )
+        self.observers: list[Observer] = []
         self.tolerance = min(control.tolerance * stepper.calibration, LARGEST_MEASURE)
 
     def advance(self, state: State, stop: float, clock: Clock) -> None:
@@ -144,11 +149,13 @@ class Loop:
                 f"dt: the potential moves by more than 10 mV within a fixed step of {h:.3g} ms (take a smaller dt=)", stacklevel=5
             )
         while done < steps:
-            count = min(256, steps - done)
+            count = min(STRETCH if self.observers else 256, steps - done)
             saved.assign(state)
             self._in_parts(state, saved, h, count, clock)
             done += count
             state.t = begin + stretch * (done / steps)
+            for observer in self.observers:
+                observer.see(saved, state)
 
     def _in_parts(self, state: State, saved: State, h: float, count: int, clock: Clock) -> None:
         """`count` steps of h, or of a half, a quarter ... where a concentration would become negative."""
@@ -202,6 +209,8 @@ class Loop:
             done += count * unit
             control.steps += count
             state.t = begin + stretch * (done / total)
+            for observer in self.observers:
+                observer.see(saved, state)
             if not checked:
                 control.credit -= count
                 continue

@@ -146,7 +146,9 @@ def test_policies(folder, path, policy, kind):
     options = {"kind": "rates", "states": {"P": "steady"}, "inputs": {"ca@cytosol": ("uM", 0.01, 3)}, "out_of_range": policy}
     model = point(loaded(Hill(), folder, path, **options), 0.5, 7.5)
     if kind is RunStopped:
-        with pytest.raises(RunStopped, match=r"'hill' was evaluated outside its trained range \(ca@cytosol \d+ times of \d+ .* up to 7\.5 uM"):
+        with pytest.raises(
+            RunStopped, match=r"'hill' was evaluated outside its trained range \(ca@cytosol \d+ times of \d+ .* up to 7\.5 uM"
+        ):
             cs.simulate(model, "4 ms", "1 ms", dt="0.01 ms")
         return
     with warnings.catch_warnings(record=True) as record:

@@ -77,7 +77,14 @@ def test_a_recording_is_a_table_without_restarts():
 
 def test_jumps_of_a_table_are_hit():
     """A command that jumps (two values at one time), 20 ms at 0 mV."""
-    table = [("0 ms", "-70 mV"), ("5.123 ms", "-70 mV"), ("5.123 ms", "0 mV"), ("25.123 ms", "0 mV"), ("25.123 ms", "-70 mV"), ("60 ms", "-70 mV")]
+    table = [
+        ("0 ms", "-70 mV"),
+        ("5.123 ms", "-70 mV"),
+        ("5.123 ms", "0 mV"),
+        ("25.123 ms", "0 mV"),
+        ("25.123 ms", "-70 mV"),
+        ("60 ms", "-70 mV"),
+    ]
 
     def command(t):
         return 0.0 if 5.123 <= t < 25.123 else -70.0
