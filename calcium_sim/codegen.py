@@ -180,7 +180,7 @@ class LocalKinetics:
     def reaction(self, module: Module, lanes: Lanes, tag: str = "") -> list[str]:
         """Statements that advance the fields over h; amounts moved come out as rows ``m{m}`` (channels) and ``x{f}`` (decays).
 
-        The functions are added to the module: ``attempt<tag>(b, P, v, t, h, g)`` is one step of ROS2 with its parameter g, which returns the
+        The functions are added to the module: ``attempt<tag>(b, P, v, t, h, g)`` is a step of ROS2 with its parameter g, which returns the
         number of lanes where a concentration has become negative, and ``careful<tag>`` repeats these lanes in parts, with the other root
         g = 1 + 1/sqrt(2) of ROS2. That one keeps the sign of every linear decay (its stability function is positive), where the first
         overshoots by up to a fifth for rates above 2.4/h; a pump that saturates needs parts that are short beside km / vmax, too. Nothing

@@ -16,8 +16,8 @@ from .fallback import TorchGates
 from .kernels import tree
 from .kernels.stimulus import fill_sources, table_value
 from .lowering import Plan
-from .pacing import Pacing
 from .mesh import Columns
+from .pacing import Pacing
 from .specs import ChannelSpec, PortRef
 from .state import Clock, State, pack_networks, pack_sources
 from .unrolled import LANES
@@ -100,7 +100,8 @@ class ColumnStepper:
         s = self.sources
         self.module.advance(
             *state.shaped(self.shapes),
-            self.ratio, self.weights, s.buffer, self.plan.parameters, self._nets(state), self.counts, s.course, s.target, s.start, s.node, s.rate,
+            self.ratio, self.weights, s.buffer, self.plan.parameters, self._nets(state), self.counts,
+            s.course, s.target, s.start, s.node, s.rate,
             clock.times, clock.potential, self.rows, self.runs, self._factor(0.5 * h), self._factor(h), self.work,
             state.t, h, state.before, steps,
         )  # fmt: skip

@@ -1,7 +1,7 @@
 """Looks at the names of generated source before it runs: a name that means two things gives wrong numbers without a word.
 
-Generated functions are long and full of numbered names. `check` refuses what no function of ours does on purpose: to assign an argument, to
-read a name that nobody defines, or to read outside a loop over lanes what such a loop computes lane by lane (such a value belongs in a row).
+Generated functions are long and full of numbered names. `check` refuses what none of them does on purpose: to assign an argument, to read
+a name that nobody defines, or to read outside a loop over lanes what such a loop computes lane by lane (such a value belongs in a row).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def faults(function: ast.FunctionDef, known: set[str]) -> list[str]:
     stored = _names(function.body, ast.Store)
     out = [f"argument '{n}' is assigned" for n in sorted(given & stored)]
     out += [f"'{n}' is defined nowhere" for n in sorted(_names(function.body, ast.Load) - given - stored - known)]
-    loops = [n for n in ast.walk(function) if _over_lanes(n)]
+    loops = [n for n in ast.walk(function) if isinstance(n, ast.For) and _over_lanes(n)]
     inside = {id(n) for loop in loops for n in ast.walk(loop)}
     local = {n for loop in loops for n in _plain(loop)} - {"i"}
     outside = {n.id for n in ast.walk(function) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load) and id(n) not in inside}
@@ -42,9 +42,9 @@ def faults(function: ast.FunctionDef, known: set[str]) -> list[str]:
     return out
 
 
-def _over_lanes(node: ast.AST) -> bool:
+def _over_lanes(node: ast.For) -> bool:
     """Whether a statement is a loop ``for i in range(<number>)`` that loads or stores rows of ``b``."""
-    if not (isinstance(node, ast.For) and isinstance(node.target, ast.Name) and node.target.id == "i"):
+    if not (isinstance(node.target, ast.Name) and node.target.id == "i"):
         return False
     rows = any(isinstance(n, ast.Subscript) and isinstance(n.value, ast.Name) and n.value.id == "b" for n in ast.walk(node))
     count = node.iter.args[0] if isinstance(node.iter, ast.Call) and node.iter.args else None

@@ -16,8 +16,8 @@ from .mesh import Floats
 class State:
     """Concentrations u, gate states y, amounts moved since the last observation [uM um per pair], time, previous step [ms].
 
-    `rows` keeps what `shaped` has made; `known` holds, per block, the inputs on which networks last ran (`active`), else nothing. `limited`: edges
-    of negative conductance are limited from now on, see `kernels.graph`.
+    `rows` keeps what `shaped` has made; `known` holds, per block, the inputs on which networks last ran (`active`), else nothing.
+    `limited`: edges of negative conductance are limited from now on, see `kernels.graph`.
     """
 
     u: Floats

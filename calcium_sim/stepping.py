@@ -243,8 +243,8 @@ class Loop:
             return False
         where = place(self.stepper.plan, int(below_zero(state.u, self.start, self.rest)))
         warnings.warn(
-            f"diffusion between obtuse cells would have taken {where} below zero after t={saved.t:.4g} ms: what they exchange is limited from "
-            "here on (the mesh is coarse there for so sharp a source: refine it)",
+            f"diffusion between obtuse cells would have taken {where} below zero after t={saved.t:.4g} ms: what they exchange is limited "
+            "from here on (the mesh is coarse there for so sharp a source: refine it)",
             stacklevel=6,
         )
         saved.limited = True
@@ -285,8 +285,8 @@ class Loop:
         if fault == NEGATIVE:
             entry = int(below_zero(state.u, self.start, self.rest))
             raise RunStopped(
-                f"run stopped at t={saved.t:.6g} ms: {place(self.stepper.plan, entry)} becomes negative with every step down to {h:.2g} ms: "
-                "more is taken out than there is (a negative flux, or a channel that carries calcium away at concentration 0)"
+                f"run stopped at t={saved.t:.6g} ms: {place(self.stepper.plan, entry)} becomes negative with every step down to {h:.2g} "
+                "ms: more is taken out than there is (a negative flux, or a channel that carries calcium away at concentration 0)"
             )
         raise RunStopped(
             f"run stopped at t={saved.t:.6g} ms: no step above {h:.2g} ms meets tolerance {self.control.tolerance:g} (raise tolerance=)"

@@ -21,7 +21,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import prange
 
 from .compiled import njit
 from .tree import ONE, OPTIONS, Floats, Indices, U
@@ -198,6 +197,7 @@ def _gather_lanes(x, centre, f, count, indptr, indices, weight, i):
 
 @njit(**OPTIONS)
 def finish(increment, x, begin, end):
+    """Add the increment of the last stage."""
     for i in range(begin, end):
         for f in range(x.shape[1]):
             x[i, f] += increment[i, f]
