@@ -88,8 +88,8 @@ def _local(spec: ColumnSpec, module: Module) -> str:
     lines = [*head, f"for block in {'prange' if spec.parallel else 'range'}(blocks):", *("    " + line for line in lines)]
     text = "\n".join("    " + line for line in lines)
     options = "parallel=True, " if spec.parallel else ""
-    given = "U, Y, M, A, W, S, P, nets, C, t0, h, before, volts_a, volts_b, volts_c"
-    return f"\n@njit({options}cache=True, **OPTIONS)\ndef local({given}):\n{text}\n"
+    names = "U, Y, M, A, W, S, P, nets, C, t0, h, before, volts_a, volts_b, volts_c"
+    return f"\n@njit({options}cache=True, **OPTIONS)\ndef local({names}):\n{text}\n"
 
 
 _ADVANCE = '''
