@@ -84,7 +84,7 @@ def steady(hybrids=HYBRIDS):
     for s in STEADY:
         ((speed, peak),), released, ends = followed(s)
         found = [followed(s, h, ends) for h in hybrids]
-        row = [s.radius, s.buffer, s.density, s.rest, s.er, speed, peak]
+        row = [s.radius, s.buffer, s.density, s.rest, s.er, speed if np.isfinite(speed) else "no wave", peak]
         for ((v, p),), r, _ in found:
             row += [percent(v, speed), percent(p, peak), percent(r, released)]
         rows.append(row)
@@ -129,7 +129,8 @@ random transients was 0.02 to 0.05 then, where it is 0.004 (median).""",
     "trains": """\
 Pulses through the left end at a fixed interval, the same measures for the first three; release over the whole train stands in the row
 of its first wave. "no wave": the ER has not filled again, or too many receptors are still inactivated (with 160 uM buffer
-no second wave of the ODE receptor runs within 3 s).""",
+no second wave of the ODE receptor runs within 3 s). Of the 20 pulses 20 ms apart only the release counts: a wave needs three of them
+to come by.""",
 }
 
 
