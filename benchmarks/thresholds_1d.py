@@ -49,7 +49,8 @@ def main():
     text = (
         "L = 50 um, spacing 0.1 um, B 160, default tolerance. A wave is calcium above 0.2 uM at the far end within 1 s. The cable needs "
         "a wider ER than the cell resolved in (r, z): calcium that stays near the ER opens receptors there before it spreads. "
-        "Use dims=2 for neurites thicker than 0.2 um."
+        "Use dims=2 for neurites thicker than 0.2 um. The speed is that of the last wave of the bisection, within 0.2 nm of the threshold: it "
+        "depends on how close that was."
     )
     names = [
         "R (um)",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .diagnostics import wave_speed as wave_speed
     from .errors import CalciumSimError as CalciumSimError
     from .errors import InputError as InputError
+    from .errors import ModelWarning as ModelWarning
     from .errors import RunStopped as RunStopped
     from .errors import StorageError as StorageError
     from .export import export_channel as export_channel
@@ -55,7 +56,7 @@ _NAMES = {
     "checking": ("check_channel",),
     "diagnostics": ("arrival_times", "cite", "total_calcium", "wave_speed"),
     "export": ("export_channel", "save_weights"),
-    "errors": ("CalciumSimError", "InputError", "RunStopped", "StorageError"),
+    "errors": ("CalciumSimError", "InputError", "ModelWarning", "RunStopped", "StorageError"),
     "learned": ("load_channel",),
     "mesh": ("Mesh", "within"),
     "model": ("Buffer", "Influx", "Model", "Set", "Species"),

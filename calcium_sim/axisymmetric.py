@@ -20,12 +20,13 @@ from .kernels import axisymmetric, lines
 from .kernels.stimulus import table_value
 from .lowering import Plan
 from .mesh import Axisymmetric, Floats, Membrane
+from .pacing import Pacing, Walls
 from .specs import ChannelSpec, PortRef
 from .state import Clock, State, pack_networks, pack_sources
 from .unrolled import GAMMA
 
 PARALLEL_FROM = 20000
-"""Nodes from which a step is spread over threads."""
+"""Nodes from which a step is spread over threads, if more than one is asked for."""
 
 Factors = tuple[Floats, tuple[Floats, ...], tuple[Floats, ...], Floats, Floats]
 
@@ -47,9 +48,12 @@ class AxisymmetricStepper:
         assert isinstance(mesh.structure, Axisymmetric)
         self.plan, self.grid = plan, mesh.structure
         self.region = [mesh.regions.index(f.region) for f in plan.fields]
-        self.spec = self._spec(mesh.nodes >= PARALLEL_FROM if parallel is None else parallel)
+        self.parallel = mesh.nodes >= PARALLEL_FROM if parallel is None else parallel
+        self.spec = self._spec(self.parallel)
         text, self.rows, networks = source(self.spec)
+        self.shown = replace(self.spec, shown=True).watched()
         self.torch = TorchGates(plan)
+        self.pacing = Pacing(plan, self.torch, self._walls)
         if any(follows(g.spec) for g in plan.gauges):
             self.scheme += " | networks of rates once per step, outputs continued"
         self.networks = networks
@@ -138,8 +142,10 @@ class AxisymmetricStepper:
     def _follow(self, points: tuple[Point, ...], channels: tuple[ChannelSpec, ...]) -> tuple[Follow, ...]:
         n, out = self.grid.slices, []
         for f, last, rate in self.plan.tracked:
-            readers = {c.membrane for c in channels for p in c.ports if p.kind == "rate" and p.index == rate.start // n}
+            readers = {c.membrane for c in channels for p in c.ports if follows(c) and p.kind == "rate" and p.index == rate.start // n}
             place = [q for q, p in enumerate(points) if p.field == f and p.membrane in readers]
+            if not place:
+                continue
             out.append(Follow(place[0], last.start // n, rate.start // n))
         return tuple(out)
 
@@ -209,18 +215,21 @@ class AxisymmetricStepper:
 
     def advance(self, state: State, h: float, steps: int, clock: Clock) -> None:
         """Take `steps` steps of length h [ms], in place."""
-        if not self.torch.gauges:
+        if self.pacing.groups:
+            self.pacing.advance(self._take, state, h, steps, clock)
+        else:
+            self._take(state, h, steps, clock)
+
+    def _take(self, state: State, h: float, steps: int, clock: Clock) -> None:
+        if not self.torch.relaxing():
             self._advance(state, h, steps, clock)
             return
         for k in range(steps):
-            seen = self._seen(state, clock)
             if k == 0 and not self._as_seen(state):
-                self.torch.renew(state, 0.0, seen)
-            self.torch.advance(state, 0.5 * h, seen)
+                self.torch.renew(state, 0.0, self._walls(state, clock))
             self._advance(state, h, 1, clock)
-            self.torch.renew(state, h, self._seen(state, clock))
+            self.torch.renew(state, h, self._walls(state, clock))
             self._as_seen(state)
-            self.torch.advance(state, 0.5 * h, self._seen(state, clock))
 
     def _as_seen(self, state: State) -> bool:
         """Whether the nodes are as they were when the networks that run in torch were evaluated; they are taken down."""
@@ -234,12 +243,15 @@ class AxisymmetricStepper:
                 kept[rows.node(j)] = now
         return same
 
-    def _seen(self, state: State, clock: Clock) -> dict[tuple[int, int], Floats]:
+    def _walls(self, state: State, clock: Clock) -> Walls:
         """Concentrations on the membranes by (membrane, field)."""
-        v = float(table_value(clock.times, clock.potential, state.t))
+        return self.walls(state, float(table_value(clock.times, clock.potential, state.t)))
+
+    def walls(self, state: State, v: float) -> Walls:
+        """The same at a potential [mV], of all membranes with networks or channels that show an open probability."""
         given = (state.u, state.y.reshape(-1, self.grid.slices), self.plan.parameters, self.weights, self.near, self.index)
         wall = self.module.look(*given, state.t, v)
-        return {(self.spec.points[q].membrane, self.spec.points[q].field): wall[q] for q in self.spec.watched()}
+        return {(self.spec.points[q].membrane, self.spec.points[q].field): wall[q] for q in self.shown}
 
     def _advance(self, state: State, h: float, steps: int, clock: Clock) -> None:
         s, n = self.sources, self.grid.slices

@@ -12,6 +12,7 @@ ROS2 (Verwer, Spee, Blom & Hundsdorfer 1999, doi 10.1137/S1064827597326651), sec
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -30,6 +31,10 @@ def _port(p: PortRef, u: str, shifted: bool) -> str:
 
 
 Own = Callable[[int, ChannelSpec], list[str] | None]
+
+SAFE_GAMMA = 1.0 + 1.0 / math.sqrt(2.0)
+LEVELS = 5
+"""Lanes that become negative are repeated in at most 4**5 parts of the step; what is negative then is for the control of the step."""
 
 
 @dataclass(frozen=True)
@@ -71,14 +76,14 @@ class LocalKinetics:
         weight = f" * weight{m}" if c.weight >= 0 else ""
         return f"flux_{key}({bundle('Y', key, self._states(c))}, {bundle('X', key, self.ports(c, u, shift))}, q{m}){weight}"
 
-    def gates(self, module: Module, lanes: Lanes, step: str, seen: str = "y", own: Own | None = None) -> list[str]:
+    def gates(self, module: Module, lanes: Lanes, step: str, seen: str = "y", own: Own | None = None, paced: bool = False) -> list[str]:
         """Loops that advance every channel's states over `step` at the fields `u`; relaxing gates show their network ``<seen><row>``.
 
-        Where `own` returns statements for a channel, these are taken instead.
+        Where `own` returns statements for a channel, these are taken instead. Channels that are paced are left out unless asked for.
         """
         lines = []
         for m, c in enumerate(self.channels):
-            if not c.cls.states:
+            if not c.cls.states or (c.paced and not paced):
                 continue
             if own is not None and (found := own(m, c)) is not None:
                 lines += found
@@ -126,7 +131,7 @@ class LocalKinetics:
         found = self._port_slopes(module, self.channels[m])
         return self.reads(self.channels[m]) if found is None else [f for f, tangents in found.items() if tangents]
 
-    def _slopes(self, module: Module, m: int) -> list[str]:
+    def slopes(self, module: Module, m: int) -> list[str]:
         """Statements for the flux ``f{m}`` of channel m and its derivatives ``j{m}_{f}`` at the fields ``u{f}``."""
         c = self.channels[m]
         found = self._port_slopes(module, c)
@@ -143,31 +148,53 @@ class LocalKinetics:
             body += [f"j{m}_{f} = {f'({total}) * weight{m}' if c.weight >= 0 else total}"] if tangents else []
         return body
 
-    def reaction(self, module: Module, lanes: Lanes) -> list[str]:
-        """Loops that advance the fields over h; amounts moved come out as rows ``m{m}`` (channels) and ``x{f}`` (decays).
+    def _attempt(self, module: Module, lanes: Lanes) -> list[str]:
+        """Loops of one step of ROS2 over h, and the number of lanes that it takes below zero.
 
         Every channel has loops of its own, so that one which cannot be vectorised (it calls ``exp``) does not slow down the others.
         """
         order = self._order()
         at = range(len(order))
-        lines = [f"g = {GAMMA!r} * h"]
+        lines = ["g = gamma * h"]
         for m in range(len(self.channels)):
-            lines += lanes.loop(self._slopes(module, m), [f"f{m}", *(f"j{m}_{f}" for f in self.depends(module, m))])
+            lines += lanes.loop(self.slopes(module, m), [f"f{m}", *(f"j{m}_{f}" for f in self.depends(module, m))])
         pattern, matrix = self._matrix(module, order)
         factor, filled = lu_factor(len(order), pattern, "w")
         body = [*self._rates("u", "f", "r", "z", order, "F"), *matrix, *factor, *lu_solve(len(order), filled, "w", "F")]
-        body += [f"v{f} = max(u{f} + h * F{k}, 0.05 * u{f})" for k, f in enumerate(order)]
+        body += [f"stage{f} = max(u{f} + h * F{k}, 0.05 * u{f})" for k, f in enumerate(order)]
         kept = [f"w{i}_{j}" for i in at for j in at if (i, j) in filled and i != j] + [f"wd{i}" for i in at]
-        lines += lanes.loop(body, [*kept, *(f"F{k}" for k in at), *(f"v{f}" for f in order)])
+        lines += lanes.loop(body, [*kept, *(f"F{k}" for k in at), *(f"stage{f}" for f in order)])
         for m in range(len(self.channels)):
-            lines += lanes.loop([f"e_{m} = {self.flux(module, m, 'v')}"], [f"e_{m}"])
+            lines += lanes.loop([f"later{m} = {self.flux(module, m, 'stage')}"], [f"later{m}"])
         body = self._corrected(module, "f", "r", "z", "F", order, "p", self._rates_only("u", "r", "z"))
-        body += [*self._rates("v", "e_", "r", "z", order, "H"), *(f"H{k} = H{k} - 2.0 * F{k}" for k in at)]
-        body += lu_solve(len(order), filled, "w", "H") + self._corrected(module, "e_", "r", "z", "H", order, "o", [])
-        body += [f"{a}{k} = 0.5 * h * (p{a}{k} + o{a}{k})" for a, k in self._amounts()] + self._update(order)
-        out = [f"m{m}" for m in range(len(self.channels))] + [f"x{d.field}" for d in self.decays]
-        # a field that nothing changes is not loaded in this loop either, so it must not be stored
-        return lines + lanes.loop(body, [*out, *(f"u{f}" for f in order if self._changes(f))])
+        body += [*self._rates("stage", "later", "r", "z", order, "H"), *(f"H{k} = H{k} - 2.0 * F{k}" for k in at)]
+        body += lu_solve(len(order), filled, "w", "H") + self._corrected(module, "later", "r", "z", "H", order, "o", [])
+        body += [f"{a}{k} = 0.5 * h * (p{a}{k} + o{a}{k})" for a, k in self._amounts()]
+        changing = [f for f in order if self._changes(f)]  # a field that nothing changes is not loaded, so it must not be stored
+        body += [*self._update(order), f"count += 1 if {_below(changing)} else 0"]
+        return ["count = 0", *lines, *lanes.loop(body, [*self._moved(), *(f"new{f}" for f in changing)])]
+
+    def _moved(self) -> list[str]:
+        return [f"m{m}" for m in range(len(self.channels))] + [f"x{d.field}" for d in self.decays]
+
+    def reaction(self, module: Module, lanes: Lanes, tag: str = "") -> list[str]:
+        """Statements that advance the fields over h; amounts moved come out as rows ``m{m}`` (channels) and ``x{f}`` (decays).
+
+        The functions are added to the module: ``attempt<tag>(b, P, v, t, h, g)`` is a step of ROS2 with its parameter g, which returns the
+        number of lanes where a concentration has become negative, and ``careful<tag>`` repeats these lanes in parts, with the other root
+        g = 1 + 1/sqrt(2) of ROS2. That one keeps the sign of every linear decay (its stability function is positive), where the first
+        overshoots by up to a fifth for rates above 2.4/h; a pump that saturates needs parts that are short beside km / vmax, too. Nothing
+        is cut off, so that what leaves one side still enters the other.
+        """
+        lines = self._attempt(module, lanes)
+        own = [f for f in self.fields if self._changes(f)]
+        head = "\n@njit(**OPTIONS)\ndef "
+        body = [*self.prologue(module), *lines, "return count"]
+        module.parts.append(f"{head}attempt{tag}(b, P, v, t, h, gamma):\n" + "\n".join("    " + line for line in body) + "\n")
+        careful = _careful(lanes, own, self._moved(), tag)
+        module.parts.append(f"{head}careful{tag}(b, P, v, t, h):\n" + "\n".join("    " + line for line in careful) + "\n")
+        lanes.rename({f"new{f}": f"u{f}" for f in own})
+        return [f"if attempt{tag}(b, P, v, t, h, {GAMMA!r}) > 0:", f"    careful{tag}(b, P, v, t, h)"]
 
     def _rates_only(self, u: str, r: str, z: str) -> list[str]:
         return [*self._binding_rates(u, r), *self._decay_rates(u, z)]
@@ -253,5 +280,31 @@ class LocalKinetics:
         for f in order:
             terms = self._changes(f)
             if terms:
-                lines.append(f"u{f} = u{f} + ({' + '.join(terms)})".replace("+ -", "- "))
+                lines.append(f"new{f} = u{f} + ({' + '.join(terms)})".replace("+ -", "- "))
         return lines
+
+
+def _below(fields: list[int]) -> str:
+    """Expression: a field has become negative."""
+    return " | ".join(f"((new{f} < 0.0) & (u{f} >= 0.0))" for f in fields) or "False"
+
+
+def _careful(lanes: Lanes, own: list[int], moved: list[str], tag: str) -> list[str]:
+    """Body of `careful`: lanes that came out negative again, in 4, 16, 64 ... parts of the step; the others keep what they have."""
+    results, sums = [*(f"new{f}" for f in own), *moved], [f"sum_{name}" for name in moved]
+    starts, found = [f"start{f}" for f in own], [f"found_{name}" for name in results]
+    begin = [f"start{f} = u{f}" for f in own] + [f"found_{name} = {name}" for name in results]
+    begin.append(f"todo = 1.0 if {_below(own)} else 0.0")
+    lines = [*lanes.loop(begin, [*starts, *found, "todo"]), "parts = 1"]
+    again = [f"new{f} = start{f}" for f in own] + [f"{name} = 0.0" for name in sums] + ["good = 1.0"]
+    move = [f"u{f} = new{f}" for f in own]
+    part = [f"sum_{name} = sum_{name} + {name}" for name in moved] + [f"good = 0.0 if {_below(own)} else good"]
+    take = [f"sum_{name}" if name in moved else name for name in results]
+    keep = [f"found_{name} = {new} if (todo > 0.0) & (good > 0.0) else found_{name}" for name, new in zip(results, take, strict=True)]
+    keep += ["todo = todo * (1.0 - good)", "count += int(todo)"]
+    inner = ["parts *= 4", *lanes.loop(again, [*(f"new{f}" for f in own), *sums, "good"]), "for part in range(parts):"]
+    once = [*lanes.loop(move, [f"u{f}" for f in own]), f"attempt{tag}(b, P, v, t, h / parts, {SAFE_GAMMA!r})"]
+    inner += ["    " + t for t in [*once, *lanes.loop(part, [*sums, "good"])]]
+    inner += ["count = 0", *lanes.loop(keep, [*found, "todo"]), "if count == 0:", "    break"]
+    lines += [f"for level in range({LEVELS}):", *("    " + t for t in inner)]
+    return lines + lanes.loop([f"{name} = found_{name}" for name in results], results)

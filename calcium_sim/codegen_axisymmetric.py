@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from .codegen import LocalKinetics
 from .codegen_learned import Networks
-from .codegen_membrane import meeting, split
+from .codegen_membrane import meeting
 from .codegen_module import Module
 from .codegen_newton import AxisymmetricSpec, fallback, guess, indent, loop, newton
 from .codegen_secant import follows, memory
@@ -62,11 +62,11 @@ def _interior(kinetics: LocalKinetics, region: int, module: Module, lanes: Lanes
     inner = Lanes(size=lanes.size, width=lanes.width)
     names = [f"u{f}" for f in kinetics.fields]
     copies = [f"move(a, at[{n}] + here, b, U64({inner.row(name)}))" for n, name in enumerate(names)]
-    loops = kinetics.reaction(module, inner)
+    loops = kinetics.reaction(module, inner, f"_in{region}")
     back = [f"move(b, U64({inner.row(name)}), a, at[{n}] + here)" for n, name in enumerate(names)]
     back += [f"add_row(b, U64({inner.row(f'x{d.field}')}), a, at[{len(names) + n}] + here)" for n, d in enumerate(kinetics.decays)]
     lanes.size = max(lanes.size, inner.size)
-    lines = [*kinetics.prologue(module), "for cell in range(cells):", "    here = U64(SLICES) * cell"]
+    lines = ["v, t = 0.0, 0.0", "for cell in range(cells):", "    here = U64(SLICES) * cell"]
     return f"\n@njit(**OPTIONS)\ndef react{region}(a, b, P, at, cells, h):\n{indent(lines)}\n{indent([*copies, *loops, *back], 8)}\n"
 
 
@@ -170,7 +170,6 @@ def _combine(spec: AxisymmetricSpec, scale: str) -> list[str]:
 
 
 def _advance(spec: AxisymmetricSpec) -> str:
-    rows = sum(len(c.cls.states) for c in split(spec))
     half = "implicit_half_parallel" if spec.parallel else "implicit_half"
     return f'''
 
@@ -184,8 +183,7 @@ def advance(u, Y, M, W, P, K, start, at, cells, booked, factors, responses, rows
     v0 = table_value(vt, vv, t)
     beside = np.empty((len(index), Y.shape[1]))
     excess = np.zeros((len(index), Y.shape[1]))
-    was = np.zeros(({rows}, Y.shape[1]))
-    meet(u, Y, P, W, nets, C[0], near, index, beside, excess, was, False, 0.0, 0.0, before, t, v0, 0.5 * h)
+    meet(u, Y, P, W, nets, C[0], near, index, beside, excess, False, 0.0, before, t, v0, 0.5 * h)
     for f in range(mobile.size):
         explicit_half(u, mobile[f], slices, mobile_cells[f], numbers[f])
     for k in range(steps):
@@ -199,9 +197,6 @@ def advance(u, Y, M, W, P, K, start, at, cells, booked, factors, responses, rows
         nodes(u, index, beside)
         for f in range(mobile.size):
             {half}(u, mobile[f], mobile_cells[f], halves[f], 2.0 if between else 1.0, work)
-        ahead = 1.0 if k == 0 else 0.5
-        meet(
-            u, Y, P, W, nets, C[0], near, index, beside, excess, was, between, ahead, h, before, t0 + h, v2, h if between else 0.5 * h
-        )
-        before = h
+        last, on = before if k == 0 else h, h if between else 0.5 * h
+        meet(u, Y, P, W, nets, C[0], near, index, beside, excess, between, h, last, t0 + h, v2, on)
 '''

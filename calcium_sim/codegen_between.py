@@ -1,18 +1,14 @@
-"""Generates what happens between two steps: rates of change, and states that are split from the step.
+"""Generates what networks of relaxing gates know of rates of change between two steps of a (z, r) grid.
 
-These states live half a step from the concentrations: at the meeting at time t they stand at t - h/2 and go on to t + h/2 with rates that
-are taken at t, in the middle, so that one evaluation per step gives second order, as in a leapfrog. A rate of change is known half a step
-ago, as a difference over the last step; it is continued by its change since the difference before (`follow_loop`), by no more than itself,
-so that what follows a jump keeps its sign. States are continued from their last change (`predicted`), for the fluxes at the meeting.
+A rate of change is known half a step ago, as a difference over the last step; it is continued by its change since the difference before,
+by no more than itself, so that what follows a jump keeps its sign.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .specs import ChannelSpec
 from .unrolled import Lanes
 
 
@@ -41,22 +37,3 @@ def follow_loop(lanes: Lanes, follow: Sequence[Follow]) -> list[str]:
         body += [f"y{f.rate} = d + min(max(s, -abs(d)), abs(d))", f"y{f.rate + 1} = d", f"y{f.last} = u{f.source}"]
         out += [f"y{r}" for r in f.rows()]
     return lanes.loop(body, out) if body else []
-
-
-def predicted(lanes: Lanes, channels: Sequence[ChannelSpec]) -> list[str]:
-    """Loop: ``yn<row>``, the states at the meeting, continued by `ahead` times their last change; ``w<row>`` keeps those before it."""
-    body, out = [], []
-    for c in channels:
-        for k, bounds in enumerate(c.cls.state_table().values()):
-            r = c.state + k
-            value = f"y{r} + ahead * (y{r} - w{r})"
-            value = f"max({value}, {bounds.low!r})" if math.isfinite(bounds.low) else value
-            value = f"min({value}, {bounds.high!r})" if math.isfinite(bounds.high) else value
-            body += [f"yn{r} = {value}", f"w{r} = y{r}"]
-            out += [f"yn{r}", f"w{r}"]
-    return lanes.loop(body, out) if body else []
-
-
-def own_rows(channels: Sequence[ChannelSpec]) -> list[int]:
-    """Rows of Y with the states of channels."""
-    return sorted(r for c in channels for r in range(c.state, c.state + len(c.cls.states)))

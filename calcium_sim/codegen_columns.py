@@ -16,35 +16,20 @@ from .unrolled import LANES, Lanes
 
 
 @dataclass(frozen=True)
-class Tracked:
-    """A field whose rate of change some channel reads: rows of Y for its last value and its rate."""
-
-    field: int
-    last: int
-    rate: int
-
-
-@dataclass(frozen=True)
 class ColumnSpec:
     """What the generated step depends on."""
 
     kinetics: LocalKinetics
     states: int
     ratios: int
-    tracked: tuple[Tracked, ...]
     weights: tuple[tuple[int, int], ...]
     parallel: bool
     active: float = 0.0
 
-    def followed(self) -> list[Tracked]:
-        """Rates of change that a channel reads; those of networks that are evaluated in the middle of the step are no part of it."""
-        read = {p.index for c in self.kinetics.channels if not follows(c) for p in c.ports if p.kind == "rate"}
-        return [tr for tr in self.tracked if tr.rate in read]
-
     def used(self) -> list[int]:
         """Rows of Y that a step reads and writes."""
         rows = {r for c in self.kinetics.channels for r in range(c.state, c.state + len(c.cls.states))}
-        rows |= {p.index for c in self.kinetics.channels for p in c.ports if p.kind == "rate"} | {tr.last for tr in self.followed()}
+        rows |= {p.index for c in self.kinetics.channels for p in c.ports if p.kind == "rate"}
         return sorted(rows | {r for c in self.kinetics.channels if follows(c) for r in memory(c).all()})
 
 
@@ -72,9 +57,6 @@ def _local(spec: ColumnSpec, module: Module) -> str:
     lines = ["lo = block * LANES", "size = min(LANES, n - lo)"]
     for array, rows in {**kept, **given}.items():
         lines += lanes.copies("load", array, rows, "lo, size, LANES")
-    for tr in spec.followed():
-        body = [f"y{tr.rate} = (u{tr.field} - y{tr.last}) / before", f"y{tr.last} = u{tr.field}"]
-        lines += lanes.loop(body, [f"y{tr.rate}", f"y{tr.last}"])
 
     def first(m: int, c: ChannelSpec) -> list[str] | None:
         return predicted(lanes, m, c) if follows(c) else None
@@ -82,13 +64,13 @@ def _local(spec: ColumnSpec, module: Module) -> str:
     def second(m: int, c: ChannelSpec) -> list[str] | None:
         if follows(c) and not lowered(c):
             return []
-        return ["v, t = v2, t0 + 0.5 * h", *midpoint(module, lanes, m, c), "v, t = v3, t0 + 0.75 * h"] if follows(c) else None
+        return ["v, t = volts_b, t0 + 0.5 * h", *midpoint(module, lanes, m, c), "v, t = volts_c, t0 + 0.75 * h"] if follows(c) else None
 
-    lines += ["v, t = v1, t0 + 0.25 * h", *k.gates(module, lanes, "0.5 * h", own=first)]
+    lines += ["v, t = volts_a, t0 + 0.25 * h", *k.gates(module, lanes, "0.5 * h", own=first)]
     seen = sorted({f for c in k.channels if follows(c) for f in memory(c).fields})
     lines += lanes.loop([f"o{f} = u{f}" for f in seen], [f"o{f}" for f in seen]) if seen else []
-    lines += ["v, t = v2, t0 + 0.5 * h", *k.reaction(module, lanes)]
-    lines += ["v, t = v3, t0 + 0.75 * h", *k.gates(module, lanes, "0.5 * h", own=second)]
+    lines += ["v, t = volts_b, t0 + 0.5 * h", *k.reaction(module, lanes)]
+    lines += ["v, t = volts_c, t0 + 0.75 * h", *k.gates(module, lanes, "0.5 * h", own=second)]
     for array, rows in kept.items():
         lines += lanes.copies("store", array, rows, "lo, size")
     moved = [f"m{m}" for m in range(len(k.channels))] + [f"x{d.field}" for d in k.decays]
@@ -106,7 +88,8 @@ def _local(spec: ColumnSpec, module: Module) -> str:
     lines = [*head, f"for block in {'prange' if spec.parallel else 'range'}(blocks):", *("    " + line for line in lines)]
     text = "\n".join("    " + line for line in lines)
     options = "parallel=True, " if spec.parallel else ""
-    return f"\n@njit({options}cache=True, **OPTIONS)\ndef local(U, Y, M, A, W, S, P, nets, C, t0, h, before, v1, v2, v3):\n{text}\n"
+    names = "U, Y, M, A, W, S, P, nets, C, t0, h, before, volts_a, volts_b, volts_c"
+    return f"\n@njit({options}cache=True, **OPTIONS)\ndef local({names}):\n{text}\n"
 
 
 _ADVANCE = '''
@@ -118,11 +101,10 @@ def advance(U, Y, M, A, W, S, P, nets, C, course, target, start, node, rate, vt,
     for k in range(steps):
         t0 = t + k * h
         fill_sources(S, course, target, start, node, rate, t0, h)
-        v1 = table_value(vt, vv, t0 + 0.25 * h)
-        v2 = table_value(vt, vv, t0 + 0.5 * h)
-        v3 = table_value(vt, vv, t0 + 0.75 * h)
-        local(U, Y, M, A, W, S, P, nets, C, t0, h, before, v1, v2, v3)
-        before = h
+        volts_a = table_value(vt, vv, t0 + 0.25 * h)
+        volts_b = table_value(vt, vv, t0 + 0.5 * h)
+        volts_c = table_value(vt, vv, t0 + 0.75 * h)
+        local(U, Y, M, A, W, S, P, nets, C, t0, h, before if k == 0 else h, volts_a, volts_b, volts_c)
         if k < steps - 1:
             diffuse(U, rows, runs, full, work)
         else:

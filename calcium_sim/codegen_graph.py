@@ -26,7 +26,6 @@ class Membrane:
     kinetics: LocalKinetics
     states: int
     sides: dict[int, tuple[int, int, bool]]
-    tracked: tuple[tuple[int, int, int], ...]
     weights: tuple[tuple[int, int], ...]
 
 
@@ -54,14 +53,14 @@ def source(spec: GraphSpec) -> tuple[str, Networks]:
     """Return the generated module with `advance`, and its networks."""
     module = Module()
     parts = [_membrane(k, m, spec, module) for k, m in enumerate(spec.membranes)]
-    parts += [_region(r, region, spec) for r, region in enumerate(spec.regions)]
+    parts += [_region(r, region, module) for r, region in enumerate(spec.regions)]
     parts += [_transport(spec), _advance(spec)]
     return module.text() + "\n" + _IMPORTS + "\n".join(parts), module.networks
 
 
 _IMPORTS = f"""
 from calcium_sim.kernels import graph
-from calcium_sim.kernels.lanes import gather, gather_sum, load, load_column, scatter, store, store_column
+from calcium_sim.kernels.lanes import gather, gather_sum, largest, load, load_column, scatter, store, store_column
 from calcium_sim.kernels.stimulus import fill_sources, table_value
 
 LANES = {LANES}
@@ -91,7 +90,7 @@ def _side(m: Membrane, f: int) -> tuple[str, str, str]:
 def _membrane(k: int, m: Membrane, spec: GraphSpec, module: Module) -> str:
     xs, ws = _names("X", len(spec.regions)), _names("N", len(spec.regions))
     kin = m.kinetics
-    used = sorted({f for c in kin.channels for f in kin.reads(c)} | {f for f, _, _ in m.tracked})
+    used = sorted({f for c in kin.channels for f in kin.reads(c)})
     lanes = Lanes()
     load = []
     for f in used:
@@ -103,7 +102,6 @@ def _membrane(k: int, m: Membrane, spec: GraphSpec, module: Module) -> str:
     head = [f"works = {module.networks.works()}"] if any(c.cls.rates is None and c.cls.states for c in kin.channels) else []
     lines = [*head, *kin.prologue(module), *_blocks(gates, "inside.size", lanes)]
     text = _define(f"gates{k}", f"{xs}Y, inside, outside, P, nets, counts, t, v, h", lines)
-    text += _track(k, m, xs)
     lanes = Lanes()
     body = []
     for f in used:
@@ -116,6 +114,7 @@ def _membrane(k: int, m: Membrane, spec: GraphSpec, module: Module) -> str:
     body += lanes.copies("store", "J", [(f"f{j}", j) for j in range(len(kin.channels))], "lo, size")
     lines = [*kin.prologue(module), *_blocks(body, "inside.size", lanes)]
     text += _define(f"fluxes{k}", f"{xs}{ws}Y, J, W, inside, outside, P, t, v", lines)
+    text += _steepness(k, m, spec, module)
     spread = []
     for j, c in enumerate(kin.channels):
         for f, count, row in c.gains:
@@ -124,25 +123,43 @@ def _membrane(k: int, m: Membrane, spec: GraphSpec, module: Module) -> str:
     return text + _define(f"spread{k}", f"{ws}J, J0, A, inside, outside, factor", spread)
 
 
-def _track(k: int, m: Membrane, xs: str) -> str:
-    lines = []
-    for f, last, rate in m.tracked:
+def _steepness(k: int, m: Membrane, spec: GraphSpec, module: Module) -> str:
+    """The function `steep<k>`: how fast the fluxes through a membrane can move what lies beside it [1/ms], a bound of their spectrum."""
+    kin, lanes, body = m.kinetics, Lanes(), []
+    used = sorted({f for c in kin.channels for f in kin.reads(c)})
+    for f in used:
         x, column, side = _side(m, f)
-        lines += [f"for i in range({side}.size):", f"    now = {x}[{side}[i], {column}]"]
-        lines += [f"    Y[{rate}, i] = (now - Y[{last}, i]) / before", f"    Y[{last}, i] = now"]
-    return _define(f"track{k}", f"{xs}Y, inside, outside, before", lines)
+        body.append(f"gather(b, I64({lanes.row(f'u{f}')}), {x}, I64({column}), {side}, lo, size)")
+    body += lanes.copies("load", "Y", [(f"y{r}", r) for r in range(m.states)], "lo, size, LANES")
+    body += lanes.copies("load", "W", [(f"weight{j}", row) for j, row in m.weights], "lo, size, LANES")
+    rows = sorted({row for c in kin.channels for _, _, row in c.gains})
+    body += lanes.copies("load", "A", [(f"ratio{row}", row) for row in rows], "lo, size, LANES")
+    terms: dict[int, list[str]] = {}
+    for j, c in enumerate(kin.channels):
+        slopes = [f"j{j}_{f}" for f in kin.depends(module, j)]
+        if not slopes:
+            continue
+        total = " + ".join(f"abs({s})" for s in slopes)
+        body += lanes.loop([*kin.slopes(module, j), f"steep{j} = {total}"], [f"steep{j}"])
+        for f, count, row in c.gains:
+            terms.setdefault(f, []).append(f"{abs(float(count))!r} * ratio{row} * steep{j}")
+    sums = {f"speed{f}": " + ".join(parts) for f, parts in terms.items()}
+    body += lanes.loop([f"{name} = {total}" for name, total in sums.items()], list(sums)) if sums else []
+    body += [f"most = max(most, largest(b, I64({lanes.row(name)})))" for name in sums]
+    lines = [*kin.prologue(module), "most = 0.0", *_blocks(body, "inside.size", lanes), "return most"]
+    return _define(f"steep{k}", f"{_names('X', len(spec.regions))}Y, W, A, inside, outside, P, t, v", lines)
 
 
-def _region(r: int, region: Region, spec: GraphSpec) -> str:
+def _region(r: int, region: Region, module: Module) -> str:
     lanes = Lanes()
-    kinetics = LocalKinetics(region.fields, (), region.bindings, region.decays, ())
     reacting = sorted({f for b in region.bindings for f in (b.free, b.ligand)} | {d.field for d in region.decays})
     body = [f"load_column(b, I64({lanes.row(f'u{f}')}), X, I64({region.fields.index(f)}), lo, size)" for f in reacting]
-    body += LocalKinetics(tuple(reacting), (), region.bindings, region.decays, ()).reaction(Module(), lanes) if reacting else []
+    own = LocalKinetics(tuple(reacting), (), region.bindings, region.decays, ())
+    body += ["v, t = 0.0, 0.0", *own.reaction(module, lanes, f"_in{r}")] if reacting else []
     body += [f"store_column(b, I64({lanes.row(f'u{f}')}), X, I64({region.fields.index(f)}), lo, size)" for f in reacting]
     for d, decay in enumerate(region.decays):
         body += ["for i in range(size):", f"    D[{d}, lo + i] += b[{lanes.row(f'x{decay.field}')} + i]"]
-    lines = [*kinetics.prologue(Module()), *_blocks(body, "X.shape[0]", lanes)] if reacting else []
+    lines = _blocks(body, "X.shape[0]", lanes) if reacting else []
     return _define(f"react{r}", "X, D, P, h", lines)
 
 
@@ -158,30 +175,37 @@ def _transport(spec: GraphSpec) -> str:
     lines = ["c = graph.coefficients(s)"]
     for r in regions:
         lines += [f"S{r}, P{r}, N{r} = K{r}[0], K{r}[1], K{r}[2]", f"n{r} = X{r}.shape[0]", f"N{r}[:] = 0.0"]
-        lines += _rows(r, f"graph._apply(X{r}, p{r}, i{r}, w{r}, q{r}, h * d{r}, S{r}, a, z)")
+        lines += _either(r, f"(X{r}, p{r}, i{r}, w{r}, q{r}, h * d{r}, S{r}, a, z)", "apply")
     lines += fluxes(ns)
     for k in membranes:
         lines += [f"J0{k}[:] = J{k}", f"J{k}[:] = 0.0"]
         lines.append(f"spread{k}({_names('S', len(regions))}J0{k}, J{k}, A{k}, I{k}, O{k}, h)")
     for r in regions:
         lines += [f"for i in range(F{r}.shape[1]):", f"    for f in range(F{r}.shape[0]):", f"        S{r}[i, f] += h * F{r}[f, i]"]
-        lines += _rows(r, f"graph._first(S{r}, c[1, 3], P{r}, N{r}, a, z)")
+        lines += _rows(r, f"graph.first(S{r}, c[1, 3], P{r}, N{r}, a, z)")
     for k in membranes:
-        lines += [f"B{k}[:] = c[1, 3] * h * J0{k}", f"C{k}[:] = 0.0"]
+        lines += [f"now{k}, next{k} = B{k}, C{k}", f"now{k}[:] = c[1, 3] * h * J0{k}", f"next{k}[:] = 0.0"]
     lines.append("for j in range(2, s + 1):")
     stage: list[str] = fluxes(ps)
     for r in regions:
-        stage += _rows(r, f"graph._stage(P{r}, N{r}, S{r}, p{r}, i{r}, w{r}, q{r}, h * d{r}, c[j], a, z)")
+        stage += _either(r, f"(P{r}, N{r}, S{r}, X{r}, p{r}, i{r}, w{r}, q{r}, h * d{r}, c[j], a, z)", "stage")
     for k in membranes:
         stage.append(f"spread{k}({ns}J{k}, J0{k}, A{k}, I{k}, O{k}, c[j, 2] * h)")
-        stage.append(f"C{k}[:] = c[j, 0] * B{k} + c[j, 1] * C{k} + h * (c[j, 2] * J{k} + (c[j, 3] - c[j, 2]) * J0{k})")
-        stage.append(f"B{k}, C{k} = C{k}, B{k}")
+        stage.append(f"next{k}[:] = c[j, 0] * now{k} + c[j, 1] * next{k} + h * (c[j, 2] * J{k} + (c[j, 3] - c[j, 2]) * J0{k})")
+        stage.append(f"now{k}, next{k} = next{k}, now{k}")
     stage += [f"P{r}, N{r} = N{r}, P{r}" for r in regions]
     lines += ["    " + line for line in stage]
-    lines += [line for r in regions for line in _rows(r, f"graph._finish(P{r}, X{r}, a, z)")]
-    lines += [f"M{k} += B{k}" for k in membranes]
+    lines += [line for r in regions for line in _rows(r, f"graph.finish(P{r}, X{r}, a, z)")]
+    lines += [f"M{k}[:] += now{k}" for k in membranes]
     options = "parallel=True, cache=True, " if spec.parallel else ""
-    return _define("transport", _arguments(spec) + "P, t, v, h, s", lines, options)
+    return _define("transport", _arguments(spec) + "P, t, v, h, s, limited", lines, options)
+
+
+def _either(r: int, given: str, kernel: str) -> list[str]:
+    """A kernel over the rows of a region, with limited edges or without."""
+    plain = _rows(r, f"graph.{kernel}{given.replace(f'X{r}, ', '') if kernel == 'stage' else given}")
+    limited = _rows(r, f"graph.{kernel}_limited{given}")
+    return ["if limited:", *("    " + t for t in limited), "else:", *("    " + t for t in plain)]
 
 
 def _rows(r: int, call: str) -> list[str]:
@@ -199,7 +223,7 @@ def _arguments(spec: GraphSpec) -> str:
 def _advance(spec: GraphSpec) -> str:
     xs = _names("X", len(spec.regions))
     region_fields = [len(r.fields) for r in spec.regions]
-    lines = ["before_h = before"]
+    lines: list[str] = []
 
     def gates(time: str, step: str) -> list[str]:
         out = [f"v = table_value(vt, vv, {time})"]
@@ -207,8 +231,7 @@ def _advance(spec: GraphSpec) -> str:
 
     react = [f"react{r}(X{r}, D{r}, P, 0.5 * h)" for r in range(len(spec.regions))]
     body = ["t0 = t + k * h"]
-    body += [f"track{k}({xs}Y{k}, I{k}, O{k}, before_h)" for k in range(len(spec.membranes))]
-    body += ["before_h = h", "if k == 0:", *("    " + g for g in gates("t0 + 0.25 * h", "0.5 * h")), "else:"]
+    body += ["if k == 0:", *("    " + g for g in gates("t0 + 0.25 * h", "0.5 * h")), "else:"]
     body += ["    " + g for g in gates("t0", "h")]
     body += [*react, "fill_sources(S, course, target, start, node, rate, t0, h)"]
     row = 0
@@ -217,11 +240,14 @@ def _advance(spec: GraphSpec) -> str:
             if f in region.sources:
                 body.append(f"F{r}[{column}, :] = S[{row}, :F{r}.shape[1]]")
                 row += 1
-    body += ["v = table_value(vt, vv, t0 + 0.5 * h)", f"transport({_arguments(spec)}P, t0 + 0.5 * h, v, h, s)", *react]
+    body += ["v = table_value(vt, vv, t0 + 0.5 * h)", f"transport({_arguments(spec)}P, t0 + 0.5 * h, v, h, s, limited)", *react]
     lines += ["for k in range(steps):", *("    " + line for line in body), *gates("t + (steps - 0.25) * h", "0.5 * h")]
     decayed = "".join(f"D{r}, " for r in range(len(region_fields)))
-    tail = "P, nets, C, S, course, target, start, node, rate, vt, vv, t, h, before, steps, s"
-    return _define("advance", _arguments(spec) + decayed + tail, lines, "" if spec.parallel else "cache=True, ")
+    tail = "P, nets, C, S, course, target, start, node, rate, vt, vv, t, h, steps, s, limited"
+    calls = [f"steep{k}({xs}Y{k}, W{k}, A{k}, I{k}, O{k}, P, t, v)" for k in range(len(spec.membranes))]
+    steep = ["v = table_value(vt, vv, t)", f"return ({''.join(f'{c}, ' for c in calls)})"]
+    given = _arguments(spec) + "P, vt, vv, t"
+    return _define("steepness", given, steep, "cache=True, ") + _define("advance", _arguments(spec) + decayed + tail, lines, "cache=True, ")
 
 
 __all__ = ["ChannelSpec", "GraphSpec", "Membrane", "Region", "source"]

@@ -21,7 +21,7 @@ from .unrolled import GAMMA, LANES, Lanes, lu_factor, lu_solve
 from .watches import Watches
 
 IMPORTS = """
-from calcium_sim.kernels.network import bounded, moved
+from calcium_sim.kernels.network import bounded, faulty, moved
 from calcium_sim.kernels.relax import approach, relax, settle
 """
 
@@ -174,6 +174,7 @@ def _caller(networks: Networks, lanes: Lanes, c: Learned, k: int, rows: dict[tup
         lines = [f"{networks.names[k]}(b, ({inputs}), ({targets}), nets[{k}], works[{k}])"]
         for o, (name, bound) in enumerate(zip(outputs, limits(networks.gates[k]), strict=True)):
             seen, row = f"counts[{networks.watches.output(networks.gates[k], o)}]", f"I64({lanes.row(name)})"
+            lines.append(f"{seen}[4] += faulty(b, ({inputs}), {row}, size)")
             lines.append(f"bounded(b, {row}, {row}, {bound.low!r}, {bound.high!r}, {bound.slack!r}, size, {seen})")
         return lines
 

@@ -7,8 +7,10 @@ the step along z where `merged`: those between its two halves are the mean of be
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from .codegen import LocalKinetics
-from .codegen_between import follow_loop, own_rows, predicted
+from .codegen_between import follow_loop
 from .codegen_module import Module
 from .codegen_newton import TINY, AxisymmetricSpec, Text, indent, loop, states_of
 from .codegen_secant import follows, lowered, memory, renewed
@@ -16,46 +18,38 @@ from .specs import ChannelSpec
 from .unrolled import LANES, Lanes
 
 _WHOLE = f"lo, size, {LANES}"
+_GLANCES = 12
+"""Each glance multiplies what is missing by half a cell times d flux / d c over D, which is below 1 wherever the joint step is solvable."""
 
 
 def meeting(spec: AxisymmetricSpec, module: Module) -> str:
     """The functions `nodes`, `meet` and `look`.
 
-    `nodes` keeps the concentrations beside the membranes; `meet` follows them over the last step and advances the split states over `h`;
-    `look` returns the concentrations on the membranes, (points, slices).
+    `nodes` keeps the concentrations beside the membranes; `meet` follows them over the last step and runs the networks;
+    `look` returns the concentrations on the membranes, (points, slices), those of shown open probabilities too.
     """
     taken = [f"node[{q}, k] = u[index[{q}, k]]" for q in spec.watched()]
     each = ["for k in range(node.shape[1]):", *("    " + t for t in taken)] if taken else ["pass"]
     text = f"\n@njit(**OPTIONS)\ndef nodes(u, index, node):\n{indent(each)}\n"
-    given = "u, Y, P, W, nets, counts, near, index, node, excess, was, merged, ahead, elapsed, before, t, v, h"
+    given = "u, Y, P, W, nets, counts, near, index, node, excess, merged, elapsed, before, t, v, h"
     text += f"\n\n@njit(**OPTIONS)\ndef meet({given}):\n{indent(_meet(spec, module))}\n"
-    return text + f"\n\n@njit(cache=True, **OPTIONS)\ndef look(u, Y, P, W, near, index, t, v):\n{indent(_look(spec, module))}\n"
-
-
-def split(spec: AxisymmetricSpec) -> tuple[ChannelSpec, ...]:
-    """Channels whose states the joint step keeps fixed."""
-    return tuple(c for c in spec.channels if c.cls.states and not spec.moving(c))
+    shown = indent(_look(replace(spec, shown=True), module))
+    return text + f"\n\n@njit(cache=True, **OPTIONS)\ndef look(u, Y, P, W, near, index, t, v):\n{shown}\n"
 
 
 def _meet(spec: AxisymmetricSpec, module: Module) -> list[str]:
-    lanes, watched, channels = Lanes(), spec.watched(), split(spec)
+    lanes, watched = Lanes(), spec.watched()
     if not watched:
         return ["pass"]
-    own, following = own_rows(channels), [(m, c) for m, c in enumerate(spec.channels) if follows(c) and lowered(c)]
+    following = [(m, c) for m, c in enumerate(spec.channels) if follows(c) and lowered(c)]
     kept = [r for _, c in following for r in range(c.memory, c.memory + memory(c).size)]
-    rows = sorted(
-        {r for m in _present(spec) for r in _rows_of(spec.channels[m])} | {r for f in spec.follow for r in f.rows()} | {*own, *kept}
-    )
+    rows = sorted({r for m in _present(spec) for r in _rows_of(spec.channels[m])} | {r for f in spec.follow for r in f.rows()} | set(kept))
     lines = _loads(spec, lanes, rows)
-    past = [(f"w{r}", k) for k, r in enumerate(own)]
-    lines += lanes.copies("load", "was", past, _WHOLE)
     before = lanes.copies("load", "node", [(f"o{q}", q) for q in watched], _WHOLE)
     before += loop(lanes, [f"p{q} = 0.5 * (p{q} + o{q})" for q in watched], [f"p{q}" for q in watched])
     lines += ["if merged:", *("    " + t for t in before)]
     beyond = [(f"x{q}", q) for q in watched]
     lines += lanes.copies("load", "excess", beyond, _WHOLE)
-    lines += predicted(lanes, channels)
-    lines += lanes.copies("store", "was", past, "lo, size")
     lines += ["for glance in range(1 if elapsed > 0.0 else 2):", *("    " + t for t in _walls(spec, module, lanes, rows))]
     lines += lanes.copies("store", "excess", beyond, "lo, size")
     for q in watched:
@@ -66,10 +60,6 @@ def _meet(spec: AxisymmetricSpec, module: Module) -> list[str]:
     for m, c in following:
         lines += _last_seen(spec, lanes, c) + renewed(module, lanes, m, c, spec.at_points(c))
     lines += lanes.copies("store", "Y", [(f"y{r}", r) for r in kept], "lo, size")
-    for c in channels:
-        kinetics = LocalKinetics((), (spec.at_points(c),), (), (), ())
-        lines += kinetics.gates(module, lanes, "h", "yn")
-    lines += lanes.copies("store", "Y", [(f"y{r}", r) for r in own], "lo, size")
     head = [*_prologue(spec, module), f"works = {module.networks.works()}"]
     return [*head, *_blocks(lines, lanes)]
 
@@ -92,7 +82,7 @@ def _look(spec: AxisymmetricSpec, module: Module) -> list[str]:
     rows = sorted({r for m in _present(spec) for r in _rows_of(spec.channels[m])})
     inner = _loads(spec, lanes, rows)
     inner += loop(lanes, [t for q in watched for t in (f"x{q} = 0.0 * p{q}",)], [f"x{q}" for q in watched])
-    inner += ["for glance in range(2):", *("    " + t for t in _walls(spec, module, lanes, rows))]
+    inner += [f"for glance in range({_GLANCES}):", *("    " + t for t in _walls(spec, module, lanes, rows))]
     inner += lanes.copies("store", "wall", [(f"c{q}", q) for q in watched], "lo, size")
     return [*lines, *_prologue(spec, module), *_blocks(inner, lanes), "return wall"]
 

@@ -23,7 +23,9 @@ import math
 from collections import namedtuple
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
+
+from calcium_sim.kernels.compiled import njit
 
 I64 = np.int64  # a literal argument would make a specialisation of its own
 OPTIONS = dict(error_model="numpy", fastmath={"contract", "nsz", "arcp"}, nogil=True)

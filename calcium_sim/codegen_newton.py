@@ -8,8 +8,6 @@ concentrations; derivatives are difference quotients, so that any channel will d
 from __future__ import annotations
 
 import ast
-import inspect
-import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,6 +16,7 @@ from .codegen import LocalKinetics
 from .codegen_between import Follow
 from .codegen_module import Module, bundle, outside_text
 from .codegen_secant import follows, memory, stage_text
+from .imported import definition
 from .plugin import Channel
 from .specs import ChannelSpec, PortRef
 from .unrolled import Lanes, lu_factor, lu_solve
@@ -53,7 +52,7 @@ class AxisymmetricSpec:
     """What the generated step depends on.
 
     `region` is the region of each field; `lines` are the fields that diffuse or cross a membrane; `interior` are the buffers and decays of
-    each region that has any; `weights` are (channel, row of W).
+    each region that has any; `weights` are (channel, row of W); with `shown` everything is watched of which an open probability is shown.
     """
 
     region: tuple[int, ...]
@@ -66,6 +65,7 @@ class AxisymmetricSpec:
     follow: tuple[Follow, ...]
     weights: tuple[tuple[int, int], ...]
     parallel: bool
+    shown: bool = False
 
     def point(self, membrane: int, field: int) -> int:
         """Number of the point of a field at a membrane."""
@@ -77,13 +77,14 @@ class AxisymmetricSpec:
 
     def watched(self) -> list[int]:
         """Points of the membranes that carry a network or a channel that reads a rate of change: `walls` gives their concentrations."""
-        membranes = {c.membrane for c in self.channels if c.cls.states and c.cls.rates is None}
+        membranes = {c.membrane for c in self.channels if c.paced or (c.cls.states and c.cls.rates is None)}
         membranes |= {self.points[tr.source].membrane for tr in self.follow}
+        membranes |= {c.membrane for c in self.channels if self.shown and c.cls.open_probability is not None}
         return [q for q, p in enumerate(self.points) if p.membrane in membranes]
 
     def moving(self, c: ChannelSpec) -> bool:
         """Whether a channel's states move within the joint step: it has rates, or its network's rates are continued."""
-        return bool(c.cls.states) and (c.cls.rates is not None or follows(c))
+        return bool(c.cls.states) and not c.paced and (c.cls.rates is not None or follows(c))
 
     def at_points(self, c: ChannelSpec) -> ChannelSpec:
         """The channel with the points of fields at its membrane in place of the fields."""
@@ -96,8 +97,7 @@ class AxisymmetricSpec:
 
 def ports_read(function: Callable[..., Any], names: Sequence[str]) -> set[str]:
     """Ports that a function ``f(y, x, p)`` reads: the attributes of its second argument, all of `names` if it is used in other ways."""
-    tree = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
-    assert isinstance(tree, ast.FunctionDef)
+    tree = definition(function, "ports_read")
     x = tree.args.args[1].arg
     uses = [n for n in ast.walk(tree) if isinstance(n, ast.Name) and n.id == x]
     read = [n for n in ast.walk(tree) if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name) and n.value.id == x]

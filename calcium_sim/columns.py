@@ -10,13 +10,14 @@ import numpy as np
 
 from . import generated
 from .codegen import LocalKinetics
-from .codegen_columns import ColumnSpec, Tracked, source
+from .codegen_columns import ColumnSpec, source
 from .codegen_secant import follows
 from .fallback import TorchGates
 from .kernels import tree
 from .kernels.stimulus import fill_sources, table_value
 from .lowering import Plan
 from .mesh import Columns
+from .pacing import Pacing
 from .specs import ChannelSpec, PortRef
 from .state import Clock, State, pack_networks, pack_sources
 from .unrolled import LANES
@@ -38,9 +39,11 @@ class ColumnStepper:
         self.parent = mesh.structure.parent
         self.sources = pack_sources(plan, n)
         self.torch = TorchGates(plan)
+        self.pacing = Pacing(plan, self.torch)
         if any(follows(g.spec) for g in plan.gauges):
             self.scheme += " | networks of rates once per step, outputs continued"
-        spec = self._spec(plan, n > PARALLEL_FROM if parallel is None else parallel, active)
+        self.parallel = n > PARALLEL_FROM if parallel is None else parallel
+        spec = self._spec(plan, self.parallel, active)
         text, networks = source(spec)
         self.module = generated.load(text)
         self.networks = networks
@@ -65,10 +68,8 @@ class ColumnStepper:
         weighted = [m for m, g in enumerate(plan.gauges) if g.weight is not None]
         channels = tuple(replace(c, weight=weighted.index(m) if m in weighted else -1) for m, c in enumerate(channels))
         kinetics = LocalKinetics(tuple(range(len(plan.fields))), channels, plan.bindings, plan.decays, self.sources.fields)
-        followed = () if self.torch.gauges else plan.tracked
-        tracked = tuple(Tracked(f, last.start // n, rate.start // n) for f, last, rate in followed)
         weights = tuple((m, k) for k, m in enumerate(weighted))
-        return ColumnSpec(kinetics, len(plan.y0) // n, len(plan.ratios), tracked, weights, parallel, active)
+        return ColumnSpec(kinetics, len(plan.y0) // n, len(plan.ratios), weights, parallel, active)
 
     def _factor(self, h: float) -> Any:
         if h not in self.factors:
@@ -87,36 +88,38 @@ class ColumnStepper:
 
     def advance(self, state: State, h: float, steps: int, clock: Clock) -> None:
         """Take `steps` steps of length h [ms], in place."""
-        if self.torch.gauges:
-            self._advance_with_torch(state, h, steps, clock)
+        if self.pacing.groups:
+            self.pacing.advance(self._take, state, h, steps, clock)
+        else:
+            self._take(state, h, steps, clock)
+
+    def _take(self, state: State, h: float, steps: int, clock: Clock) -> None:
+        if self.torch.relaxing():
+            self._take_with_torch(state, h, steps, clock)
             return
         s = self.sources
         self.module.advance(
             *state.shaped(self.shapes),
-            self.ratio, self.weights, s.buffer, self.plan.parameters, self._nets(state), self.counts, s.course, s.target, s.start, s.node, s.rate,
+            self.ratio, self.weights, s.buffer, self.plan.parameters, self._nets(state), self.counts,
+            s.course, s.target, s.start, s.node, s.rate,
             clock.times, clock.potential, self.rows, self.runs, self._factor(0.5 * h), self._factor(h), self.work,
             state.t, h, state.before, steps,
         )  # fmt: skip
         state.t += steps * h
         state.before = h
 
-    def _advance_with_torch(self, state: State, h: float, steps: int, clock: Clock) -> None:
+    def _take_with_torch(self, state: State, h: float, steps: int, clock: Clock) -> None:
         """The same step by step, with the gates that run in torch around the local kinetics."""
         s = self.sources
         u, y, moved = state.shaped(self.shapes)
         given = (self.ratio, self.weights, s.buffer, self.plan.parameters, self._nets(state), self.counts)
         tree.diffuse(u, self.rows, self.runs, self._factor(0.5 * h), self.work)
         for k in range(steps):
-            for f, last, rate in self.plan.tracked:
-                state.y[rate] = (u[f] - state.y[last]) / state.before
-                state.y[last] = u[f]
-            self.torch.advance(state, 0.5 * h)
             start = state.copy()
             fill_sources(s.buffer, s.course, s.target, s.start, s.node, s.rate, state.t, h)
             potential = [table_value(clock.times, clock.potential, state.t + share * h) for share in (0.25, 0.5, 0.75)]
             self.module.local(u, y, moved, *given, state.t, h, state.before, *potential)
             self.torch.midpoint(state, start, h)
-            self.torch.advance(state, 0.5 * h)
             tree.diffuse(u, self.rows, self.runs, self._factor(h if k < steps - 1 else 0.5 * h), self.work)
             state.t += h
             state.before = h
@@ -129,7 +132,19 @@ class ColumnStepper:
 
         def local() -> None:
             self.module.local(
-                u, y, moved, self.ratio, self.weights, buffer, self.plan.parameters, self._nets(state), self.counts, state.t, h, h, *potential
+                u,
+                y,
+                moved,
+                self.ratio,
+                self.weights,
+                buffer,
+                self.plan.parameters,
+                self._nets(state),
+                self.counts,
+                state.t,
+                h,
+                h,
+                *potential,
             )
 
         return {"diffusion": lambda: tree.diffuse(u, self.rows, self.runs, factors, self.work), "local": local}

@@ -38,6 +38,7 @@ class RunOptions:
     dt: float | None = None
     record: tuple[str, ...] | None = None
     threads: int | None = None
+    threshold: float | None = None
 
     def arguments(self) -> dict[str, Any]:
         """Keyword arguments for `simulate`."""
@@ -45,7 +46,7 @@ class RunOptions:
         for name in ("until", "every", "dt"):
             if (number := getattr(self, name)) is not None:
                 out[name] = text(number, "ms")
-        return out
+        return out if self.threshold is None else out | {"threshold": self.threshold}
 
 
 def load(path: str | Path) -> tuple[Model, RunOptions]:
@@ -352,10 +353,14 @@ def _run_options(table: RunTable) -> RunOptions:
             raise InputError("run.every", f"{every:g} ms is longer than the run of {until:g} ms")
         if until and until / min(every or until, dt or until) > MOST_STEPS:
             raise InputError("run.until", f"{until:g} ms asks for more than {MOST_STEPS:.0e} steps or outputs (check the units)")
+    threshold = None
+    with _collect(problems):
+        if table.threshold is not None:
+            threshold = _above_zero(value(table.threshold, "uM", "run.threshold"), "run.threshold", " uM")
     if problems or until is None:
         raise Problems(problems)
     record = None if table.record is None else tuple(table.record)
-    return RunOptions(until, every, table.tolerance, dt, record, table.threads)
+    return RunOptions(until, every, table.tolerance, dt, record, table.threads, threshold)
 
 
 def _above_zero(number: float, where: str, unit: str) -> float:

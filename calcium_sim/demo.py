@@ -1,7 +1,8 @@
 """The model of `calcium-sim demo`: a wave in a reconstructed granule cell, as a file that can be edited and run again."""
 
 MODEL = """\
-# The demo of calcium-sim: a calcium wave that starts at the tip of a dendrite of a reconstructed granule cell.
+# The demo of calcium-sim: a calcium wave that starts at the tip of a dendrite of a reconstructed granule cell, and runs through its outer
+# branches, as far as there are receptors.
 # Edit it and run it again:   calcium-sim run granule-cell.toml -o out/
 # The morphology has no ER and no channels; ER radius and densities are our choice, the rest follows Breit & Queisser (2018).
 
@@ -28,6 +29,7 @@ diffusion = "20 um^2/s"
 [[membranes.er]]
 channel = "ryr/keizer-levine"
 density = "5 /um^2"
+at = { distance = ["153 um", "400 um"] }    # where the dendrites are thin (R <= 0.2 um): waves in thicker ones come out wrong in 1-D
 
 [[membranes.er]]
 channel = "leak/linear"
@@ -61,5 +63,5 @@ until = "300 ms"
 every = "0.5 ms"
 record = ["ca"]
 tolerance = 0.01            # about 1 % in the speed of the wave
-threads = 1                 # more pay from 10 000 compartments on
+threads = 1                 # more pay from 30 000 positions on
 """

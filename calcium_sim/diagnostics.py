@@ -10,95 +10,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .arrivals import THRESHOLD as THRESHOLD
+from .arrivals import arrival_times as arrival_times
+from .arrivals import arrivals, check_dimensions, key_of, level_of, noted_of
+from .arrivals import first_crossing as first_crossing
+from .arrivals import micromolar as micromolar
 from .errors import CalciumSimError, InputError, nearest
-from .paths import Path, choose, graph, region_nodes, travel
+from .names import variable
+from .paths import Ints, Path, choose, graph, spacing, travel
 from .units import value
 
 if TYPE_CHECKING:
     import xarray as xr
 
 Floats = NDArray[np.float64]
-THRESHOLD = "0.2 uM"
-_BISECTIONS = 45
 _FIT_POINTS = 400
+_FEWEST = 5
+"""A path of fewer nodes carries no wave."""
 
 
-def concentration(ds: xr.Dataset, species: str, region: str) -> tuple[NDArray[np.int64], Floats]:
-    """Nodes of a region and the values of a species there, shape (times, nodes), or an InputError with the nearest name."""
-    known = [str(k) for k, v in ds.data_vars.items() if v.dims == ("time", "node")]
-    if species not in known:
-        raise InputError("species", f"the result has no '{species}'{nearest(species, known)}; it has {', '.join(known)}")
-    nodes = region_nodes(ds, region)
-    values = np.asarray(ds[species].values[:, nodes], float)
-    if np.isnan(values).all():
-        raise InputError("region", f"'{species}' does not live in '{region}'")
-    return nodes, values
-
-
-def micromolar(threshold: Any) -> float:
-    """A threshold as a float in uM: a quantity, a string, or a bare number of uM."""
-    return float(threshold) if isinstance(threshold, (int, float)) else value(threshold, "uM", "threshold")
-
-
-def arrival_times(ds: xr.Dataset, threshold: Any = THRESHOLD, species: str = "ca", region: str = "cytosol") -> xr.DataArray:
-    """When the wave reaches each node: the first upward crossing of a threshold.
-
-    Between two output times the course is the cubic through the four nearest outputs (a straight line where there are fewer than
-    four), so outputs every 0.5 ms give arrivals good to a few microseconds.
-
-    Parameters
-    ----------
-    ds : result of a run.
-    threshold : concentration; a bare number is in uM.
-
-    Returns
-    -------
-    xarray.DataArray
-        Shape (nodes of the region,) [ms]; NaN where the threshold is never crossed, the first time where the node starts above it.
-    """
-    import xarray as xr
-
-    nodes, values = concentration(ds, species, region)
-    level = micromolar(threshold)
-    out = first_crossing(np.asarray(ds["time"].values, float), values, level)
-    coords = {k: ("node", ds[k].values[nodes]) for k in ("region", "x", "y", "z", "distance") if k in ds}
-    told = {"units": "ms", "long_name": f"arrival of the {species} wave", "threshold": level}
-    return xr.DataArray(out, dims="node", coords=coords | {"node_index": ("node", nodes)}, name="arrival", attrs=told)
-
-
-def first_crossing(time: Floats, c: Floats, level: float) -> Floats:
-    """First upward crossing of a level by each column of `c` (times, places); see `arrival_times` for what lies between two times."""
-    above = c >= level
-    up = ~above[:-1] & above[1:]
-    crosses = up.any(axis=0) & ~above[0] if len(time) > 1 else np.zeros(c.shape[1], bool)
-    k = np.argmax(up, axis=0)[crosses] if len(time) > 1 else np.zeros(0, int)
-    out = np.where(above[0], time[0], np.nan)
-    width = 4 if len(time) >= 4 else 2
-    first = np.clip(k - (1 if width == 4 else 0), 0, len(time) - width)
-    stencil = first + np.arange(width)[:, None]
-    t, y = time[stencil], c[stencil, np.flatnonzero(crosses)] - level
-    low, high = time[k], time[np.minimum(k + 1, len(time) - 1)]
-    for _ in range(_BISECTIONS):
-        middle = 0.5 * (low + high)
-        reached = _interpolated(t, y, middle) >= 0
-        low, high = np.where(reached, low, middle), np.where(reached, middle, high)
-    out[crosses] = 0.5 * (low + high)
-    return out
-
-
-def _interpolated(x: Floats, y: Floats, at: Floats) -> Floats:
-    """Lagrange polynomial through the columns of (x, y), evaluated at one place per column."""
-    out = np.zeros_like(at)
-    for i in range(len(x)):
-        term = y[i].copy()
-        for j in range(len(x)):
-            if j != i:
-                term *= (at - x[j]) / (x[i] - x[j])
-        out += term
-    return out
-
-
-def wave_path(ds: xr.Dataset, threshold: Any = THRESHOLD, species: str = "ca", region: str = "cytosol") -> Path:
+def wave_path(ds: xr.Dataset, threshold: Any = None, species: str = "ca", region: str = "cytosol") -> Path:
     """The path from the node that the wave reaches first to the farthest one that it reaches.
 
     Raises
@@ -106,24 +37,28 @@ def wave_path(ds: xr.Dataset, threshold: Any = THRESHOLD, species: str = "ca", r
     InputError
         If the threshold is never crossed.
     """
-    arrival = arrival_times(ds, threshold, species, region)
-    nodes, there = arrival["node_index"].values, np.isfinite(arrival.values)
+    nodes, arrival = arrivals(ds, threshold, species, region)
+    return _way(ds, nodes, arrival, species, region, level_of(ds, species, threshold))
+
+
+def _way(ds: xr.Dataset, nodes: Ints, arrival: Floats, species: str, region: str, level: float) -> Path:
+    there = np.isfinite(arrival)
     if not there.any():
-        raise InputError("threshold", f"'{species}' never crosses {micromolar(threshold):g} uM in '{region}': no wave to follow")
-    return travel(ds, int(nodes[np.nanargmin(arrival.values)]), None, region, nodes[there])
+        raise InputError("threshold", f"'{species}' never crosses {level:g} uM in '{region}': no wave to follow")
+    return travel(ds, int(nodes[np.nanargmin(arrival)]), None, region, nodes[there])
 
 
 def wave_speed(
     ds: xr.Dataset,
     between: Sequence[Any] | None = None,
-    threshold: Any = THRESHOLD,
+    threshold: Any = None,
     species: str = "ca",
     region: str = "cytosol",
     path: Any = None,
 ) -> float:
     """Speed of the wave [um/ms].
 
-    The wave is followed along a path through the mesh, from the node that it reaches first to the node farthest from there; on a mesh
+    The wave is followed along a path through the mesh, from the node that it reaches first to the farthest one that it reaches; on a mesh
     that is no tree or cable, along the coordinate ``distance``. Without `between`, the speed is that of a robust line (median of all
     pairwise slopes, Theil-Sen) through the arrivals in the middle of the path, from 20 % to 80 % of its length.
 
@@ -132,7 +67,7 @@ def wave_speed(
     ds : result of a run.
     between : two positions [um] or lengths: the mean speed between them instead. Positions are the coordinate ``distance`` on a path
         that runs straight to or from the root, path length from the wave's start on any other.
-    threshold, species, region : as in `arrival_times`.
+    threshold, species, region : as in `arrival_times`; with the default threshold the speed does not depend on how often was recorded.
     path : (start node, end node) or a list of nodes, instead of the path above.
 
     Returns
@@ -140,57 +75,91 @@ def wave_speed(
     float
         NaN, with a warning that says how far it came, when the wave does not pass the part that is asked for.
     """
-    arrival = arrival_times(ds, threshold, species, region)
-    if not np.isfinite(arrival.values).any():
-        return _no_wave(f"'{species}' never crosses {micromolar(threshold):g} uM in '{region}'")
-    position, time = _course(ds, arrival, region, path)
-    if between is None:
+    nodes, arrival = arrivals(ds, threshold, species, region)
+    if not np.isfinite(arrival).any():
+        return _no_wave(f"'{species}' never crosses {level_of(ds, species, threshold):g} uM in '{region}'")
+    span = None if between is None else _span(between)
+    position, time, on = _course(ds, nodes, arrival, region, path, span)
+    if span is None:
+        if np.isfinite(time).sum() < _FEWEST:
+            return _no_wave(f"the wave was seen at {np.isfinite(time).sum()} places only")
         low, high = (position.min() + f * np.ptp(position) for f in (0.2, 0.8))
         chosen = (position >= low - 1e-9) & (position <= high + 1e-9)
         if np.isnan(time[chosen]).any() or chosen.sum() < 2:
             return _no_wave(_how_far(position, time, low, high))
-        return _resolved(ds, species, region, position, _theil_sen(time[chosen], position[chosen]))
+        speed = _theil_sen(time[chosen], position[chosen])
+        if path is None and _goes_on(ds, nodes, arrival, on):
+            seen = f"{position.min():.4g} to {position.max():.4g} um"
+            warnings.warn(f"the wave was seen from {seen} and not beyond, the speed is that of this part (run longer?)", stacklevel=2)
+    else:
+        low, high = span
+        if low == high or low < position.min() - 1e-9 or high > position.max() + 1e-9:
+            raise InputError(
+                "between", f"({low:g}, {high:g}) um must be two places on the path from {position.min():g} to {position.max():g} um"
+            )
+        passed = _at(position, time, np.array([low, high]))
+        if not np.isfinite(passed).all():
+            return _no_wave(_how_far(position, time, low, high))
+        speed = float(abs(high - low) / abs(passed[1] - passed[0])) if passed[1] != passed[0] else float("inf")
+    if not np.isfinite(speed):
+        return _no_wave("all places have the same arrival (the result starts after the wave, or has one time only)")
+    return _resolved(ds, species, region, on, speed)
+
+
+def _goes_on(ds: xr.Dataset, nodes: Ints, arrival: Floats, on: Ints) -> bool:
+    """Whether the cell goes on where the wave was seen last: that is no tip of a tree, or not the farthest place of another mesh."""
+    edges, tree = graph(ds, nodes)
+    if not tree:
+        distance = ds["distance"].values[nodes]
+        return bool(np.isnan(arrival[distance >= distance.max() - 1e-9]).all() and np.isfinite(arrival).any())
+    joined, last = edges.tocoo(), int(np.searchsorted(nodes, on[-1]))
+    return int(np.sum(joined.row == last) + np.sum(joined.col == last)) > 1
+
+
+def _span(between: Sequence[Any]) -> tuple[float, float]:
     low, high = sorted(float(b) if isinstance(b, (int, float)) else value(b, "um", "between") for b in between)
-    if low == high or low < position.min() - 1e-9 or high > position.max() + 1e-9:
-        raise InputError(
-            "between", f"({low:g}, {high:g}) um must be two places on the path from {position.min():g} to {position.max():g} um"
-        )
-    passed = _at(position, time, np.array([low, high]))
-    if not np.isfinite(passed).all():
-        return _no_wave(_how_far(position, time, low, high))
-    return _resolved(ds, species, region, position, float(abs(high - low) / abs(passed[1] - passed[0])))
+    return low, high
 
 
-def _resolved(ds: xr.Dataset, species: str, region: str, position: Floats, speed: float) -> float:
+def _resolved(ds: xr.Dataset, species: str, region: str, on: Ints, speed: float) -> float:
     """The speed, with a warning where the mesh is coarser than a quarter of the front's width D/v."""
-    diffusion = ds[species].attrs.get(f"diffusion_{region}")
-    spacing = float(np.median(np.diff(position))) if len(position) > 1 else 0.0
-    if diffusion and spacing > diffusion / (4.0 * speed):
+    key, name = key_of(ds, species), f"diffusion_{variable(region)}"
+    known = [*([ds[key]] if key in ds else []), *noted_of(ds, key).values()]
+    diffusion = next((d for v in known if (d := v.attrs.get(name))), None)
+    length = spacing(ds, on)
+    if diffusion and length > diffusion / (4.0 * speed) * (1 + 1e-9):
         warnings.warn(
-            f"the spacing of {spacing:.3g} um is coarse for a front of {diffusion / speed:.2g} um, take {0.25 * diffusion / speed:.2g} um",
+            f"the spacing of {length:.3g} um is coarse for a front of {diffusion / speed:.2g} um, take {0.25 * diffusion / speed:.2g} um",
             stacklevel=3,
         )
     return speed
 
 
-def _course(ds: xr.Dataset, arrival: xr.DataArray, region: str, path: Any) -> tuple[Floats, Floats]:
-    """Position along the path [um], ascending, and arrival there [ms]."""
-    nodes = arrival["node_index"].values
+def _course(
+    ds: xr.Dataset, nodes: Ints, arrival: Floats, region: str, path: Any, span: tuple[float, float] | None
+) -> tuple[Floats, Floats, Ints]:
+    """Position along the path [um], ascending, arrival there [ms], and the nodes that it runs through."""
     if path is None and not graph(ds, nodes)[1]:
-        return _by_distance(arrival)
-    way: Path = choose(ds, path, region) if path is not None else travel(ds, int(nodes[np.nanargmin(arrival.values)]), None, region)
+        return *_by_distance(ds["distance"].values[nodes], arrival), nodes
+    first = int(nodes[np.nanargmin(arrival)])
+    way: Path = choose(ds, path, region) if path is not None else travel(ds, first, None, region, nodes[np.isfinite(arrival)])
+    if path is None and span is not None and (span[0] < way.position.min() - 1e-9 or span[1] > way.position.max() + 1e-9):
+        way = travel(ds, first, None, region)  # as far as it goes, so that the answer says how far the wave came
     order = np.argsort(way.position, kind="stable")
-    return way.position[order], arrival.values[np.searchsorted(nodes, way.nodes)][order]
+    return way.position[order], arrival[np.searchsorted(nodes, way.nodes)][order], way.nodes
 
 
-def _by_distance(arrival: xr.DataArray) -> tuple[Floats, Floats]:
-    """One arrival per distinct ``distance``: the median over the nodes of a slice (or the node itself on unstructured meshes)."""
-    distance = np.round(arrival["distance"].values, 9)
-    places, group = np.unique(distance, return_inverse=True)
+def _by_distance(distance: Floats, arrival: Floats) -> tuple[Floats, Floats]:
+    """One arrival per distinct ``distance`` from the first to the last place reached: the median over the nodes of a slice, or the node."""
+    places, group = np.unique(np.round(distance, 9), return_inverse=True)
     if len(places) == len(distance):
-        return places, arrival.values[np.argsort(distance, kind="stable")]
-    cut = np.split(arrival.values[np.argsort(group, kind="stable")], np.cumsum(np.bincount(group))[:-1])
-    return places, np.array([np.median(part) for part in cut])
+        time = arrival[np.argsort(group, kind="stable")]
+    else:
+        cut = np.split(arrival[np.argsort(group, kind="stable")], np.cumsum(np.bincount(group))[:-1])
+        time = np.array([np.median(part) for part in cut])
+    there = np.flatnonzero(np.isfinite(time))
+    reached = slice(there[0], there[-1] + 1) if len(there) else slice(None)
+    return places[reached], time[reached]
 
 
 def _at(position: Floats, time: Floats, places: Floats) -> Floats:
@@ -198,7 +167,9 @@ def _at(position: Floats, time: Floats, places: Floats) -> Floats:
     width = min(4, len(position))
     first = np.clip(np.searchsorted(position, places) - width // 2, 0, len(position) - width)
     stencil = first + np.arange(width)[:, None]
-    return _interpolated(position[stencil], time[stencil], places)
+    x, t = position[stencil], time[stencil]
+    weights = [np.prod([(places - x[j]) / (x[i] - x[j]) for j in range(width) if j != i], axis=0) for i in range(width)]
+    return np.sum([w * t[i] for i, w in enumerate(weights)], axis=0)
 
 
 def _theil_sen(time: Floats, position: Floats) -> float:
@@ -230,15 +201,17 @@ def total_calcium(ds: xr.Dataset, species: str = "ca") -> xr.DataArray:
     """
     import xarray as xr
 
-    if species not in ds:
+    key = key_of(ds, species)
+    if key not in ds:
         raise InputError("species", f"the result has no '{species}'{nearest(species, map(str, ds.data_vars))}")
+    check_dimensions(ds, key)
     volume = ds["volume"].values
-    total = np.nansum(ds[species].values * volume, axis=1)
+    total = np.nansum(ds[key].values * volume, axis=1)
     for buffer in ds.data_vars.values():
-        if buffer.attrs.get("binds") == species:
+        if key_of(ds, buffer.attrs.get("binds", "")) == key:
             total = total + np.nansum((buffer.attrs["total"] - buffer.values) * volume, axis=1)
     told = {"units": "umol L-1 um3", "long_name": f"total {species}, free and bound"}
-    return xr.DataArray(total, dims="time", coords={"time": ds["time"]}, name=f"total_{species}", attrs=told)
+    return xr.DataArray(total, dims="time", coords={"time": ds["time"]}, name=f"total_{key}", attrs=told)
 
 
 def undershoot(ds: xr.Dataset) -> dict[str, float]:

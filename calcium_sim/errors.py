@@ -1,4 +1,4 @@
-"""The errors of calcium-sim: one line each, that names the place, what was found, and the fix."""
+"""The errors and warnings of calcium-sim: one line each, that names the place, what was found, and the fix."""
 
 from __future__ import annotations
 
@@ -41,6 +41,10 @@ class StorageError(CalciumSimError, OSError):
     """A result could not be written: no space, no permission, directory gone."""
 
     exit_code = 5
+
+
+class ModelWarning(UserWarning):
+    """A model is accepted, but lies outside the range in which its equations are known to hold; said when a run of it begins."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

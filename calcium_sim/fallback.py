@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -15,13 +14,11 @@ from .kernels.relax import relax_arrays, settle_arrays
 from .learned import LearnedGate
 from .lowering import Gauge, Plan
 from .mesh import Floats
-from .observe import pair_view
+from .observe import Seen, pair_view
 from .sampling import Columns
 from .state import State
 from .unrolled import GAMMA
 from .watches import Watches, note
-
-Seen = Mapping[tuple[int, int], Floats]
 
 
 class TorchGates:
@@ -38,23 +35,16 @@ class TorchGates:
                 self.watches.output(gate, o)
         self.counts = self.watches.counts(1)
 
-    def advance(self, state: State, h: float, seen: Seen | None = None) -> None:
-        """Advance over h [ms] at the current concentrations, in place; `seen` replaces those of the nodes, by (membrane, field)."""
-        for g, gate in self.gauges:
-            if follows(g.spec):
-                continue
-            y, x = self._view(g, state, seen)
-            inner = _inner(gate, y)
-            ports = self._ports(g, gate, x)
-
-            def network(values: Floats, gate: LearnedGate = gate, ports: dict[str, Floats] = ports) -> Floats:
-                return self._evaluate(gate, values, ports, h)
-
-            new, at_once = _update(gate, network, inner, h)
-            for n, values in zip(gate.outputs[: len(gate.states)], new, strict=True):
-                getattr(y, n)[:] = values
-            if at_once is not None:
-                getattr(y, gate.outputs[-1])[:] = at_once
+    def move(self, g: Gauge, gate: LearnedGate, start: State, state: State, ports: dict[str, Floats], h: float) -> None:
+        """Take the states of a gate from those of `start` over h [ms], at ports that stand still, into `state`."""
+        inputs = self._ports(g, gate, SimpleNamespace(**ports))
+        inner = _inner(gate, SimpleNamespace(**{n: start.y[s] for n, s in zip(g.channel.states, g.states, strict=True)}))
+        new, at_once = _update(gate, lambda values: self._evaluate(gate, values, inputs, h), inner, h)
+        targets = dict(zip(g.channel.states, g.states, strict=True))
+        for n, values in zip(gate.outputs[: len(gate.states)], new, strict=True):
+            state.y[targets[n]] = values
+        if at_once is not None:
+            state.y[targets[gate.outputs[-1]]] = at_once
 
     def renew(self, state: State, elapsed: float, seen: Seen) -> None:
         """On (z, r) grids: evaluate the networks of relaxing gates now and lay the lines anew, as `codegen_secant.renewed` does."""
@@ -102,10 +92,7 @@ class TorchGates:
         return rows, state.y[g.spec.memory : g.spec.memory + rows.size * len(g.area)].reshape(rows.size, -1)
 
     def _view(self, g: Gauge, state: State, seen: Seen | None) -> tuple[SimpleNamespace, SimpleNamespace]:
-        y, x, _ = pair_view(self.plan, g, state)
-        for name, port in zip(g.channel.reads, g.spec.ports, strict=True):
-            if port.kind == "field" and (g.spec.membrane, port.index) in (seen or {}):
-                setattr(x, name, (seen or {})[g.spec.membrane, port.index])
+        y, x, _ = pair_view(self.plan, g, state, seen)
         return y, x
 
     def _ports(self, g: Gauge, gate: LearnedGate, x: SimpleNamespace) -> dict[str, Floats]:
@@ -128,8 +115,11 @@ class TorchGates:
         assert x is not None
         given = gate.evaluate(Columns(s, x, dx, h if "dt" in gate.args else None))
         out = np.concatenate([np.asarray(o, float) for o in given], axis=1).T
+        known = ~np.isnan(np.concatenate([states, *(a for a in ports.values() if a.size)])).any(axis=0)
         for o, (values, bound) in enumerate(zip(out, limits(gate), strict=True)):
-            note(self.counts[0, self.watches.output(gate, o)], values, bound.low - bound.slack, bound.high + bound.slack)
+            row = self.counts[0, self.watches.output(gate, o)]
+            row[4] += (np.isnan(values) & known).sum()
+            note(row, values, bound.low - bound.slack, bound.high + bound.slack)
             np.clip(values, bound.low, bound.high, out=values)
         return out
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .errors import InputError
-from .kernels.relax import relax_arrays, settle_arrays
+from .kernels.relax import LEAST, relax_arrays, settle_arrays
 from .learned import LearnedGate, resolve
 from .mesh import Floats
 from .network import TOLERANCE, Program, evaluate, run
@@ -51,8 +51,8 @@ def gate_of(cls: type[Channel]) -> LearnedGate | None:
         return gate
     _compare(gate, program)
     _try_bends(gate, program)
+    gate.cache["table"] = _table(gate, program)  # before the program: another thread takes that as the sign that all is there
     gate.set_program(program)
-    gate.cache["table"] = _table(gate, program)
     return gate
 
 
@@ -173,12 +173,25 @@ def steady(channel: Channel, x: SimpleNamespace) -> tuple[float, ...]:
     low, high = (np.array([getattr(table[n], side) for n in inner]) for side in ("low", "high"))
     if inner:
         y = _newton(gate, y, vars(x), low, high) if gate.kind in ("rhs", "current") else _relax(gate, y, vars(x), low, high)
+    if gate.kind == "rates":
+        _undetermined(gate, channel, network_at(gate, y, vars(x), 0.01))
     fixed = {n: s.init for n, s in zip(inner, gate.states, strict=True) if s.init != "steady"}
     y = np.array([fixed.get(n, v) for n, v in zip(inner, y, strict=True)], float)
     values = dict(zip(inner, y, strict=True))
     if gate.kind in ("open_prob", "current"):
         values[gate.outputs[-1]] = network_at(gate, y, vars(x), 0.01)[0]
     return tuple(float(values.get(n, start[n])) for n in channel.states)
+
+
+def _undetermined(gate: LearnedGate, channel: Channel, out: Floats) -> None:
+    """Warn of states that should start at an equilibrium which their rates, both 0, do not determine."""
+    for k, state in enumerate(gate.states):
+        name = gate.outputs[k]
+        if state.init == "steady" and name not in channel.initial and out[k] + out[k + len(gate.states)] < LEAST:
+            where = f"{channel.label()}: opening and closing rates of {name} are 0 at rest"
+            warnings.warn(
+                f"{where}, so that it starts at {channel.state_table()[name].start:g} (give initial={{'{name}': ...}})", stacklevel=2
+            )
 
 
 def _relax(gate: LearnedGate, y: Floats, ports: Mapping[str, float], low: Floats, high: Floats) -> Floats:

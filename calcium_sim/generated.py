@@ -1,65 +1,51 @@
-"""Writes generated modules into a cache folder and imports them; numba keeps the machine code beside them."""
+"""Turns generated source into modules; what they compile is kept on disk by `kernels.compiled`, named after the hash of the source."""
 
 from __future__ import annotations
 
-import importlib.util
-import os
+import contextlib
 import sys
-import tempfile
-from pathlib import Path
+import threading
 from types import ModuleType
 
-import numba
-
-from . import kernels
 from .codegen_module import content_name
+from .kernels.compiled import replace_file
+from .kernels.folder import DIGEST, cache_folder
+from .scope import check
 
-
-def cache_folder() -> Path:
-    """Folder for generated modules: CALCIUM_SIM_CACHE, else the user's cache, else a temporary folder of this user."""
-    home = os.environ.get("CALCIUM_SIM_CACHE")
-    candidates = [Path(home)] if home else [Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "calcium-sim"]
-    candidates.append(Path(tempfile.gettempdir()) / f"calcium-sim-{os.getuid() if hasattr(os, 'getuid') else 'user'}")
-    for folder in candidates:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            probe = folder / f".probe-{os.getpid()}"
-            probe.touch()
-            probe.unlink()
-        except OSError:
-            continue
-        return folder
-    raise OSError("no writable cache folder: set CALCIUM_SIM_CACHE")
-
-
-def _versions() -> str:
-    """What the machine code depends on besides the text: numba and our own kernels."""
-    import hashlib
-
-    folder = Path(kernels.__file__).parent
-    digest = hashlib.sha256(b"".join(p.read_bytes() for p in sorted(folder.glob("*.py")))).hexdigest()[:16]
-    return f"# numba {numba.__version__}, kernels {digest}\n"
+_LOCK = threading.RLock()
 
 
 def load(text: str) -> ModuleType:
-    """Import the module with this source; the same text gives the same module, compiled once and cached on disk."""
-    text += _versions()
+    """Return the module with this source; the same text gives the same module, compiled once and cached on disk.
+
+    The source is written into the cache folder for whoever wants to read it and for tracebacks; it is never read from there.
+    """
+    text += f"# kernels {DIGEST}\n"
     name = f"calcium_sim_generated.{content_name(text)}"
-    if name in sys.modules:
-        return sys.modules[name]
-    path = cache_folder() / f"{content_name(text)}.py"
-    if not path.exists() or path.read_text() != text:
-        scratch = path.with_suffix(f".{os.getpid()}.tmp")
-        scratch.write_text(text)
-        scratch.replace(path)
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
+    with _LOCK:
+        if name in sys.modules:
+            return sys.modules[name]
+        module = ModuleType(name)
+        module.__file__ = _written(text)
+        code = compile(text, module.__file__, "exec", dont_inherit=True)
+        sys.modules[name] = module
+        try:
+            exec(code, module.__dict__)  # text is made by our generators from checked names, numbers and functions that the user imported
+        except BaseException:
+            del sys.modules[name]
+            raise
     return module
+
+
+def _written(text: str) -> str:
+    """Put a source into the cache folder, if there is one with room for it; return its name."""
+    folder, name = cache_folder(), f"{content_name(text)}.py"
+    if folder is None:
+        check(text)
+        return f"<{name}>"
+    path, content = folder / name, text.encode()
+    with contextlib.suppress(OSError):
+        if not path.exists() or path.read_bytes() != content:
+            check(text)
+            replace_file(path, content)
+    return str(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,16 @@ from .codegen import LocalKinetics
 from .fallback import TorchGates
 from .kernels import graph
 from .lowering import Plan
-from .mesh import OUTSIDE
+from .mesh import OUTSIDE, Membrane
+from .pacing import Pacing
 from .specs import PortRef
 from .state import Clock, State, pack_networks, pack_sources
 
 PARALLEL_FROM = 30000
 MARGIN = 1.2
-"""The membrane fluxes add to the spectrum of diffusion; this factor on its bound leaves room for them."""
+"""Stages are chosen for this much more than the spectrum of diffusion, so that their number does not follow every change of the fluxes."""
+RETRIES = 8
+"""How often steps are taken with more stages because fluxes have become steeper on the way."""
 
 
 class GraphStepper:
@@ -34,13 +38,17 @@ class GraphStepper:
         self.regions = [r for r in mesh.regions if any(f.region == r for f in plan.fields)]
         self.fields = {r: [i for i, f in enumerate(plan.fields) if f.region == r] for r in self.regions}
         self.sources = pack_sources(plan, max(len(f.volume) for f in plan.fields))
-        text, networks = gen.source(self._spec(mesh.nodes > PARALLEL_FROM if parallel is None else parallel))
+        self.parallel = mesh.nodes > PARALLEL_FROM if parallel is None else parallel
+        text, networks = gen.source(self._spec(self.parallel))
         self.module = generated.load(text)
         self.torch = TorchGates(plan)
+        self.pacing = Pacing(plan, self.torch)
         self.networks = networks
         self.nets, self.counts = pack_networks(networks, 1)
         self.bound = 0.0
         self.region_args = {r: self._region_arrays(r) for r in self.regions}
+        self.shared = [_most_at_one_node(mesh.membranes[name]) for name in plan.blocks]
+        self.can_limit = bool((mesh.conductance < 0).any())
         self.membrane_args = {name: self._membrane_arrays(name) for name in plan.blocks}
 
     def _region_arrays(self, name: str) -> list[Any]:
@@ -52,6 +60,26 @@ class GraphStepper:
         self.bound = max(self.bound, graph.spectral_bound(*rows) * diffusion.max())
         n = span.stop - span.start
         return [np.zeros((n, len(index))), *rows, diffusion, np.zeros((3, n, len(index))), np.zeros((len(index), n))]
+
+    def _rate(self, steep: tuple[float, ...]) -> float:
+        """A bound of the rates [1/ms] of diffusion and membrane fluxes together."""
+        fluxes = sum(times * found for times, found in zip(self.shared, steep, strict=True))
+        return float(max(MARGIN * self.bound, self.bound + fluxes))
+
+    def _kept(self, state: State) -> tuple[list[Any], Any, Any]:
+        return [self.region_args[r][0].copy() for r in self.regions], state.y.copy(), state.moved.copy()
+
+    def _restore(self, state: State, kept: tuple[list[Any], Any, Any], decayed: list[Any]) -> None:
+        for r, x in zip(self.regions, kept[0], strict=True):
+            self.region_args[r][0][:] = x
+        state.y[:], state.moved[:] = kept[1:]
+        for rows, r in zip(decayed, self.regions, strict=True):
+            rows[:] = np.array(self._decays(state, r)).reshape(rows.shape)
+
+    def _decays(self, state: State, region: str) -> list[Any]:
+        """What decays have moved, the rows of a region."""
+        pairs = zip(self.plan.decays, self.plan.decay_moved, strict=True)
+        return [state.moved[part] for d, part in pairs if d.field in self.fields[region]]
 
     def _membrane_arrays(self, name: str) -> list[Any]:
         mesh, plan = self.plan.model.mesh, self.plan
@@ -93,28 +121,24 @@ class GraphStepper:
             gains = tuple((f, count, ratios.index(plan.ratios[r])) for f, count, r in g.spec.gains)
             weight = weighted.index(k) if k in weighted else -1
             channels.append(replace(g.spec, state=row(g.spec.state) if g.states else 0, ports=ports, gains=gains, weight=weight))
-        tracked = tuple((f, row(a.start), row(b.start)) for f, a, b in plan.tracked if block.start <= a.start < block.stop)
         used = {f for c in channels for f, _, _ in c.gains} | {p.index for c in channels for p in c.ports if p.kind == "field"}
         sides = {}
-        for f in sorted(used | {t[0] for t in tracked}):
+        for f in sorted(used):
             region = plan.fields[f].region
             if region not in m.sides:
                 raise NotImplementedError(f"membrane '{name}' reads region '{region}', which it does not touch")
             sides[f] = (self.regions.index(region), self.fields[region].index(f), region == m.sides[0])
         kinetics = LocalKinetics((), tuple(channels), (), (), ())
-        return gen.Membrane(kinetics, (block.stop - block.start) // pairs, sides, tracked, tuple((k, i) for i, k in enumerate(weighted)))
+        return gen.Membrane(kinetics, (block.stop - block.start) // pairs, sides, tuple((k, i) for i, k in enumerate(weighted)))
 
     def advance(self, state: State, h: float, steps: int, clock: Clock) -> None:
         """Take `steps` steps of length h [ms], in place."""
-        if not self.torch.gauges:
-            self._advance(state, h, steps, clock)
-            return
-        for _ in range(steps):
-            self.torch.advance(state, 0.5 * h)
-            self._advance(state, h, 1, clock)
-            self.torch.advance(state, 0.5 * h)
+        if self.pacing.groups:
+            self.pacing.advance(self._take, state, h, steps, clock)
+        else:
+            self._take(state, h, steps, clock)
 
-    def _advance(self, state: State, h: float, steps: int, clock: Clock) -> None:
+    def _take(self, state: State, h: float, steps: int, clock: Clock) -> None:
         plan, s = self.plan, self.sources
         arguments: list[Any] = []
         for r in self.regions:
@@ -127,14 +151,21 @@ class GraphStepper:
             pairs = scratch[0].shape[1]
             y = state.y[block].reshape(-1, pairs)
             arguments += [y, *scratch[:4], state.moved[moved].reshape(-1, pairs), *scratch[4:]]
-        decays = [
-            [state.moved[p] for d, p in zip(plan.decays, plan.decay_moved, strict=True) if d.field in self.fields[r]] for r in self.regions
-        ]
+        decays = [self._decays(state, r) for r in self.regions]
         decayed = [np.array(rows).reshape(-1, self.region_args[r][0].shape[0]) for rows, r in zip(decays, self.regions, strict=True)]
-        self.module.advance(
-            *arguments, *decayed, plan.parameters, self.nets, self.counts, s.buffer, s.course, s.target, s.start, s.node, s.rate,
-            clock.times, clock.potential, state.t, h, state.before, steps, int(graph.stages(h, MARGIN * self.bound)),
-        )  # fmt: skip
+        steepness = partial(self.module.steepness, *arguments, plan.parameters, clock.times, clock.potential)
+        rate = self._rate(steepness(state.t))
+        kept = self._kept(state)
+        for _ in range(RETRIES):
+            stages = int(graph.stages(h, rate))
+            self.module.advance(
+                *arguments, *decayed, plan.parameters, self.nets, self.counts, s.buffer, s.course, s.target, s.start, s.node, s.rate,
+                clock.times, clock.potential, state.t, h, steps, stages, state.limited,
+            )  # fmt: skip
+            rate = self._rate(steepness(state.t + steps * h))
+            if not graph.stages(h, min(rate, 1e12)) > stages:  # enough, or no number at all
+                break
+            self._restore(state, kept, decayed)
         for rows, new in zip(decays, decayed, strict=True):
             for row, values in zip(rows, new, strict=True):
                 row[:] = values
@@ -143,3 +174,9 @@ class GraphStepper:
                 state.u[plan.fields[f].span] = self.region_args[r][0][:, column]
         state.t += steps * h
         state.before = h
+
+
+def _most_at_one_node(m: Membrane) -> int:
+    """The largest number of pairs of a membrane that share a node."""
+    sides = [m.inside] if m.sides[1] == OUTSIDE else [m.inside, m.outside]
+    return max(int(np.bincount(nodes.astype(np.int64)).max()) if len(nodes) else 0 for nodes in sides)

@@ -85,24 +85,32 @@ def _check_model(path: Path) -> Iterator[str]:
     from .config import load
     from .lowering import lower
     from .runs import readable, result_bytes
+    from .validity import remarks
 
     model, options = load(path)
-    lower(model)
+    said = remarks(lower(model))
     mesh = model.mesh
     yield f"mesh      {', '.join(f'{n} {r}' for r, n in zip(mesh.regions, (mesh.start[1:] - mesh.start[:-1]).tolist(), strict=True))} nodes"
     for name, m in mesh.membranes.items():
         own = ", ".join(c.label() for c in model.membranes.get(name, ())) or "no channels"
         yield f"membrane  {name}: {m.area.sum():.6g} um^2; {own}"
     yield f"run       {options.until:g} ms, result {readable(result_bytes(model, options))} in memory"
+    for line in said:
+        yield f"warning   {line}"
 
 
 def _check_morphology(path: Path) -> Iterator[str]:
     from .config import build_mesh
+    from .validity import THICKEST, cell_radius, thick
 
     mesh = build_mesh("swc", path=str(path), spacing="1 um")
     span = mesh.span("cytosol")
     yield f"mesh      {span.stop - span.start} compartments at a spacing of 1 um, longest path {mesh.distance.max():.6g} um"
-    yield f"membrane  {mesh.membranes['plasma'].area.sum():.6g} um^2"
+    area, radius = mesh.membranes["plasma"].area, cell_radius(mesh)
+    yield f"membrane  {area.sum():.6g} um^2"
+    if radius is not None:
+        wide = f"{100 * area[thick(radius)].sum() / area.sum():.3g} % of the membrane lies above {THICKEST:g} um"
+        yield f"radius    {radius.min():.3g} to {radius.max():.3g} um; {wide}, too wide for waves in one dimension"
     yield f"faces     {', '.join(mesh.faces)}"
 
 

@@ -14,14 +14,17 @@ from .state import State
 
 @dataclass
 class Ledger:
-    """Running totals per species [uM um^3]; `account` closes the books at an observation and clears ``state.moved``."""
+    """Running totals per species [uM um^3]; `account` closes the books at an observation and clears ``state.moved``.
+
+    `gained` is what came from outside since the start, `worst` the largest error of the books so far (see `drift`).
+    """
 
     plan: Plan
     channels: dict[str, dict[str, float]] = field(default_factory=dict)
     stimuli: dict[str, dict[str, float]] = field(default_factory=dict)
     decayed: dict[str, dict[str, float]] = field(default_factory=dict)
     gained: dict[str, float] = field(default_factory=dict)
-    turnover: dict[str, float] = field(default_factory=dict)
+    worst: float = 0.0
     start: dict[str, float] = field(default_factory=dict)
 
     def inject(self, name: str, species: str, amount: float) -> None:
@@ -32,7 +35,6 @@ class Ledger:
 
     def _gain(self, species: str, amount: float) -> None:
         self.gained[species] = self.gained.get(species, 0.0) + amount
-        self.turnover[species] = self.turnover.get(species, 0.0) + abs(amount)
 
     def contents(self, state: State) -> dict[str, dict[str, float]]:
         """Amounts per species: free in each region, and bound to each buffer."""
@@ -61,7 +63,6 @@ class Ledger:
                 book[key] = book.get(key, 0.0) + count * amount
                 if OUTSIDE in g.way:
                     self._gain(species, count * amount * (1.0 if g.way[0] == OUTSIDE else -1.0))
-                self.turnover[species] = self.turnover.get(species, 0.0) + abs(count * amount)
         for decay, part in zip(self.plan.decays, self.plan.decay_moved, strict=True):
             f = self.plan.fields[decay.field]
             amount = _total(f.volume * state.moved[part])
@@ -72,12 +73,16 @@ class Ledger:
             state.moved[:] = 0.0
 
     def drift(self, state: State) -> float:
-        """Largest relative error of the books: (what is there) - (start + what came in), relative to start and turnover."""
-        worst = 0.0
+        """Largest relative error of the books at any observation so far, with the one now (which has to be booked).
+
+        The error is what is there less (what was there at the start and what came in since), relative to what was there at the start; of
+        a species that was not there, to what came in.
+        """
         for species, parts in self.contents(state).items():
-            error = math.fsum(parts.values()) - self.start[species] - self.gained.get(species, 0.0)
-            worst = max(worst, abs(error) / max(self.start[species] + self.turnover.get(species, 0.0), 1e-300))
-        return worst
+            start, gained = self.start[species], self.gained.get(species, 0.0)
+            error = abs(math.fsum([*parts.values(), -start, -gained]))
+            self.worst = max(self.worst, error / (start or abs(gained) or 1.0))
+        return self.worst
 
     def accounts(self, state: State) -> dict[str, dict[str, float]]:
         """All accounts of each species, for the result."""

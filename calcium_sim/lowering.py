@@ -5,14 +5,17 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from .codegen_secant import memory_of
 from .errors import InputError
+from .gates import gate_of
 from .mesh import OUTSIDE, Axisymmetric, Columns, Floats, Membrane
 from .model import Influx, Model, Set, direction, resolve_side, stimulus_target
+from .names import number_labels
 from .plugin import BALANCE, Channel, parse_port
 from .rest import balance, check_rest, resting_ports, steady_states, voltage_at
 from .specs import Binding, ChannelSpec, Decay, PortRef
@@ -192,7 +195,7 @@ def _add_membrane(b: _Builder, name: str, channels: Sequence[Channel]) -> None:
     weights = [weight(model, membrane, c) for c in channels]
     table = {id(c): w if w is not None else np.ones(1) for c, w in zip(channels, weights, strict=True)}
     balanced = balance(model, name, channels, lambda c: table[id(c)])
-    labels = [c.label() for c in channels]
+    labels = number_labels([c.label() for c in channels])
     first = b.y_size, b.moved_size
     for k, c in enumerate(channels):
         values, w = dict(c.values), weights[k]
@@ -203,8 +206,7 @@ def _add_membrane(b: _Builder, name: str, channels: Sequence[Channel]) -> None:
             values[parameter] = float(balanced[k].max())
             if len(balanced[k]) > 1 and values[parameter] > 0:
                 w = np.broadcast_to(balanced[k] / values[parameter], (pairs,)).copy()
-        label = c.label() if labels.count(c.label()) == 1 else f"{c.label()}#{labels[: k + 1].count(c.label())}"
-        _add_channel(b, name, label, c, values, w)
+        _add_channel(b, name, labels[k], c, values, w)
     b.blocks[name] = slice(first[0], b.y_size), slice(first[1], b.moved_size)
 
 
@@ -235,8 +237,19 @@ def _add_channel(b: _Builder, name: str, label: str, c: Channel, values: dict[st
         b.states(rest.reshape(-1))
     else:
         kept = None
-    spec = ChannelSpec(type(c), list(model.membranes).index(name), parameter, row, ports, tuple(gains), -1, kept.first if kept else -1)
+    number, first = list(model.membranes).index(name), kept.first if kept else -1
+    spec = ChannelSpec(type(c), number, parameter, row, ports, tuple(gains), -1, first, kept is None and _paced(model, type(c), ports))
     b.gauges.append(Gauge(label, name, running, way, spec, states, b.amounts(pairs), w, membrane.area))
+
+
+def _paced(model: Model, cls: type[Channel], ports: Sequence[PortRef]) -> bool:
+    """Whether a channel has to know the whole step: see `pacing`."""
+    if any(p.kind == "rate" for p in ports):
+        return True
+    gate = gate_of(cls)
+    if gate is None:
+        return False
+    return gate.kind in ("open_prob", "current") or gate.program is None or isinstance(model.mesh.structure, Axisymmetric)
 
 
 def _initial_states(model: Model, membrane: str, c: Channel) -> tuple[float, ...]:
@@ -302,7 +315,7 @@ def _source(b: _Builder, s: Influx) -> Source:
 
 
 def _edges(b: _Builder) -> tuple[float, ...]:
-    """Times at which a step has to end: kinks of stimuli, jumps of fluxes, knots of the potential."""
+    """Times at which a step has to end: kinks of stimuli, jumps of fluxes and of the potential."""
     times: set[float] = set()
     for s in b.model.stimuli:
         if isinstance(s, Set):
@@ -315,7 +328,7 @@ def _edges(b: _Builder) -> tuple[float, ...]:
         if g.channel.edges is not None:
             times |= {float(t) for t in g.channel.edges(_namespace(g.channel.values))}
     if isinstance(b.model.voltage, tuple):
-        times |= {t for t, _ in b.model.voltage}
+        times |= {late for (early, _), (late, _) in pairwise(b.model.voltage) if late == early}
     return tuple(sorted(t for t in times if t > 0))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -11,8 +12,9 @@ import numpy as np
 
 from .errors import InputError, nearest
 from .mesh import OUTSIDE, Columns, Mesh, Place
-from .plugin import BALANCE, Channel, parse_port
-from .registry import get_channel
+from .names import ResultNames, assign
+from .plugin import Channel, parse_port
+from .swapping import replacement
 from .units import text, value
 
 SHAPES = ("ramp-down", "square", "triangle")
@@ -195,10 +197,18 @@ class Model:
         object.__setattr__(self, "voltage", _voltage(self.voltage))
         _validate(self)
 
+    @property
+    def names(self) -> ResultNames:
+        """What the parts of the model are called in a result."""
+        channels = {name: [c.label() for c in self.membranes.get(name, ())] for name in self.mesh.membranes}
+        return assign([s.name for s in self.species], [b.name for b in self.buffers], self.mesh.regions, channels)
+
     def swap(self, old: str, new: str | type[Channel] | Channel, **values: Any) -> Model:
         """Return the model with every channel named `old` replaced by `new` (a name, a class, or a channel), nothing else changed.
 
-        Parameters that both channels have (same name and unit) keep their values; `values` override them. A channel comes with its own.
+        Parameters that both channels have (same name and unit) keep their values, and so do place, scale and start values of states;
+        `values` override them. A channel comes with its own. What was set on the old one and has no place in the new one is named in a
+        warning.
 
         Raises
         ------
@@ -208,26 +218,14 @@ class Model:
         present = [c.label() for channels in self.membranes.values() for c in channels]
         if old not in present:
             raise InputError("swap", f"the model has no channel '{old}'{nearest(old, present)}; it has {', '.join(present)}")
-        membranes = {
-            name: tuple(_replacement(c, new, values) if c.label() == old else c for c in channels)
+        found = {
+            name: [replacement(c, new, values) if c.label() == old else (c, []) for c in channels]
             for name, channels in self.membranes.items()
         }
+        for lost in dict.fromkeys(tuple(lost) for pairs in found.values() for _, lost in pairs if lost):
+            warnings.warn(f"swap: {', '.join(lost)} of '{old}' has no place in the new channel and is dropped", stacklevel=2)
+        membranes = {name: tuple(c for c, _ in pairs) for name, pairs in found.items()}
         return replace(self, membranes=membranes, voltage=_written(self.voltage))
-
-
-def _replacement(old: Channel, new: str | type[Channel] | Channel, values: Mapping[str, Any]) -> Channel:
-    if isinstance(new, Channel):
-        if values:
-            raise InputError("swap", f"'{new.label()}' has its parameters already (give {', '.join(values)} where it is made)")
-        return new
-    if not isinstance(new, str) and not (isinstance(new, type) and issubclass(new, Channel)):
-        raise InputError("swap", f"{new!r} is no channel (give a name, a class, or a channel)")
-    cls = get_channel(new) if isinstance(new, str) else new
-    theirs, mine = old.parameter_table(), cls.parameter_table()
-    shared = {k: v for k, v in old.values.items() if k in mine and mine[k].unit == theirs[k].unit and k not in values}
-    kept = {k: v for k, v in shared.items() if k == "density" or theirs[k].default != v}
-    told: dict[str, Any] = {k: v if v is BALANCE else text(v, mine[k].unit) for k, v in kept.items()}
-    return cls(at=old.at, scale=old.scale, **told, **values)
 
 
 def _voltage(given: Any) -> Any:
@@ -284,6 +282,7 @@ def _validate(model: Model) -> None:
             _validate_channel(model, name, c, species)
     for stimulus in model.stimuli:
         _validate_stimulus(model, stimulus, species)
+    _ = model.names
 
 
 def direction(mesh: Mesh, membrane: str, channel: Channel) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,15 +14,19 @@ from .rest import voltage_at
 from .specs import PortRef
 from .state import State
 
+Seen = Mapping[tuple[int, int], Floats]
+"""Concentrations at the membranes, where they are not those of the nodes: by (membrane, field), over the pairs."""
 
-def pair_view(plan: Plan, g: Gauge, state: State) -> tuple[SimpleNamespace, SimpleNamespace, SimpleNamespace]:
+
+def pair_view(plan: Plan, g: Gauge, state: State, seen: Seen | None = None) -> tuple[SimpleNamespace, SimpleNamespace, SimpleNamespace]:
     """States, ports and parameters of a channel, each an array over the pairs (parameters: floats) under its name."""
     y = SimpleNamespace(**{n: state.y[s] for n, s in zip(g.channel.states, g.states, strict=True)})
     pairs = len(g.area)
     ports: dict[str, Floats] = {}
     for name, port in zip(g.channel.reads, g.spec.ports, strict=True):
         if port.kind == "field":
-            ports[name] = state.u[port_entries(plan, g, port.index)]
+            wall = (seen or {}).get((g.spec.membrane, port.index))
+            ports[name] = state.u[port_entries(plan, g, port.index)] if wall is None else wall
         elif port.kind == "rate":
             ports[name] = state.y[port.index : port.index + pairs]
         else:
@@ -55,12 +60,12 @@ def one_pair(
     return first, second, p
 
 
-def open_probability(plan: Plan, g: Gauge, state: State) -> Floats | None:
-    """Open probability at every pair, or None for a channel that declares none."""
+def open_probability(plan: Plan, g: Gauge, state: State, seen: Seen | None = None) -> Floats | None:
+    """Open probability at every pair, at the concentrations that the channel sees, or None for a channel that declares none."""
     function = g.channel.open_probability
     if function is None:
         return None
-    y, x, p = pair_view(plan, g, state)
+    y, x, p = pair_view(plan, g, state, seen)
     try:
         return np.broadcast_to(np.asarray(function(y, x, p), float), g.area.shape).copy()
     except (TypeError, ValueError):  # written for scalars: math functions or branches

@@ -49,10 +49,7 @@ def graph(ds: xr.Dataset, nodes: Ints) -> tuple[Any, bool]:
 
     if "edge_nodes" not in ds:
         raise InputError("edge_nodes", "the result has no mesh topology, so no path can be found in it (was it cut down before saving?)")
-    local = np.full(ds.sizes["node"], -1, np.int64)
-    local[nodes] = np.arange(len(nodes))
-    pairs = local[np.asarray(ds["edge_nodes"].values, np.int64)]
-    a, b = pairs[(pairs >= 0).all(axis=1)].T
+    a, b = _edges(ds, nodes)
     shape = (len(nodes), len(nodes))
     parts = connected_components(csr_array((np.ones(len(a)), (a, b)), shape=shape), directed=False, return_labels=False)
     tree = parts == 1 and len(a) == len(nodes) - 1
@@ -60,6 +57,33 @@ def graph(ds: xr.Dataset, nodes: Ints) -> tuple[Any, bool]:
     distance = ds["distance"].values[nodes]
     length = np.abs(distance[a] - distance[b]) if tree else np.linalg.norm(at[a] - at[b], axis=1)
     return csr_array((np.maximum(length, 1e-12), (a, b)), shape=shape), tree
+
+
+def places(ds: xr.Dataset, numbers: Any) -> Ints:
+    """Where the nodes of these numbers in the mesh lie along ``node``; -1 where they were cut away (and for the extracellular space)."""
+    wanted = np.asarray(numbers, np.int64)
+    own = np.asarray(ds["node_index"].values, np.int64) if "node_index" in ds else np.arange(ds.sizes["node"])
+    table = np.full(max(int(own.max(initial=-1)), int(wanted.max(initial=-1))) + 2, -1, np.int64)
+    table[own] = np.arange(len(own))
+    return table[wanted]
+
+
+def _edges(ds: xr.Dataset, nodes: Ints) -> tuple[Ints, Ints]:
+    """Edges whose ends both are among some places along ``node``, as indices into these."""
+    local = np.full(ds.sizes["node"] + 1, -1, np.int64)
+    local[nodes] = np.arange(len(nodes))
+    pairs = local[places(ds, ds["edge_nodes"].values)]
+    a, b = pairs[(pairs >= 0).all(axis=1)].T
+    return a, b
+
+
+def spacing(ds: xr.Dataset, nodes: Ints) -> float:
+    """Median length of the edges between these nodes that lead along ``distance`` rather than across it [um]; 0 without edges."""
+    a, b = _edges(ds, nodes)
+    at = np.stack([ds[k].values[nodes] for k in ("x", "y", "z")], axis=1)
+    length, gain = np.linalg.norm(at[a] - at[b], axis=1), np.abs(ds["distance"].values[nodes][a] - ds["distance"].values[nodes][b])
+    along = gain > 0.5 * length
+    return float(np.median(np.maximum(length, gain)[along])) if along.any() else 0.0
 
 
 def travel(ds: xr.Dataset, start: int, end: int | None = None, region: str = "cytosol", ends: Ints | None = None) -> Path:
@@ -104,7 +128,8 @@ def choose(ds: xr.Dataset, path: Any, region: str) -> Path:
 
     Parameters
     ----------
-    path : None (from the root to the farthest tip), (start node, end node), or the nodes in order (three or more).
+    path : None (from the root to the farthest tip), (start node, end node), or the nodes in order (three or more), by their numbers in the
+        mesh (``node_index``).
     """
     if path is None:
         nodes = region_nodes(ds, region)
@@ -114,6 +139,7 @@ def choose(ds: xr.Dataset, path: Any, region: str) -> Path:
     given = np.asarray(path, np.int64)
     if given.ndim != 1 or len(given) < 2:
         raise InputError("path", f"{path!r} is no path, expected (start node, end node) or a list of nodes")
+    given = _known(ds, given)
     if len(given) == 2:
         return travel(ds, int(given[0]), int(given[1]), region)
     nodes = region_nodes(ds, region)
@@ -122,3 +148,10 @@ def choose(ds: xr.Dataset, path: Any, region: str) -> Path:
     at = np.stack([ds[k].values[given] for k in ("x", "y", "z")], axis=1)
     travelled = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(at, axis=0), axis=1))])
     return Path(given, _position(ds["distance"].values[given], travelled))
+
+
+def _known(ds: xr.Dataset, numbers: Ints) -> Ints:
+    found = places(ds, np.maximum(numbers, -1))
+    for k in np.flatnonzero((found < 0) | (numbers < 0)):
+        raise InputError(f"path[{k}]", f"node {numbers[k]} is not in the result")
+    return found

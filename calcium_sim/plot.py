@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .diagnostics import THRESHOLD, arrival_times, concentration, first_crossing, micromolar, wave_speed
+from .arrivals import arrival_times, arrivals, concentration, first_crossing, key_of, level_of
+from .colours import resting, scale, thinned
+from .diagnostics import wave_path, wave_speed
 from .errors import InputError, StorageError
-from .paths import Path, choose, graph
+from .paths import Path, choose, graph, places
+from .results import CONCENTRATION
 from .units import value
 
 if TYPE_CHECKING:
@@ -20,9 +23,13 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 INK, QUIET, GHOST = "#22252b", "#70757d", "#d5d8dc"
-_MOST_CELLS = 1500
+_CELLS_PER_INCH = 100
+"""A cell of a picture is larger than a dot of it, or what only one cell shows would be lost when it is drawn."""
 _BINS = 200
-_DECADES = 100
+_FEWEST = 5
+"""Places that have to be reached before one speaks of a wave."""
+_SHORT = 0.1
+"""A way of a wave shorter than this part of the cell is no default for a picture."""
 
 
 def kymograph(
@@ -31,44 +38,67 @@ def kymograph(
     ax: Any = None,
     species: str = "ca",
     region: str = "cytosol",
-    threshold: Any = THRESHOLD,
+    threshold: Any = None,
 ) -> Any:
     """Draw concentration against time (across) and position (up), with the front of the wave as a line.
+
+    Colours are black at rest, bright above it and blue below it. Where there are more places or times than the picture can show, each of
+    its cells shows the value that is farthest from rest, so that a spot of one place stays.
 
     Parameters
     ----------
     ds : result of a run.
-    path : (start node, end node) or a list of nodes; by default from the root to the farthest tip. On a mesh that is no tree or cable
-        the position is ``distance`` and the concentration its mean over the cross-section.
+    path : (start node, end node) or a list of nodes; by default the way of the wave, from the node that it reaches first to the farthest
+        that it reaches, or from the root to the farthest tip where there is no wave. On a mesh that is no tree or cable the position is
+        ``distance`` and the concentration its mean over the cross-section.
     ax : matplotlib axes; a new figure by default.
-    threshold : the front is where the concentration first passes it.
+    species : species, buffer, or any variable over (time, node).
+    threshold : the front is where the concentration first passes it, as in `arrival_times`.
 
     Returns
     -------
     matplotlib.axes.Axes
     """
     ax = _axes(ax, (7.2, 4.2))
-    position, values, label = _profile(ds, path, species, region)
+    position, values, label, nodes = _profile(ds, path, species, region, threshold)
     time = np.asarray(ds["time"].values, float)
-    rows, columns = (np.unique(np.linspace(0, n - 1, min(n, _MOST_CELLS)).astype(int)) for n in (len(position), len(time)))
-    shown = values[np.ix_(columns, rows)].T
-    norm, extend = _scale(shown)
-    picture = ax.pcolormesh(_edges(time[columns]), _edges(position[rows]), shown, cmap="magma", norm=norm, rasterized=True, linewidth=0)
-    bar = ax.figure.colorbar(picture, ax=ax, pad=0.02, aspect=28, extend=extend)
-    bar.set_label(f"{_pretty(species)} in the {region} [µM]", color=INK)
+    rest = resting(values.T)
+    width, height = (int(_CELLS_PER_INCH * inches) for inches in ax.figure.get_size_inches())
+    shown, rows = thinned(values.T, height, rest)
+    shown, columns = thinned(shown.T, width, rest)
+    colours = scale(shown.T)
+    across, up = _edges(time)[columns], _edges(position)[rows]
+    picture = ax.pcolormesh(across, up, shown.T, cmap=colours.tones, norm=colours.norm, rasterized=True, linewidth=0)
+    bar = ax.figure.colorbar(picture, ax=ax, pad=0.02, aspect=28, extend=colours.extend, ticks=colours.ticks)
+    bar.set_label(_axis_label(ds, species, region), color=INK)
     bar.formatter = _plain_number
     bar.minorticks_off()
     _tidy(bar.ax)
     bar.outline.set_visible(False)
-    first = first_crossing(time, values, micromolar(threshold))
-    if np.isfinite(first).sum() > 1:
-        ax.plot(first, position, color="white", lw=1.1, ls=(0, (4, 2.5)), alpha=0.9)
-    ax.set(xlabel="time [ms]", ylabel=label, xlim=(time[0], time[-1]), ylim=(_edges(position)[0], _edges(position)[-1]))
-    speed = _quiet_speed(ds, threshold, species, region, path)
-    head = f"{_pretty(species)} wave" + (f", {speed:.3g} µm/ms" if np.isfinite(speed) else "")
-    ax.set_title(head, loc="left", color=INK, fontsize=11, pad=8)
+    ax.set(xlabel="time [ms]", ylabel=label, xlim=(time[0], time[-1]), ylim=(up[0], up[-1]))
+    name = _pretty(ds, species)
+    units = ds[key_of(ds, species)].attrs.get("units", CONCENTRATION)
+    if (threshold is None and units != CONCENTRATION) or rest >= level_of(ds, species, threshold):
+        ax.set_title(name, loc="left", color=INK, fontsize=11, pad=8)  # what rests above the level, or is no concentration, has no front
+    else:
+        first = _front(ds, nodes, time, values, species, region, threshold)
+        if np.isfinite(first).sum() >= min(_FEWEST, len(first)):
+            ax.plot(first, position, color="white", lw=1.1, ls=(0, (4, 2.5)), alpha=0.9)
+            speed = _quiet_speed(ds, threshold, species, region, path)
+            head = f"{name} wave" + (f", {speed:.3g} µm/ms" if np.isfinite(speed) else "")
+        else:
+            head = f"{name}: no wave on this path (threshold {level_of(ds, species, threshold):g} µM)"
+        ax.set_title(head, loc="left", color=INK, fontsize=11, pad=8)
     _tidy(ax)
     return ax
+
+
+def _front(ds: xr.Dataset, nodes: Any, time: Floats, values: Floats, species: str, region: str, threshold: Any) -> Floats:
+    """Arrival at each place of a profile: of the nodes, or of the mean where a place stands for many."""
+    if nodes is None:
+        return first_crossing(time, values, level_of(ds, species, threshold))
+    all_nodes, arrival = arrivals(ds, threshold, species, region)
+    return arrival[np.searchsorted(all_nodes, nodes)]
 
 
 def traces(
@@ -87,12 +117,12 @@ def traces(
     path, ax, species, region : as in `kymograph`.
     """
     ax = _axes(ax, (7.2, 3.6))
-    position, values, label = _profile(ds, path, species, region)
+    position, values, label, _ = _profile(ds, path, species, region)
     inner = np.linspace(position.min(), position.max(), 7)[1:-1]
-    places = inner if at is None else np.array([float(a) if isinstance(a, (int, float)) else value(a, "um", "at") for a in at])
-    if (places < _edges(position)[0] - 1e-9).any() or (places > _edges(position)[-1] + 1e-9).any():
-        raise InputError("at", f"{places.tolist()} um must lie on the path, from {position.min():g} to {position.max():g} um")
-    chosen = dict.fromkeys(int(np.argmin(np.abs(position - p))) for p in places)
+    wanted = inner if at is None else np.array([float(a) if isinstance(a, (int, float)) else value(a, "um", "at") for a in at])
+    if (wanted < _edges(position)[0] - 1e-9).any() or (wanted > _edges(position)[-1] + 1e-9).any():
+        raise InputError("at", f"{wanted.tolist()} um must lie on the path, from {position.min():g} to {position.max():g} um")
+    chosen = dict.fromkeys(int(np.argmin(np.abs(position - p))) for p in wanted)
     for k, node in enumerate(chosen):
         tone = _colours()["viridis"](0.05 + 0.8 * k / max(len(chosen) - 1, 1))
         ax.plot(ds["time"].values, values[:, node], color=tone, lw=1.6, label=f"{position[node]:.4g}")
@@ -101,13 +131,13 @@ def traces(
     )
     key._legend_box.align = "left"
     times = ds["time"].values
-    ax.set(xlabel="time [ms]", ylabel=f"{_pretty(species)} in the {region} [µM]", xlim=(times[0], times[-1]))
+    ax.set(xlabel="time [ms]", ylabel=_axis_label(ds, species, region), xlim=(times[0], times[-1]))
     ax.set_ylim(bottom=min(0.0, float(np.nanmin(values))))
     _tidy(ax)
     return ax
 
 
-def arrival_map(ds: xr.Dataset, ax: Any = None, species: str = "ca", region: str = "cytosol", threshold: Any = THRESHOLD) -> Any:
+def arrival_map(ds: xr.Dataset, ax: Any = None, species: str = "ca", region: str = "cytosol", threshold: Any = None) -> Any:
     """Draw the cell in the plane in which it is widest, coloured by the arrival of the wave; grey where it never came.
 
     Lines are as wide as the dendrite, but never thinner than a hair; the ring marks where the wave was seen first.
@@ -115,14 +145,13 @@ def arrival_map(ds: xr.Dataset, ax: Any = None, species: str = "ca", region: str
     from matplotlib.collections import LineCollection
 
     ax = _axes(ax, (6.0, 6.0))
-    arrival = arrival_times(ds, threshold, species, region)
-    nodes = arrival["node_index"].values
+    nodes, when_there = arrivals(ds, threshold, species, region)
     joined = graph(ds, nodes)[0].tocoo()
     if not len(joined.row):
         raise InputError("arrival_map", "the mesh has no edges to draw (it is a single point)")
-    across, up = _widest(arrival)
-    at = np.stack([arrival[across].values, arrival[up].values], axis=1)
-    when = 0.5 * (arrival.values[joined.row] + arrival.values[joined.col])
+    across, up = _widest(arrival_times(ds, threshold, species, region))
+    at = np.stack([ds[across].values[nodes], ds[up].values[nodes]], axis=1)
+    when = 0.5 * (when_there[joined.row] + when_there[joined.col])
     order = np.argsort(np.where(np.isnan(when), -np.inf, -when))
     ends = np.stack([at[joined.row], at[joined.col]], axis=1)[order]
     _frame(ax, at)
@@ -130,12 +159,16 @@ def arrival_map(ds: xr.Dataset, ax: Any = None, species: str = "ca", region: str
     lines = LineCollection(list(ends), cmap=tones, capstyle="round")
     lines.set_array(np.ma.masked_invalid(when[order]))
     ax.add_collection(lines)
+    name = _pretty(ds, species)
     if np.isfinite(when).any():
-        bar = ax.figure.colorbar(lines, ax=ax, pad=0.02, aspect=28, shrink=0.8)
-        bar.set_label(f"arrival of the {_pretty(species)} wave [ms]", color=INK)
+        bar = _bar_beside(ax, lines)
+        bar.set_label(f"arrival of the {name} wave [ms]", color=INK)
         bar.outline.set_visible(False)
         _tidy(bar.ax)
-        ax.plot(*at[int(np.nanargmin(arrival.values))], "o", ms=11, mfc="none", mec=INK, mew=1.4)
+        ax.plot(*at[int(np.nanargmin(when_there))], "o", ms=11, mfc="none", mec=INK, mew=1.4)
+    else:
+        told = f"no wave: {name} in the {region} stays below {level_of(ds, species, threshold):g} µM"
+        ax.set_title(told, loc="center", color=INK, fontsize=10)
     _scale_bar(ax, at)
     ax.figure.draw_without_rendering()  # the layout has to be final before um can be told in points
     lines.set_linewidth(np.maximum(_radius(ds, nodes)[joined.col[order]] * 2 * _points_per_um(ax), 1.3))
@@ -143,30 +176,41 @@ def arrival_map(ds: xr.Dataset, ax: Any = None, species: str = "ca", region: str
 
 
 def draw(kind: Any, ds: xr.Dataset, file: str | File, size: tuple[float, float] = (7.2, 4.2), **options: Any) -> File:
-    """Draw one of the pictures above into a file, without touching pyplot."""
+    """Draw one of the pictures above into a file, without touching pyplot; margins that stay empty are cut off."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=size, layout="constrained")
     kind(ds, ax=figure.add_subplot(), **options)
     target = File(file)
     try:
-        figure.savefig(target, dpi=160)
+        figure.savefig(target, dpi=160, bbox_inches="tight", pad_inches=0.08)
     except OSError as error:
         raise StorageError(f"{target}: cannot be written: {error.strerror or error}") from error
     return target
 
 
-def _profile(ds: xr.Dataset, path: Any, species: str, region: str) -> tuple[Floats, Floats, str]:
-    """Position (ascending), concentration of shape (times, positions), and the label of the axis."""
+def _profile(
+    ds: xr.Dataset, path: Any, species: str, region: str, threshold: Any = None
+) -> tuple[Floats, Floats, str, NDArray[np.int64] | None]:
+    """Position (ascending), concentration of shape (times, positions), the label of the axis, and the nodes (None: means over sections)."""
     nodes, values = concentration(ds, species, region)
-    tree = graph(ds, nodes)[1]
-    if path is None and not tree:
-        return *_section_means(ds, nodes, values), "distance [µm]"
-    way: Path = choose(ds, path, region)
+    if path is None and not graph(ds, nodes)[1]:
+        return *_section_means(ds, nodes, values), "distance [µm]", None
+    way: Path = choose(ds, path, region) if path is not None else _default_path(ds, species, region, threshold)
     order = np.argsort(way.position, kind="stable")
     picked = way.nodes[order]
     along = np.array_equal(way.position, ds["distance"].values[way.nodes])
-    return way.position[order], values[:, np.searchsorted(nodes, picked)], "distance [µm]" if along else "path length [µm]"
+    return way.position[order], values[:, np.searchsorted(nodes, picked)], "distance [µm]" if along else "path length [µm]", picked
+
+
+def _default_path(ds: xr.Dataset, species: str, region: str, threshold: Any) -> Path:
+    """The way of the wave; the root to the farthest tip where there is none, or where it is too short to be one."""
+    whole = choose(ds, None, region)
+    try:
+        way = wave_path(ds, threshold, species, region)
+    except InputError:
+        return whole
+    return way if np.ptp(way.position) > _SHORT * np.ptp(whole.position) else whole
 
 
 def _plain_number(number: float, _: Any = None) -> str:
@@ -191,22 +235,6 @@ def _quiet_speed(ds: xr.Dataset, threshold: Any, species: str, region: str, path
         return wave_speed(ds, threshold=threshold, species=species, region=region, path=path)
 
 
-def _scale(shown: Floats) -> tuple[Any, str]:
-    """Colours for an array (places, times): up to the peak at nearly every place, so that a stimulus does not darken the wave.
-
-    Logarithmic where the wave spans decades, so that its tail stays visible behind a narrow front.
-    """
-    from matplotlib.colors import LogNorm, Normalize
-
-    low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
-    wave = float(np.nanpercentile(np.nanmax(shown, axis=1), 95))
-    top, extend = (wave, "max") if high > 1.25 * wave > 0 else (high, "neither")
-    rest = float(np.nanmedian(shown[:, 0]))
-    if 0 < _DECADES * rest < top:
-        return LogNorm(rest, top), extend
-    return Normalize(low, top), extend
-
-
 def _edges(centres: Floats) -> Floats:
     if len(centres) == 1:
         return np.array([centres[0] - 0.5, centres[0] + 0.5])
@@ -226,11 +254,14 @@ def _radius(ds: xr.Dataset, nodes: NDArray[np.int64]) -> Floats:
     volume = np.array(ds["volume"].values, float)
     for inner, outer in [(f"node_inside_{m}", f"node_outside_{m}") for m in _membranes(ds)]:
         if (ds[outer].values >= 0).all():
-            np.add.at(volume, ds[outer].values, ds["volume"].values[ds[inner].values])
+            mine, theirs = places(ds, ds[outer].values), places(ds, ds[inner].values)
+            both = (mine >= 0) & (theirs >= 0)
+            np.add.at(volume, mine[both], ds["volume"].values[theirs[both]])
     area = np.zeros(len(volume))
     for m in _membranes(ds):
         if (ds[f"node_outside_{m}"].values < 0).all():
-            np.add.at(area, ds[f"node_inside_{m}"].values, ds[f"area_{m}"].values)
+            mine = places(ds, ds[f"node_inside_{m}"].values)
+            np.add.at(area, mine[mine >= 0], ds[f"area_{m}"].values[mine >= 0])
     return np.where(area > 0, 2 * volume / np.where(area > 0, area, 1.0), 0.0)[nodes]
 
 
@@ -281,5 +312,20 @@ def _tidy(ax: Any) -> None:
     ax.yaxis.label.set_color(INK)
 
 
-def _pretty(species: str) -> str:
-    return {"ca": "Ca²⁺", "ip3": "IP₃"}.get(species, species)
+def _bar_beside(ax: Any, lines: Any) -> Any:
+    """A colour bar that keeps to the cell, which fills only a part of its axes: to its right, or below a flat one."""
+    shape = float(np.ptp(ax.get_ylim()) / np.ptp(ax.get_xlim()))
+    if shape < 0.5:
+        return ax.figure.colorbar(lines, cax=ax.inset_axes((0.3, -0.06 / shape, 0.4, 0.02 / shape)), orientation="horizontal")
+    return ax.figure.colorbar(lines, cax=ax.inset_axes((1 + 0.02 * max(1.0, shape), 0.1, 0.03 * max(1.0, shape), 0.8)))
+
+
+def _pretty(ds: xr.Dataset, species: str) -> str:
+    name = ds[key_of(ds, species)].attrs.get("model_name", species) if key_of(ds, species) in ds else species
+    return {"ca": "Ca²⁺", "ip3": "IP₃"}.get(name, name)
+
+
+def _axis_label(ds: xr.Dataset, species: str, region: str) -> str:
+    units = ds[key_of(ds, species)].attrs.get("units", "")
+    told = {CONCENTRATION: " [µM]", "1": "", "": ""}.get(units, f" [{units}]")
+    return f"{_pretty(ds, species)} in the {region}{told}"

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from . import units
 from .errors import InputError, nearest
+from .imported import keep
 from .mesh import Place
 
 
@@ -107,6 +108,11 @@ class Channel:
     closing: ClassVar[Callable[..., float] | None] = None
     gains: ClassVar[Callable[..., tuple[float, ...]] | None] = None
     losses: ClassVar[Callable[..., tuple[float, ...]] | None] = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Keep the source of the functions as it is now: it is compiled when a model is run, and the file may change until then."""
+        super().__init_subclass__(**options)
+        keep(cls)
 
     def __init__(
         self,

@@ -113,6 +113,14 @@ def _place(plan: Plan, g: Gauge, pair: int) -> tuple[str, int]:
     return f"{species}@{side}", entry - plan.fields[f].span.start + plan.fields[f].nodes.start
 
 
+def place(plan: Plan, entry: int) -> str:
+    """Field, node and position of an entry of u, as words."""
+    f = next(f for f in plan.fields if f.span.start <= entry < f.span.stop)
+    node = f.nodes.start + entry - f.span.start
+    where = ", ".join(f"{x:.4g}" for x in plan.model.mesh.position[node])
+    return f"{f.name}@{f.region} at node {node} ({where}) um"
+
+
 def _state_at_fault(plan: Plan, failed: State) -> tuple[str, int]:
     """The first value of a state that is not finite: what it is, and its node."""
     bad = np.flatnonzero(~np.isfinite(failed.u))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from .mesh import Floats, Mesh
 from .model import Buffer, Influx, Model, Set, Species, Stimulus
 from .plugin import BALANCE, Channel
 from .registry import get_channel
+from .swapping import replacement
 
 CALCIUM = {"cytosol": "0.05 uM", "er": "250 uM", "outside": "1000 uM"}
 
@@ -127,9 +129,10 @@ def calcsim_cable(
         If the mesh has no ER or no plasma membrane, or a value has the wrong unit.
     """
     _needs(mesh, "calcsim_cable", ("er", "plasma"))
-    leak, serca, receptor = get_channel("leak/linear"), get_channel("serca/er-inhibited"), get_channel(ryr)
-    given: dict[str, Any] = {"rate": "3.5 uM*um^3/ms"} if "rate" in receptor.params else {}
-    release = receptor(density=ryr_density, **given)
+    leak, serca, receptor = get_channel("leak/linear"), get_channel("serca/er-inhibited"), get_channel("ryr/keizer-levine")
+    release, lost = replacement(receptor(rate="3.5 uM*um^3/ms"), ryr, {"density": ryr_density})
+    if lost:
+        warnings.warn(f"calcsim_cable: {', '.join(lost)} of its receptor has no place in '{ryr}' and is dropped", stacklevel=2)
     buffers = [_calbindin(buffer)]
     if er_buffer:
         buffers.append(
@@ -152,10 +155,10 @@ def calcsim_cable(
 def neymotin(
     mesh: Mesh,
     *,
-    ip3: Any = "2.5 uM",
+    ip3: Any = "1.25 uM",
     at: Any = None,
     time: Any = "2000 ms",
-    hot_spots: bool = False,
+    hot_spots: bool = True,
     stimulus: bool | Stimulus | Sequence[Stimulus] = True,
 ) -> Model:
     """Slow calcium wave carried by IP3 receptors along a dendrite (Neymotin et al. 2015, ModelDB 168874).
@@ -167,10 +170,10 @@ def neymotin(
     Parameters
     ----------
     mesh : with the regions "cytosol" and "er" and the membrane "er"; any geometry, the parameters are flux densities.
-    ip3 : IP3 set by the stimulus. The published 1.25 uM did not start a wave in a re-implementation; 2.5 uM does (our default).
+    ip3 : IP3 set by the stimulus; 1.25 uM as published, which starts a wave on the hot spot in the middle (without any it takes 2.5 uM).
     at, time : where and when IP3 is set; by default within 2 um of the middle of the mesh (in path distance), at 2 s, when
         calcium is at rest.
-    hot_spots : 1.25 times the IP3 receptors within 5 um around every 20 um on both sides of the middle.
+    hot_spots : 1.25 times the IP3 receptors within 5 um around the middle and every 20 um on both sides of it, as published.
     stimulus : True for the step of IP3, False for none, or stimuli.
 
     Raises
@@ -187,7 +190,7 @@ def neymotin(
 
     def spots(x: Floats, y: Floats, z: Floats) -> Floats:
         away = np.abs(x - 0.5 * (float(mesh.position[:, 0].min()) + float(mesh.position[:, 0].max())))
-        return np.where((np.abs(away - 20.0 * np.round(away / 20.0)) < 5.0) & (away > 10.0), 120400.0 / 96320.0, 1.0)
+        return np.where(np.abs(away - 20.0 * np.round(away / 20.0)) < 5.0, 120400.0 / 96320.0, 1.0)
 
     particles = 602.214
     step = Set("ip3", value=ip3, at=near_middle if at is None else at, time=time)

@@ -58,10 +58,8 @@ class Ranges:
 
     def faulty(self, within: bool = False) -> str | None:
         """A network that returned no numbers though all it was given were numbers (`within`: and are always within its range)."""
-        seen = self._seen()
-        misled = {name for (name, _, output), (_, s) in seen.items() if s.no_numbers and not output}
-        for (name, _, output), (item, s) in seen.items():
-            if output and s.no_numbers and name not in misled and (not within or item.gate.out_of_range == "clamp"):
+        for (name, _, _), (item, seen) in self._seen().items():
+            if seen.no_numbers and (not within or item.gate.out_of_range == "clamp"):
                 return name
         return None
 

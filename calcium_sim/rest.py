@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
@@ -17,12 +18,25 @@ from .plugin import BALANCE, Channel, parse_port
 
 
 def voltage_at(model: Model, t: float) -> float:
-    """Membrane potential [mV] at time t; 0 where the model gives none."""
+    """Membrane potential [mV] at time t; 0 where the model gives none.
+
+    Raises
+    ------
+    InputError
+        If a function returns anything but a finite number.
+    """
     given = model.voltage
     if given is None:
         return 0.0
     if callable(given):
-        return float(given(t))
+        found = given(t)
+        try:
+            potential = float(found)
+        except (TypeError, ValueError):
+            potential = math.nan
+        if not math.isfinite(potential):
+            raise InputError("voltage", f"the function returned {found!r} at t={t:g} ms, expected a finite number in mV")
+        return potential
     if isinstance(given, tuple):
         times, values = zip(*given, strict=True)
         return float(np.interp(t, times, values))

@@ -5,11 +5,8 @@ Names and units of the variables are part of the public contract; `assemble` is 
 
 from __future__ import annotations
 
-import hashlib
-import inspect
 import json
 import os
-import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,16 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .embed import digest
 from .errors import InputError, StorageError
 from .mesh import OUTSIDE, Floats, Mesh
-from .model import Influx, Model, Set
+from .model import Influx, Model, Set, Species
+from .names import ResultNames
 from .plugin import BALANCE, Channel
 
 if TYPE_CHECKING:
     import xarray as xr
 
 CONCENTRATION, FLUX, AMOUNT = "umol L-1", "umol L-1 um ms-1", "umol L-1 um3"
-RESERVED = frozenset({"time", "node", "region", "x", "y", "z", "distance", "volume", "account", "v", "mesh", "edge_nodes", "edge", "two"})
 FORMAT = 1
 
 
@@ -49,6 +47,26 @@ class ChannelRecord:
 
 
 @dataclass(frozen=True)
+class Noted:
+    """What a run noted every few steps of a species in a region; arrays over the nodes of the region.
+
+    Parameters
+    ----------
+    name, region : species and region.
+    level : threshold [uM].
+    arrival : first upward crossing of the threshold [ms], NaN where there was none.
+    peak, peak_time : largest value [uM] and when it was reached [ms].
+    """
+
+    name: str
+    region: str
+    level: float
+    arrival: Floats
+    peak: Floats
+    peak_time: Floats
+
+
+@dataclass(frozen=True)
 class Frames:
     """What a run recorded, as plain arrays.
 
@@ -60,6 +78,7 @@ class Frames:
     ledger : {species: {account: amount of shape (times,)}} [uM um^3].
     voltage : shape (times,) [mV], or None.
     attributes : of the Dataset (scheme, steps, rejected, phase_seconds, ledger_drift ...); what is no number or string becomes JSON.
+    noted : first crossings and peaks, taken every few steps between the times of `span` [ms].
     """
 
     time: Floats
@@ -68,6 +87,8 @@ class Frames:
     ledger: Mapping[str, Mapping[str, Floats]] = field(default_factory=dict)
     voltage: Floats | None = None
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    noted: Sequence[Noted] = ()
+    span: tuple[float, float] = (0.0, 0.0)
 
 
 def assemble(model: Model, frames: Frames) -> xr.Dataset:
@@ -81,13 +102,13 @@ def assemble(model: Model, frames: Frames) -> xr.Dataset:
     """
     import xarray as xr
 
-    mesh = model.mesh
+    mesh, names = model.mesh, model.names
     coords = {"time": ("time", np.asarray(frames.time, float), {"units": "ms", "long_name": "time since the start of the run"})}
-    ds = xr.Dataset(coords=coords | _node_coordinates(mesh) | _pair_coordinates(mesh))
+    ds = xr.Dataset(coords=coords | _node_coordinates(mesh) | _pair_coordinates(mesh, names))
     for name in dict.fromkeys(name for name, _ in frames.fields):
-        ds[variable(name)] = (("time", "node"), _whole(mesh, frames, name), _field_attributes(model, name))
-    for key, suffix in zip(frames.channels, _suffixes(frames.channels), strict=True):
-        dims = ("time", f"pair_{key.membrane}")
+        ds[names.fields[name]] = (("time", "node"), _whole(mesh, frames, name), _field_attributes(model, name))
+    for key in frames.channels:
+        dims, suffix = ("time", f"pair_{names.membranes[key.membrane]}"), names.channels[key.membrane, key.label]
         attributes = {"units": FLUX, "long_name": f"mean flux density of {key.label} on {key.membrane}", "channel": key.label}
         ds[f"flux_{suffix}"] = (dims, np.asarray(key.flux, float), attributes)
         if key.open_probability is not None:
@@ -95,34 +116,23 @@ def assemble(model: Model, frames: Frames) -> xr.Dataset:
             ds[f"po_{suffix}"] = (dims, np.asarray(key.open_probability, float), told)
     if frames.voltage is not None:
         ds["v"] = ("time", np.asarray(frames.voltage, float), {"units": "mV", "long_name": "membrane potential, inside - outside"})
-    _add_ledger(ds, frames)
+    _add_noted(ds, model, frames)
+    _add_ledger(ds, frames, names)
     _add_topology(ds, mesh)
     ds.attrs = _attributes(model, frames)
     return _indexed(ds)
 
 
 def _indexed(ds: xr.Dataset) -> xr.Dataset:
-    return ds if "region" in ds.xindexes else ds.set_xindex("region")
+    from .region_index import RegionIndex
 
-
-def variable(name: str) -> str:
-    """A name as it is written in a Dataset: ``ryr/keizer-levine`` becomes ``ryr_keizer_levine``."""
-    out = re.sub(r"[^A-Za-z0-9_]", "_", name)
-    if out in RESERVED:
-        raise InputError(f"species.{name}", f"'{name}' is the name of a coordinate of every result, choose another")
-    return out
-
-
-def _suffixes(records: Sequence[ChannelRecord]) -> list[str]:
-    """One name per record: the label; with the membrane where the label occurs twice; with a number where both do."""
-    labels = [variable(r.label) for r in records]
-    names = [f"{a}_{r.membrane}" if labels.count(a) > 1 else a for a, r in zip(labels, records, strict=True)]
-    return [f"{n}_{names[:k].count(n) + 1}" if names[:k].count(n) else n for k, n in enumerate(names)]
+    return ds if "region" in ds.xindexes else ds.set_xindex("region", RegionIndex)
 
 
 def _node_coordinates(mesh: Mesh) -> dict[str, Any]:
     regions = np.repeat(np.array(mesh.regions), np.diff(mesh.start))
     out: dict[str, Any] = {"region": ("node", regions, {"long_name": "region of the node"})}
+    out["node_index"] = ("node", np.arange(mesh.nodes, dtype=np.int32), {"long_name": "number of the node, as edge_nodes counts it"})
     for k, axis in enumerate("xyz"):
         out[axis] = ("node", np.array(mesh.position[:, k]), {"units": "um", "long_name": f"{axis} coordinate of the node"})
     out["distance"] = ("node", np.array(mesh.distance), {"units": "um", "long_name": "path length from the root (left end, soma)"})
@@ -130,14 +140,15 @@ def _node_coordinates(mesh: Mesh) -> dict[str, Any]:
     return out
 
 
-def _pair_coordinates(mesh: Mesh) -> dict[str, Any]:
+def _pair_coordinates(mesh: Mesh, names: ResultNames) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for name, m in mesh.membranes.items():
         outside = m.outside.astype(np.int32) if m.sides[1] != OUTSIDE else np.full(len(m.area), -1, np.int32)
-        dim = f"pair_{name}"
-        out[f"node_inside_{name}"] = (dim, m.inside.astype(np.int32), {"long_name": f"node in {m.sides[0]}"})
-        out[f"node_outside_{name}"] = (dim, outside, {"long_name": f"node in {m.sides[1]}; -1 is the extracellular space"})
-        out[f"area_{name}"] = (dim, np.array(m.area), {"units": "um2", "long_name": f"membrane area, {m.sides[0]} to {m.sides[1]}"})
+        stem = names.membranes[name]
+        dim = f"pair_{stem}"
+        out[f"node_inside_{stem}"] = (dim, m.inside.astype(np.int32), {"long_name": f"node in {m.sides[0]}"})
+        out[f"node_outside_{stem}"] = (dim, outside, {"long_name": f"node in {m.sides[1]}; -1 is the extracellular space"})
+        out[f"area_{stem}"] = (dim, np.array(m.area), {"units": "um2", "long_name": f"membrane area, {m.sides[0]} to {m.sides[1]}"})
     return out
 
 
@@ -150,17 +161,42 @@ def _whole(mesh: Mesh, frames: Frames, name: str) -> Floats:
 
 
 def _field_attributes(model: Model, name: str) -> dict[str, Any]:
-    out: dict[str, Any] = {"units": CONCENTRATION, "long_name": f"free {name}", "mesh": "mesh", "location": "node"}
+    out: dict[str, Any] = {"units": CONCENTRATION, "long_name": f"free {name}", "model_name": name, "mesh": "mesh", "location": "node"}
     for s in model.species:
         if s.name == name:
-            out |= {f"diffusion_{region}": float(d) for region, d in s.diffusion.items()}
+            out |= _diffusion(model, s)
     for b in model.buffers:
         if b.name == name:
             out |= {"binds": b.binds, "total": float(b.total), "long_name": f"free {name} (not bound to {b.binds})"}
     return out
 
 
-def _add_ledger(ds: xr.Dataset, frames: Frames) -> None:
+def _diffusion(model: Model, species: Species) -> dict[str, float]:
+    return {f"diffusion_{model.names.regions[region]}": float(d) for region, d in species.diffusion.items()}
+
+
+def _add_noted(ds: xr.Dataset, model: Model, frames: Frames) -> None:
+    """First crossings, peaks and their times, NaN where a species is not watched."""
+    begin, end = frames.span
+    for s in model.species:
+        watched = [w for w in frames.noted if w.name == s.name]
+        if not watched:
+            continue
+        known: dict[str, Any] = {"model_name": s.name, "of": model.names.fields[s.name], "mesh": "mesh", "location": "node"}
+        known |= {"seen_from": begin, "seen_until": end} | _diffusion(model, s)
+        told: dict[str, dict[str, Any]] = {
+            "arrival": {"units": "ms", "long_name": f"first upward crossing of the threshold by {s.name}", "threshold": watched[0].level},
+            "peak": {"units": CONCENTRATION, "long_name": f"largest concentration of {s.name}"},
+            "peak_time": {"units": "ms", "long_name": f"time of the largest concentration of {s.name}"},
+        }
+        for what, attributes in told.items():
+            values = np.full(model.mesh.nodes, np.nan)
+            for w in watched:
+                values[model.mesh.span(w.region)] = getattr(w, what)
+            ds[model.names.derived[s.name][what]] = ("node", values, attributes | known | {"noted": what})
+
+
+def _add_ledger(ds: xr.Dataset, frames: Frames, names: ResultNames) -> None:
     accounts = list(dict.fromkeys(a for table in frames.ledger.values() for a in table))
     if not accounts:
         return
@@ -169,7 +205,7 @@ def _add_ledger(ds: xr.Dataset, frames: Frames) -> None:
     for species, table in frames.ledger.items():
         rows = np.stack([np.asarray(table.get(a, nothing), float) for a in accounts], axis=1)
         attributes = {"units": AMOUNT, "long_name": f"ledger of {species}", "comment": "1 uM um3 = 1e-21 mol"}
-        ds[f"ledger_{variable(species)}"] = (("time", "account"), rows, attributes)
+        ds[names.derived[species]["ledger"]] = (("time", "account"), rows, attributes)
 
 
 def _add_topology(ds: xr.Dataset, mesh: Mesh) -> None:
@@ -201,7 +237,7 @@ def _attributes(model: Model, frames: Frames) -> dict[str, Any]:
         release = "unknown"
     given = {
         "Conventions": "CF-1.11 UGRID-1.0", "calcium_sim_version": release, "calcium_sim_format": FORMAT,
-        "model": describe(model), "channels": sources(model), "notes": "\n".join(model.mesh.notes),
+        "model": describe(model), "channels": frames.attributes.get("channels") or sources(model), "notes": "\n".join(model.mesh.notes),
     } | dict(frames.attributes)  # fmt: skip
     return {k: v if isinstance(v, (str, int, float)) and not isinstance(v, bool) else json.dumps(v) for k, v in given.items()}
 
@@ -233,16 +269,9 @@ def _plain(given: Any) -> Any:
 
 
 def sources(model: Model) -> dict[str, str]:
-    """Registry name of each channel with the first 16 digits of the SHA-256 of its class's source."""
+    """Registry name of each channel with what identifies its code; see `embed.digest`."""
     classes = {c.label(): type(c) for channels in model.membranes.values() for c in channels}
-    return {label: _source_hash(cls) for label, cls in sorted(classes.items())}
-
-
-def _source_hash(cls: type) -> str:
-    try:
-        return hashlib.sha256(inspect.getsource(cls).encode()).hexdigest()[:16]
-    except (OSError, TypeError):
-        return "no source"
+    return {label: digest(cls) for label, cls in sorted(classes.items())}
 
 
 def save(ds: xr.Dataset, path: str | Path) -> Path:

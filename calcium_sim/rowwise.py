@@ -1,7 +1,7 @@
 """Shows from a network's graph that a row of its output depends on that row of its inputs only, whatever the values.
 
 A walk over the frozen graph with shapes in place of values. A tensor over the rows is known by its shape, in which `ROWS` stands for their
-number; an operation must leave this dimension alone. Constants are computed. What has no rule here is refused: a node's channel must not see
+number; an operation must leave this dimension alone. What has no rule here is refused: a node's channel must not see
 the other nodes, and a comparison of numbers would only find what the numbers happen to show. The same walk refuses whole numbers made
 from inputs, decisions by values, and lists that outlive a call.
 """
@@ -195,7 +195,8 @@ class _Walk:
         """An operation of constants."""
         try:
             if name in ("__not__", "Int", "Float", "Bool"):
-                convert: Callable[[Any], Any] = {"__not__": lambda v: not v, "Int": int, "Float": float, "Bool": bool}[name]
+                known: dict[str, Callable[[Any], Any]] = {"__not__": lambda v: not v, "Int": int, "Float": float, "Bool": bool}
+                convert = known[name]
                 return convert(args[0])
             return self.operator(name)(*args)
         except Exception as error:  # torch raises many kinds

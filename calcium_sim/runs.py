@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -113,12 +113,11 @@ def execute(
     steps = (
         f"{ds.attrs['steps']} steps ({ds.attrs['rejected']} repeated) in {seconds:.1f} s, ledger closed to {ds.attrs['ledger_drift']:.1g}"
     )
-    return Outcome(data, pictures, (*_wave_line(ds), steps))
+    return Outcome(data, pictures, (*_wave_lines(ds), steps))
 
 
 def _pictures(ds: xr.Dataset, folder: Path, stem: str) -> tuple[Path, ...]:
     """A kymograph along the way of the wave; on trees the cell coloured by arrival too. None for a single point."""
-    from .diagnostics import wave_path
     from .paths import graph, region_nodes
     from .plot import arrival_map, draw, kymograph
 
@@ -128,11 +127,7 @@ def _pictures(ds: xr.Dataset, folder: Path, stem: str) -> tuple[Path, ...]:
     if not species or len(nodes) < 3:
         return ()
     edges, tree = graph(ds, nodes)
-    try:
-        path = wave_path(ds, species=species, region=region) if tree else None
-    except InputError:
-        path = None
-    out = [draw(kymograph, ds, folder / f"{stem}.png", species=species, region=region, path=path)]
+    out = [draw(kymograph, ds, folder / f"{stem}.png", species=species, region=region)]
     if tree and _branches(edges):
         out.append(draw(arrival_map, ds, folder / f"{stem}-arrival.png", (7.0, 6.0), species=species, region=region))
     return tuple(out)
@@ -143,22 +138,28 @@ def _branches(edges: Any) -> bool:
     return bool(np.bincount(np.concatenate([joined.row, joined.col])).max() > 2)
 
 
-def _wave_line(ds: xr.Dataset) -> tuple[str, ...]:
-    from .diagnostics import arrival_times, wave_path, wave_speed
+def _wave_lines(ds: xr.Dataset) -> Iterator[str]:
+    """What there is to say of a calcium wave, and what casts doubt on its speed."""
+    from .arrivals import arrival_times, level_of
+    from .diagnostics import wave_path, wave_speed
 
+    if "cytosol" not in ds.region.values or not any(v.attrs.get("model_name") == "ca" for v in ds.data_vars.values()):
+        return
     try:
         arrival = arrival_times(ds)
         path = wave_path(ds)
     except InputError:
-        return ("no wave: calcium in the cytosol stays below 0.2 uM",) if "ca" in ds and "cytosol" in ds.region.values else ()
+        yield f"no wave: calcium in the cytosol stays below {level_of(ds, 'ca'):g} uM"
+        return
     if len(path.nodes) < 5:
-        return ()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        speed = wave_speed(ds, path=path)
+        return
+    with warnings.catch_warnings(record=True) as doubts:
+        warnings.simplefilter("always")
+        speed = wave_speed(ds)
     reached = float(np.isfinite(arrival.values).mean())
     told = f"wave at {speed:.3g} um/ms" if np.isfinite(speed) else "wave"
-    return (f"{told}, reached {100 * reached:.0f} % of the nodes by {float(ds.time[-1]):g} ms",)
+    yield f"{told}, reached {100 * reached:.0f} % of the nodes by {float(ds.time[-1]):g} ms"
+    yield from (f"warning: {doubt.message}" for doubt in doubts)
 
 
 def readable(size: float) -> str:

@@ -105,6 +105,7 @@ class RunTable(Table):
     tolerance: float | None = None
     dt: Quantity = None
     record: list[str] | None = None
+    threshold: Quantity = None
     threads: int | None = None
 
 

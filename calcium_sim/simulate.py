@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 import warnings
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .errors import InputError, nearest
+from .diagnostics import THRESHOLD, micromolar
+from .drive import STRETCH, Drive
+from .errors import InputError, ModelWarning, nearest
 from .kernels.stimulus import train_end, train_integral
 from .ledger import Ledger
 from .lowering import lower
@@ -18,41 +20,38 @@ from .mesh import Axisymmetric, Columns
 from .model import Model, Set
 from .observe import open_probability
 from .rest import voltage_at
-from .results import ChannelRecord, Frames, assemble
-from .state import Clock, State
+from .results import ChannelRecord, Frames, Noted, assemble, sources
+from .state import State
 from .stepping import Control, Loop, Stepper, check_step
+from .threads import chosen, running
 from .units import value
+from .validity import remarks
+from .watch import Watcher
 
 if TYPE_CHECKING:
     import xarray as xr
-
-VOLTAGE_SAMPLING = 0.01
-"""Interval [ms] at which a potential given as a function is sampled; straight lines in between."""
-
-ONSET = 0.1
-"""A potential given as a function moves when it changes faster than this [mV/ms]."""
 
 DRIFT_LIMIT = 1e-8
 """The run says so when the ledger does not close to this fraction."""
 
 
-def choose_stepper(model: Model, active: float = 0.0) -> Stepper:
-    """Lower a model and return the stepper for its mesh: columns, (z, s) grid, or general graph."""
+def choose_stepper(model: Model, active: float = 0.0, threads: int = 1) -> Stepper:
+    """Lower a model and return the stepper for its mesh: columns, (z, s) grid, or general graph; parallel where threads pay."""
     if active and not isinstance(model.mesh.structure, Columns):
         raise InputError("active", "is for cables, trees and points (leave it out)")
     plan = lower(model)
-    structure = model.mesh.structure
+    structure, parallel = model.mesh.structure, None if threads > 1 else False
     if isinstance(structure, Columns):
         from .columns import ColumnStepper
 
-        return ColumnStepper(plan, active=active)
+        return ColumnStepper(plan, parallel=parallel, active=active)
     if isinstance(structure, Axisymmetric):
         from .axisymmetric import AxisymmetricStepper
 
-        return AxisymmetricStepper(plan)
+        return AxisymmetricStepper(plan, parallel=parallel)
     from .graph import GraphStepper
 
-    return GraphStepper(plan)
+    return GraphStepper(plan, parallel=parallel)
 
 
 class Simulation:
@@ -63,9 +62,10 @@ class Simulation:
     model : Model.
     tolerance : relative error of a wave's speed that steps are chosen for (0.002 by default).
     dt : fixed step instead; observations and stimulus edges are hit exactly by slightly shorter steps.
-    threads : number of threads; results are the same bits for any number.
+    threads : number of threads for large meshes, one by default (or CALCIUM_SIM_THREADS); results are the same bits for any number.
     active : on cables, trees and points: a network of opening and closing rates runs only in groups of 64 positions in which one of its
         inputs has moved by this fraction (try 0.05) since it ran last. Off by default: the result then depends on it a little.
+    threshold : concentration whose first crossing is noted at every node (``ca_arrival``), for all species or {species: threshold}.
 
     Raises
     ------
@@ -74,7 +74,14 @@ class Simulation:
     """
 
     def __init__(
-        self, model: Model, *, tolerance: float | None = None, dt: Any = None, threads: int | None = None, active: float | None = None
+        self,
+        model: Model,
+        *,
+        tolerance: float | None = None,
+        dt: Any = None,
+        threads: int | None = None,
+        active: float | None = None,
+        threshold: Any = THRESHOLD,
     ) -> None:
         began = time.process_time()
         self.control = Control()
@@ -84,21 +91,27 @@ class Simulation:
             self.control.tolerance = check_step(float(tolerance), "tolerance")
         if dt is not None:
             self.control.dt = check_step(value(dt, "ms", "dt"), "dt")
-        if threads is not None:
-            _set_threads(threads)
-        self.model = model
-        self.stepper = choose_stepper(model, 0.0 if active is None else check_step(float(active), "active"))
+        self.model, count = model, chosen(threads)
+        self.stepper = choose_stepper(model, 0.0 if active is None else check_step(float(active), "active"), count)
+        self.threads = count if self.stepper.parallel else 1
         self.plan = self.stepper.plan
+        self.sources = sources(model)
+        self.remarks = remarks(self.plan)
+        for line in self.remarks:
+            warnings.warn(line, ModelWarning, stacklevel=3)
         self.loop = Loop(self.stepper, self.control)
         self.ranges = self.loop.ranges
         self.state = State.start(self.plan)
+        levels = _levels(model, threshold)
         self.ledger = Ledger(self.plan)
         self.ledger.open(self.state)
         self.observed = 0.0
         self.quiet_from = max((train_end(*s.course) for s in self.plan.sources), default=0.0)
-        self._constant = Clock(np.zeros(2), np.full(2, 0.0 if callable(model.voltage) else voltage_at(model, 0.0)))
+        self.drive = Drive(self.plan)
         self.seconds = {"setup": time.process_time() - began, "steps": 0.0, "observe": 0.0}
         self._apply_sets(-1.0)
+        self.watch = Watcher(self.plan, self.state, levels)
+        self.loop.observers.append(self.watch)
 
     @property
     def t(self) -> float:
@@ -119,19 +132,25 @@ class Simulation:
     def advance(self, end: float) -> None:
         """`run` to a time given in ms."""
         began = time.process_time()
-        clock = self._clock(end)
+        if not end >= self.t:
+            raise InputError("until", f"{end:g} ms lies before the {self.t:g} ms that the run has reached; a run goes forward only")
+        while self.t < end:
+            self._stretch(min(end, self.t + STRETCH) if self.drive.sampled else end)
+        self.ranges.check(self.t)
+        self.seconds["steps"] += time.process_time() - began
+
+    def _stretch(self, end: float) -> None:
+        """Advance to `end`; edges on the way are hit exactly."""
+        clock = self.drive.clock(self.t, end)
         known = self._edges_between(self.t, end)
-        if callable(self.model.voltage):
-            known = sorted({*known, *(t for t in self._onsets(clock) if self.t < t <= end)})
         for stop in [*known, *([end] if end not in known[-1:] else [])]:
             start = self.t
-            self.loop.advance(self.state, stop, clock)
+            with running(self.threads):
+                self.loop.advance(self.state, stop, clock)
             self._book_sources(start, self.t)
             self._apply_sets(start)
             if stop in known:
                 self.control.restart()
-        self.ranges.check(self.t)
-        self.seconds["steps"] += time.process_time() - began
 
     def _edges_between(self, start: float, end: float) -> list[float]:
         """Edges of stimuli, channels and potential after `start`, up to `end`."""
@@ -167,38 +186,15 @@ class Simulation:
         elapsed = state.t - self.observed
         out: dict[str, Any] = {"t": state.t, "u": state.u.copy(), "v": voltage_at(self.model, state.t)}
         out["flux"] = [state.moved[g.moved] / elapsed if elapsed > 0 else np.full(g.area.shape, np.nan) for g in plan.gauges]
-        out["po"] = [open_probability(plan, g, state) for g in plan.gauges]
+        walls = getattr(self.stepper, "walls", None)  # on (z, s) grids channels see the concentrations on the membrane
+        seen = walls(state, out["v"]) if walls and any(g.channel.open_probability for g in plan.gauges) else {}
+        out["po"] = [open_probability(plan, g, state, seen) for g in plan.gauges]
         self.ledger.account(state)
+        self.ledger.drift(state)
         out["ledger"] = {s: dict(rows) for s, rows in self.ledger.accounts(state).items()}
         self.observed = state.t
         self.seconds["observe"] += time.process_time() - began
         return out
-
-    def _clock(self, end: float) -> Clock:
-        given = self.model.voltage
-        if isinstance(given, tuple):
-            table = np.array(given, float)
-            return Clock(table[:, 0].copy(), table[:, 1].copy())
-        if callable(given):
-            samples = np.linspace(self.t, end, max(2, int(np.ceil((end - self.t) / VOLTAGE_SAMPLING)) + 1))
-            potential = np.array([float(given(t)) for t in samples])
-            if not np.isfinite(potential).all():
-                raise InputError("voltage", f"the function returned {potential[~np.isfinite(potential)][0]} at some time before {end:g} ms")
-            return Clock(samples, potential)
-        return self._constant
-
-    def _onsets(self, clock: Clock) -> list[float]:
-        """Times at which a potential given as a function starts to move after rest: long steps taken at rest must not jump over a spike."""
-        if not callable(self.model.voltage) or clock.times[-1] <= clock.times[0]:
-            return []
-        slope = np.abs(np.diff(clock.potential) / np.diff(clock.times))
-        before = float(self.model.voltage(clock.times[0] - VOLTAGE_SAMPLING)) if clock.times[0] > 0 else clock.potential[0]
-        first = abs(clock.potential[0] - before) / VOLTAGE_SAMPLING
-        moving = np.concatenate([[first], slope]) > ONSET
-        begins = clock.times[:-1][moving[1:] & ~moving[:-1]]
-        if len(begins) and begins[0] == self.t:
-            self.control.restart()
-        return [float(t) for t in begins]
 
     def _book_sources(self, start: float, end: float) -> None:
         if start >= self.quiet_from:
@@ -210,14 +206,17 @@ class Simulation:
 
     def _apply_sets(self, after: float) -> None:
         """Carry out every Set with a time in (after, now]."""
-        for k, s in enumerate(self.model.stimuli):
-            if isinstance(s, Set) and after < s.time <= self.t:
-                f = self.plan.fields[self.plan.index(s.species, s.region)]
-                chosen = self.model.mesh.select(s.at, np.arange(f.nodes.start, f.nodes.stop, dtype=np.uint32), f"stimuli.{s.species}.at")
-                values = self.state.u[f.span]
-                amount = float((f.volume[chosen] * (s.value - values[chosen])).sum())
-                values[chosen] = s.value
-                self.ledger.inject(f"stimulus:{k}:{s.species}", s.species, amount)
+        due = [(k, s) for k, s in enumerate(self.model.stimuli) if isinstance(s, Set) and after < s.time <= self.t]
+        before = self.state.copy() if due else self.state
+        for k, s in due:
+            f = self.plan.fields[self.plan.index(s.species, s.region)]
+            chosen = self.model.mesh.select(s.at, np.arange(f.nodes.start, f.nodes.stop, dtype=np.uint32), f"stimuli.{s.species}.at")
+            values = self.state.u[f.span]
+            amount = float((f.volume[chosen] * (s.value - values[chosen])).sum())
+            values[chosen] = s.value
+            self.ledger.inject(f"stimulus:{k}:{s.species}", s.species, amount)
+        for observer in self.loop.observers if due else ():
+            observer.see(before, self.state)
 
 
 def simulate(
@@ -230,6 +229,7 @@ def simulate(
     record: Sequence[str] | None = None,
     threads: int | None = None,
     active: float | None = None,
+    threshold: Any = THRESHOLD,
     progress: Callable[[float, float], None] | None = None,
 ) -> xr.Dataset:
     """Run a model from rest and return what happened.
@@ -238,14 +238,15 @@ def simulate(
     ----------
     model : Model.
     until, every : end of the run and interval between observations (quantities; 200 observations by default).
-    tolerance, dt, threads, active : see `Simulation`.
-    record : what to keep besides the ledger: names of species and buffers, ``"flux"``, ``"po"``; everything by default.
+    tolerance, dt, threads, active, threshold : see `Simulation`.
+    record : what to keep besides the ledger, arrivals and peaks: names of species and buffers, ``"flux"``, ``"po"``; everything by default.
     progress : called with (time reached, end) [ms] at every observation.
 
     Returns
     -------
     xarray.Dataset
-        Concentrations [uM] over (time, node), fluxes and open probabilities over (time, pair), the ledger; see `results.assemble`.
+        Concentrations [uM] over (time, node), fluxes and open probabilities over (time, pair), the ledger, and what was noted every few
+        steps: first crossings of `threshold`, peaks and their times over (node,); see `results.assemble`.
 
     Raises
     ------
@@ -254,7 +255,7 @@ def simulate(
     end = check_step(value(until, "ms", "until"), "until")
     interval = end / 200 if every is None else check_step(value(every, "ms", "every"), "every")
     _check_record(model, record)
-    simulation = Simulation(model, tolerance=tolerance, dt=dt, threads=threads, active=active)
+    simulation = Simulation(model, tolerance=tolerance, dt=dt, threads=threads, active=active, threshold=threshold)
     frames = [simulation.frame()]
     for stop in observation_times(end, interval):
         simulation.advance(stop)
@@ -272,6 +273,17 @@ def observation_times(end: float, interval: float) -> list[float]:
     if not times or end - times[-1] > 1e-9 * end:
         return [*times, end]
     return [*times[:-1], end]
+
+
+def _levels(model: Model, threshold: Any) -> dict[str, float]:
+    """The level of each species [uM]."""
+    names = [s.name for s in model.species]
+    if not isinstance(threshold, Mapping):
+        return dict.fromkeys(names, check_step(micromolar(threshold), "threshold"))
+    for name in threshold:
+        if name not in names:
+            raise InputError("threshold", f"unknown species '{name}'{nearest(name, names)}; there are {', '.join(names)}")
+    return {name: check_step(micromolar(threshold.get(name, THRESHOLD)), "threshold") for name in names}
 
 
 def _check_record(model: Model, record: Sequence[str] | None) -> None:
@@ -308,15 +320,10 @@ def _frames(simulation: Simulation, frames: Sequence[dict[str, Any]], record: Se
         "phase_seconds": dict(simulation.seconds),
         "ledger_drift": drift,
         "out_of_range": simulation.out_of_range(),
+        "channels": simulation.sources,
+        "notes": "\n".join([*simulation.model.mesh.notes, *simulation.remarks]),
     }
     voltage = np.array([fr["v"] for fr in frames]) if simulation.model.voltage is not None else None
-    return Frames(np.array([fr["t"] for fr in frames]), fields, channels, ledger, voltage, attributes)
-
-
-def _set_threads(threads: int) -> None:
-    import numba
-
-    most = int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
-    if not (isinstance(threads, int) and 1 <= threads <= most):
-        raise InputError("threads", f"{threads} is not a number of threads from 1 to {most} (cores of this machine)")
-    numba.set_num_threads(threads)
+    noted = [Noted(w.name, w.region, w.level, w.arrival, w.peak, w.peak_time) for w in simulation.watch.noted(simulation.state)]
+    span = simulation.watch.begin, simulation.t
+    return Frames(np.array([fr["t"] for fr in frames]), fields, channels, ledger, voltage, attributes, noted, span)

@@ -20,7 +20,8 @@ class ChannelSpec:
     """One channel on one membrane, as indices.
 
     `param` and `state` are its first element of P and row of Y; `gains` are (field, count, ratio row): the field gains count times
-    flux times area/volume; `weight` is its row of W, or -1; `memory` the first row of Y where the outputs of its network are kept, or -1.
+    flux times area/volume; `weight` is its row of W, or -1; `memory` the first row of Y where the outputs of its network are kept, or
+    -1. A channel that is `paced` is advanced around the step, see `pacing`.
     """
 
     cls: type[Channel]
@@ -31,6 +32,7 @@ class ChannelSpec:
     gains: tuple[tuple[int, int, int], ...]
     weight: int = -1
     memory: int = -1
+    paced: bool = False
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ class State:
     """Concentrations u, gate states y, amounts moved since the last observation [uM um per pair], time, previous step [ms].
 
     `rows` keeps what `shaped` has made; `known` holds, per block, the inputs on which networks last ran (`active`), else nothing.
+    `limited`: edges of negative conductance are limited from now on, see `kernels.graph`.
     """
 
     u: Floats
@@ -25,6 +26,7 @@ class State:
     t: float = 0.0
     before: float = 1.0
     known: Floats = field(default_factory=lambda: np.zeros((0, 0)))
+    limited: bool = False
     rows: tuple[Floats, Floats, Floats] | None = field(default=None, repr=False, compare=False)
 
     @classmethod
@@ -34,7 +36,7 @@ class State:
 
     def copy(self) -> State:
         """An independent copy."""
-        return State(self.u.copy(), self.y.copy(), self.moved.copy(), self.t, self.before, self.known.copy())
+        return State(self.u.copy(), self.y.copy(), self.moved.copy(), self.t, self.before, self.known.copy(), self.limited)
 
     def shaped(self, shapes: tuple[tuple[int, int], ...]) -> tuple[Floats, Floats, Floats]:
         """The three arrays as matrices that share their memory; made once, since states are overwritten in place."""
@@ -45,15 +47,28 @@ class State:
     def assign(self, other: State) -> None:
         """Overwrite with another state, keeping the arrays."""
         self.u[:], self.y[:], self.moved[:] = other.u, other.y, other.moved
-        self.t, self.before, self.known = other.t, other.before, other.known.copy()
+        self.t, self.before, self.known, self.limited = other.t, other.before, other.known.copy(), other.limited
 
 
 @dataclass(frozen=True)
 class Clock:
-    """The membrane potential as a table of straight lines over the run (constant outside)."""
+    """What drives the cell from outside: the membrane potential as a table of straight lines (constant outside), and how far things move.
+
+    `travel` is a table, over the times `marks`, of how far all that depends on time alone has moved, in units of what one step may see.
+    """
 
     times: Floats
     potential: Floats
+    marks: Floats | None = None
+    travel: Floats | None = None
+
+    def smooth_steps(self, t: float, h: float, count: int, most: float = 1.0) -> int:
+        """How many of `count` steps of h from t on can be taken before one in which a driving quantity moves too far."""
+        if self.marks is None or self.travel is None:
+            return count
+        travel = np.interp(t + h * np.arange(count + 1), self.marks, self.travel)
+        far = np.flatnonzero(np.diff(travel) > most)
+        return int(far[0]) if len(far) else count
 
 
 @dataclass(frozen=True)

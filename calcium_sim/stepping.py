@@ -10,6 +10,7 @@ length. No clock is read: the same model gives the same steps.
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
@@ -18,16 +19,30 @@ import numpy as np
 from .codegen_learned import Networks
 from .errors import InputError, RunStopped
 from .fallback import TorchGates
-from .kernels.control import pair_error
-from .lowering import Plan
+from .kernels.control import below_zero, pair_error, sound
+from .lowering import Gauge, Plan
 from .mesh import Floats
-from .postmortem import describe, finite
+from .pacing import Pacing
+from .postmortem import describe, finite, place
 from .ranges import Ranges
 from .state import Clock, State
+from .watch import Observer
+
+FINITE, NEGATIVE = "not finite", "negative"
+"""What can be wrong with a state."""
+
+COARSE = 5.0
+"""With fixed steps: a driving quantity that moves so many times as far as a chosen step would let it earns a warning."""
+
+MOST_PARTS = 1 << 12
+"""A fixed step is divided into no more parts than this where a concentration would become negative."""
 
 RUNGS = 40
 """Depth of the ladder: steps from the whole stretch down to 2^-40 of it."""
 
+
+STRETCH = 16
+"""Most steps of a fixed length that are taken before observers see the state."""
 
 LARGEST_MEASURE = 0.01
 """Above this value of the measure the error of the speed is no longer proportional to it (seen on (z, s) grids)."""
@@ -43,9 +58,11 @@ class Stepper(Protocol):
     scheme: str
     plan: Plan
     calibration: float
+    parallel: bool
     networks: Networks
     counts: Any
     torch: TorchGates
+    pacing: Pacing
 
     def advance(self, state: State, h: float, steps: int, clock: Clock) -> None:
         """Take `steps` steps of length h [ms], in place."""
@@ -90,9 +107,19 @@ class Loop:
         fields = stepper.plan.fields
         self.start = np.array([f.span.start for f in fields] + [fields[-1].span.stop], np.int64)
         self.volume = np.concatenate([f.volume for f in fields])
-        self.floor = np.array([0.02 * f.rest + 0.02 for f in fields])
+        self.rest = np.array([f.rest for f in fields])
+        gauges = [g for g in stepper.plan.gauges if g.spec.paced and g.states]
+        self.paced = _Paced(stepper.plan, gauges) if gauges else None
         self.scratch: list[State] = []
-        self.ranges = Ranges([(stepper.networks.watches, stepper.counts), (stepper.torch.watches, stepper.torch.counts)])
+        self.warned = False
+        self.ranges = Ranges(
+            [
+                (stepper.networks.watches, stepper.counts),
+                (stepper.torch.watches, stepper.torch.counts),
+                *((g.networks.watches, g.counts) for g in stepper.pacing.groups),
+            ]
+        )
+        self.observers: list[Observer] = []
         self.tolerance = min(control.tolerance * stepper.calibration, LARGEST_MEASURE)
 
     def advance(self, state: State, stop: float, clock: Clock) -> None:
@@ -116,20 +143,41 @@ class Loop:
         steps = max(1, math.ceil(stretch / dt - 1e-9))
         h, done = stretch / steps, 0
         saved = self._saved(state)[0]
+        if clock.smooth_steps(begin, h, steps, COARSE) < steps and not self.warned:
+            self.warned = True
+            warnings.warn(
+                f"dt: the potential moves by more than 10 mV within a fixed step of {h:.3g} ms (take a smaller dt=)", stacklevel=5
+            )
         while done < steps:
-            count = min(256, steps - done)
+            count = min(STRETCH if self.observers else 256, steps - done)
             saved.assign(state)
-            self.stepper.advance(state, h, count, clock)
-            if not finite(state):
-                state.assign(saved)
-                self._diagnose(saved, h, count, clock)
+            self._in_parts(state, saved, h, count, clock)
             done += count
             state.t = begin + stretch * (done / steps)
-            self.control.steps += count
+            for observer in self.observers:
+                observer.see(saved, state)
+
+    def _in_parts(self, state: State, saved: State, h: float, count: int, clock: Clock) -> None:
+        """`count` steps of h, or of a half, a quarter ... where a concentration would become negative."""
+        parts = 1
+        while True:
+            self.stepper.advance(state, h / parts, count * parts, clock)
+            fault = self._fault(state)
+            if fault is None:
+                self.control.steps += count * parts
+                return
+            if fault == NEGATIVE and self._limit(saved, state):
+                self.control.rejected += count * parts
+                continue
+            if fault == FINITE or 0.5 * h / parts < self.control.smallest or parts >= MOST_PARTS:
+                self._refuse(saved, state, h / parts, count * parts, clock, fault)
+            state.assign(saved)
+            self.control.rejected += count * parts
+            parts *= 2
 
     def _adaptive(self, state: State, stop: float, clock: Clock) -> None:
         control, begin, stretch = self.control, state.t, stop - state.t
-        saved, pair, coarse = self._saved(state)
+        saved = self._saved(state)[0]
         rung = max(0, math.ceil(math.log2(stretch / min(control.step, control.largest)) - 1e-9))
         done, total, strikes = 0, 1 << RUNGS, 0
         while done < total:
@@ -137,34 +185,37 @@ class Loop:
             unit = 1 << (RUNGS - rung)
             h = stretch / (1 << rung)
             left = (total - done) // unit
-            if left <= control.credit:  # the stretch ends before the next check is due
-                saved.assign(state)
-                self.stepper.advance(state, h, left, clock)
-                if finite(state):
-                    control.credit -= left
-                    control.steps += left
-                    return
-                state.assign(saved)
-                control.rejected += left
-                control.credit, control.run, rung = 0, 0, rung + 1
-                continue
-            count = min(control.credit + 2, left)
+            checked = left > control.credit  # else the stretch ends before the next check is due
+            count = min(control.credit + 2, left) if checked else left
+            smooth = clock.smooth_steps(state.t, h, count)
+            if smooth < count:  # further on, what drives the cell moves too far within one step of this length
+                checked, count = checked and smooth > 1, smooth
+                if count == 0 or (not checked and count > control.credit):
+                    rung, control.step = self._shorter(stretch, rung)
+                    continue
             saved.assign(state)
-            error = self._checked(state, pair, coarse, h, count, clock)
-            if not error <= 1.0:
-                state.assign(saved)
-                strikes = strikes + 1 if math.isnan(error) else 0
-                if strikes > 8 or 0.5 * h < control.smallest or rung >= RUNGS - 2:
-                    self._refuse(saved, h, count, clock, error)
+            error, fault = self._taken(state, h, count, clock, checked)
+            if fault == NEGATIVE and self._limit(saved, state):
                 control.rejected += count
-                control.credit, control.run, rung = 0, 0, rung + 1
-                control.step = stretch / (1 << rung)
+                continue
+            if fault is not None or not error <= 1.0:
+                strikes = strikes + 1 if fault == FINITE else 0
+                if strikes > 8 or 0.5 * h < control.smallest or rung >= RUNGS - 2:
+                    self._refuse(saved, state, h, count, clock, fault)
+                state.assign(saved)
+                control.rejected += count
+                rung, control.step = self._shorter(stretch, rung)
                 continue
             done += count * unit
             control.steps += count
+            state.t = begin + stretch * (done / total)
+            for observer in self.observers:
+                observer.see(saved, state)
+            if not checked:
+                control.credit -= count
+                continue
             control.run = min(2 * control.run + 2, control.window)
             control.credit = control.run
-            state.t = begin + stretch * (done / total)
             if error >= 0.16:
                 control.step = min(control.step, h)
             elif 2 * h <= control.largest:
@@ -172,24 +223,71 @@ class Loop:
                 if rung > 1 and done % (4 * unit) == 0:
                     rung -= 1
 
-    def _checked(self, state: State, pair: State, coarse: State, h: float, count: int, clock: Clock) -> float:
+    def _shorter(self, stretch: float, rung: int) -> tuple[int, float]:
+        """The next rung and its step; nothing is granted any more."""
+        self.control.credit, self.control.run = 0, 0
+        return rung + 1, stretch / (1 << (rung + 1))
+
+    def _taken(self, state: State, h: float, count: int, clock: Clock, checked: bool) -> tuple[float, str | None]:
+        """Take `count` steps; the error of the last two over the tolerance if `checked`, and what is wrong with the result."""
+        error = 0.0
+        if checked:
+            error = self._checked(state, h, count, clock)
+        else:
+            self.stepper.advance(state, h, count, clock)
+        return error, self._fault(state)
+
+    def _limit(self, saved: State, state: State) -> bool:
+        """Where a scheme can keep edges of negative conductance from emptying a node: have it do so from now on, and say so."""
+        if state.limited or not getattr(self.stepper, "can_limit", False):
+            return False
+        where = place(self.stepper.plan, int(below_zero(state.u, self.start, self.rest)))
+        warnings.warn(
+            f"diffusion between obtuse cells would have taken {where} below zero after t={saved.t:.4g} ms: what they exchange is limited "
+            "from here on (the mesh is coarse there for so sharp a source: refine it)",
+            stacklevel=6,
+        )
+        saved.limited = True
+        state.assign(saved)
+        return True
+
+    def _fault(self, state: State) -> str | None:
+        """What a state must not hold: a number that is not finite, a concentration below zero."""
+        if sound(state.u, state.y):
+            return None
+        if not finite(state):
+            return FINITE
+        return NEGATIVE if below_zero(state.u, self.start, self.rest) >= 0 else None
+
+    def _checked(self, state: State, h: float, count: int, clock: Clock) -> float:
         """Take `count` steps and return the error of the last two over the tolerance."""
+        _, pair, coarse = self._saved(state)
         if count > 2:
             self.stepper.advance(state, h, count - 2, clock)
         pair.assign(state)
         coarse.assign(state)
         self.stepper.advance(state, h, 2, clock)
         self.stepper.advance(coarse, 2 * h, 1, clock)
-        return float(pair_error(state.u, coarse.u, pair.u, self.volume, self.start, self.floor, self.tolerance))
+        error = pair_error(state.u, coarse.u, pair.u, self.volume, self.start, self.rest, self.tolerance)
+        if self.paced is not None:  # what a law in du/dt makes of its states shows in the concentrations only later
+            error = max(error, self.paced.error(state.y, coarse.y, pair.y, self.tolerance))
+        return float(error)
 
     def _saved(self, state: State) -> list[State]:
         if not self.scratch:
             self.scratch = [state.copy() for _ in range(3)]
         return self.scratch
 
-    def _refuse(self, saved: State, h: float, count: int, clock: Clock, error: float) -> None:
-        if not math.isfinite(error):
+    def _refuse(self, saved: State, state: State, h: float, count: int, clock: Clock, fault: str | None) -> NoReturn:
+        """Stop the run: say what no step could mend."""
+        if fault == FINITE:
             self._diagnose(saved, 2 * h, count, clock)  # the check's long step is the one that failed first
+        if fault == NEGATIVE:
+            entry = int(below_zero(state.u, self.start, self.rest))
+            raise RunStopped(
+                f"run stopped at t={saved.t:.6g} ms: {place(self.stepper.plan, entry)} becomes negative with every step down to {h:.2g} "
+                "ms: more is taken out than there is (a negative flux, or a channel that carries calcium away at concentration 0)"
+            )
         raise RunStopped(
             f"run stopped at t={saved.t:.6g} ms: no step above {h:.2g} ms meets tolerance {self.control.tolerance:g} (raise tolerance=)"
         )
@@ -201,6 +299,21 @@ class Loop:
             self.stepper.advance(state, length, 1, clock)
 
         raise RunStopped(describe(self.stepper.plan, saved, step, h, count, self.control.steps, self.ranges))
+
+
+class _Paced:
+    """The error measure of the states of channels that are paced."""
+
+    def __init__(self, plan: Plan, gauges: list[Gauge]) -> None:
+        self.rows = [s for g in gauges for s in g.states]
+        self.area = np.concatenate([g.area for g in gauges for _ in g.states])
+        self.start = np.cumsum([0, *(s.stop - s.start for s in self.rows)])
+        self.rest = np.array([plan.y0[s.start] for s in self.rows])
+
+    def error(self, fine: Floats, coarse: Floats, before: Floats, tolerance: float) -> float:
+        """As `pair_error`, over the states."""
+        parts = [np.concatenate([y[s] for s in self.rows]) for y in (fine, coarse, before)]
+        return float(pair_error(*parts, self.area, self.start, self.rest, tolerance))
 
 
 def check_step(value: float, what: str) -> float:

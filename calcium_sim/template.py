@@ -7,10 +7,10 @@ TEMPLATE = """\
 [mesh]
 kind = "neurite"            # or "swc" (path = "cell.swc", or example = "granule-cell"; spacing, er_fraction), or "well-mixed"
 length = "30 um"
-radius = "0.4 um"
-er_radius = "0.15 um"       # the ER is a tube along the axis
-spacing = "0.05 um"         # the front of a wave is 0.2 to 1 um wide
-# dims = 2                  # resolve the cross-section too (slower)
+radius = "0.2 um"
+er_radius = "0.1 um"        # the ER is a tube along the axis
+spacing = "0.04 um"         # the front of a wave is 0.1 to 1 um wide
+# dims = 2                  # resolve the cross-section too (slower): needed for waves where the radius is above 0.2 um
 
 [[species]]
 name = "ca"
@@ -21,7 +21,7 @@ initial = { cytosol = "0.05 uM", er = "250 uM", outside = "1000 uM" }
 name = "calbindin"
 binds = "ca"
 region = "cytosol"
-total = "160 uM"
+total = "40 uM"
 kon = "27 /uM/s"
 koff = "19 /s"
 diffusion = "20 um^2/s"
@@ -30,7 +30,7 @@ diffusion = "20 um^2/s"
 # To swap one, change its name and nothing else.
 [[membranes.er]]
 channel = "ryr/keizer-levine"
-density = "3 /um^2"
+density = "1 /um^2"
 
 [[membranes.er]]
 channel = "leak/linear"

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import re
-from functools import cache, lru_cache
+import threading
+from functools import lru_cache
 from typing import Any
 
 from .errors import InputError
@@ -29,12 +30,18 @@ _QUANTITY = re.compile(rf"\s*({_NUMBER})\s*(.*?)\s*", re.ASCII)
 _FACTOR = re.compile(r"(1)(?![0-9])|([A-Za-z]{1,20}|%)(?:\s*(?:\^|\*\*)?\s*(\(?)([+-]?[1-9])(?![0-9])(\)?))?", re.ASCII)
 
 
-@cache
-def registry() -> Any:
-    """Return the one pint registry (made on first use)."""
-    import pint
+_LOCK = threading.RLock()
+_made: list[Any] = []
 
-    return pint.UnitRegistry(cache_folder=None)
+
+def registry() -> Any:
+    """Return the one pint registry (made on first use, once: units of two registries do not go together)."""
+    with _LOCK:
+        if not _made:
+            import pint
+
+            _made.append(pint.UnitRegistry(cache_folder=None))
+        return _made[0]
 
 
 def __getattr__(name: str) -> Any:
@@ -50,10 +57,11 @@ def __dir__() -> list[str]:
 @lru_cache(maxsize=512)
 def _unit(text: str) -> Any:
     """Read a product of unit names (``um^2/s``, ``1/uM/s``, ``/um^2``, ``1/(uM s)``); ValueError where it is none."""
-    unit = registry().Unit("")
-    for name, exponent in _factors(text):
-        unit = unit * registry().Unit(_lookup(name)) ** exponent
-    return unit
+    with _LOCK:  # pint adds to its tables as it meets names
+        unit = registry().Unit("")
+        for name, exponent in _factors(text):
+            unit = unit * registry().Unit(_lookup(name)) ** exponent
+        return unit
 
 
 @lru_cache(maxsize=512)
@@ -140,7 +148,8 @@ def value(quantity: Any, unit: str, where: str) -> float:
     if isinstance(quantity, str):
         quantity = parse(quantity, where, example)
     if hasattr(quantity, "units"):
-        number = _convert(quantity, unit, where, expected, shown or f"'{quantity:~C}'".translate(_ASCII))
+        with _LOCK:
+            number = _convert(quantity, unit, where, expected, shown or f"'{quantity:~C}'".translate(_ASCII))
     elif not _is_number(quantity):
         raise InputError(where, f"{_quote(str(quantity))} is not a quantity, {expected}")
     elif unit != "1":

@@ -45,11 +45,13 @@ class Lanes:
 
     def loop(self, body: Sequence[str], outputs: Sequence[str]) -> list[str]:
         """A loop over the lanes: loads every row that the body reads, runs it, stores `outputs`."""
-        tree = ast.parse("\n".join(body))
-        names = [n.id for n in ast.walk(tree) if isinstance(n, ast.Name)]
-        loads = [n for n in dict.fromkeys(names) if n in self.rows]
-        lines = [f"    {n} = b[{self.rows[n]} + i]" for n in loads] + ["    " + line for line in body]
+        lines = ["    " + line for line in (*self.loads(body), *body)]
         return [f"for i in range({self.width}):", *lines, *(f"    b[{self.row(n)} + i] = {n}" for n in outputs)]
+
+    def loads(self, body: Sequence[str]) -> list[str]:
+        """Statements that load every row that a body names, at lane i."""
+        names = [n.id for n in ast.walk(ast.parse("\n".join(body))) if isinstance(n, ast.Name)]
+        return [f"{n} = b[{self.rows[n]} + i]" for n in dict.fromkeys(names) if n in self.rows]
 
 
 def lu_factor(n: int, pattern: set[tuple[int, int]], w: str) -> tuple[list[str], set[tuple[int, int]]]:

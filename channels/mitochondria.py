@@ -33,8 +33,8 @@ class PradhanUniporter(Channel):
 
     ki = k e^(2 be phi), ko = k e^(-2 bx phi), phi = 2 F psi/(R T), be and bx = (1 +- (n/phi) ln[(phi/n)/sinh(phi/n)])/2;
     D = 1 + (c/K)^2 + (m/K)^2 + (gc/Q)^2 + (gm/Q)^2 + [(c gc)^2 + (m gm)^2]/(g^4 K^2 Q^2); K = kc (1 + s), Q = km/(1 + s),
-    s = pi/(kpi + pi). c, m calcium and gc, gm magnesium in cytosol and matrix, pi phosphate [uM]; k = 1.27e-3 nmol/(mg s). It stops at
-    m/c = e^phi.
+    s = pi/(kpi + pi). c, m calcium and gc, gm magnesium in cytosol and matrix, pi phosphate [uM]. It stops at m/c = e^phi. The default k is
+    1.27e-3 nmol/(mg s), the smallest of three published values (also 16.5e-3 and 27.9e-3: 13 and 22 times more).
     """
 
     across = ("cytosol", "mitochondria")
@@ -72,9 +72,11 @@ class PradhanUniporter(Channel):
 
 @channel("mcu/magnus-keizer")
 class MagnusKeizer(Channel):
-    """Calcium uniporter (Magnus & Keizer 1997): J = vmax a (1 + a)^3/[(1 + a)^4 + lq/(1 + c/ka)^n] d/(1 - e^-d), into the mitochondria.
+    """Calcium uniporter (Magnus & Keizer 1997, 1998), into the mitochondria.
 
+    J = vmax a (1 + a)^3/[(1 + a)^4 + lq/(1 + c/ka)^n] d/(1 - e^-d),
     a = c/kt, d = 2 F (psi - psi0)/(R T); c [uM] in the cytosol, psi, psi0 [mV], J and vmax [uM um/ms]; vmax has no default.
+    n, ka, psi0 are those of table 5 of the paper of 1997, lq and kt those of table 1 of the first of 1998 (as in public codes).
     """
 
     across = ("cytosol", "mitochondria")
@@ -89,7 +91,7 @@ class MagnusKeizer(Channel):
         "n": (2.8, "1", (0.5, 10.0)),
         "temperature": (BODY, "K", (270.0, 330.0)),
     }
-    source = "Magnus G, Keizer J (1997) Am J Physiol 273:C717-C733"
+    source = "Magnus G, Keizer J (1997) Am J Physiol 273:C717-C733, table 5; (1998) Am J Physiol 274:C1158-C1173, table 1"
 
     @staticmethod
     def flux(y, x, p):
@@ -100,7 +102,7 @@ class MagnusKeizer(Channel):
 
 @channel("mncx/pradhan")
 class PradhanExchanger(Channel):
-    """Sodium-calcium exchanger of the inner membrane, 3 Na+ : 1 Ca2+ (Pradhan et al. 2008): calcium mitochondria -> cytosol [uM um/ms].
+    """Sodium-calcium exchanger of the inner membrane, 3 Na+ : 1 Ca2+ (Dash & Beard 2008): calcium mitochondria -> cytosol [uM um/ms].
 
     J = depth (m Ni^3 ki - c Nm^3 ko)/(kc kn^3)/D, ki, ko = k e^(+-phi/2), phi = F psi/(R T);
     D = 1 + (Ni^3 + Nm^3)/kn^3 + (m + c)/kc + (m Ni^3 + c Nm^3)/(kc kn^3). c, m calcium, Ni, Nm sodium in cytosol and matrix [uM];
@@ -119,7 +121,10 @@ class PradhanExchanger(Channel):
         "na_mit": (5e3, "uM", (0.0, 1e6)),
         "temperature": (BODY, "K", (270.0, 330.0)),
     }
-    source = "Pradhan RK, Beard DA, Dash RK, as in NeuroBox3D/neuro_collection (parameters of 2008)"
+    source = (
+        "Dash RK, Beard DA (2008) J Physiol 586:3267; Pradhan RK, Beard DA, Dash RK (2010) Biophys J 98:218-230; parameters as in "
+        "NeuroBox3D/neuro_collection"
+    )
 
     @staticmethod
     def flux(y, x, p):

@@ -13,7 +13,7 @@ from .ghk import BODY, FARADAY, reduced_voltage
 class Hill1(Channel):
     """Exchanger in its forward mode with one calcium site (Breit & Queisser 2018): J = density rate c/(km + c).
 
-    rate = 2.5e-21 mol/s = 2.5e-3 uM um^3/ms per exchanger (Graupner: 4.8e-3), c [uM] in the cytosol, J [uM um/ms].
+    rate = 2.5e-21 mol/s = 2.5e-3 uM um^3/ms per exchanger (Graupner's 4.8e-19 C/ms over 2 F, rounded), c [uM] in the cytosol, J [uM um/ms].
     """
 
     across = ("cytosol", "outside")

@@ -56,7 +56,8 @@ class JahrStevens(Channel):
 
     dr/dt = alpha T (1 - r) - beta r, T = transmitter [uM] for onset < t <= onset + duration, else 0; block = 1/(1 + mg/k_mg e^(-slope V));
     J = density permeability r block [c_o B(xi) - c B(-xi)], xi = 2 F V/(R T): the calcium part by the Goldman-Hodgkin-Katz flux with the
-    permeability and density of `nmda/exp-ghk` (our choice; the paper measured the whole current). V [mV], mg, k_mg [uM], J [uM um/ms].
+    permeability and density of `nmda/exp-ghk` (our choice; the paper measured the whole current). alpha, beta and the pulse of 1 ms are
+    from NMDA.mod of ModelDB 168874. V [mV], mg, k_mg [uM], J [uM um/ms].
     """
 
     across = ("outside", "cytosol")
@@ -72,7 +73,7 @@ class JahrStevens(Channel):
         "k_mg": (3570.0, "uM", (1.0, 1e6)),
         "slope": (0.062, "1/mV", (0.0, 1.0)),
     }
-    source = "Jahr CE, Stevens CF (1990) J Neurosci 10:3178-3182; kinetics: public NMDA.mod (Destexhe, Mainen & Sejnowski)"
+    source = "block: Jahr CE, Stevens CF (1990) J Neurosci 10:3178-3182; kinetics: NMDA.mod of ModelDB 168874, which names no source"
 
     @staticmethod
     def edges(p):

@@ -18,6 +18,7 @@ from .columns import Bools, columns_mesh
 from .frusta import Slices, cut
 from .inputs import length as positive_length
 from .inputs import refuse_huge
+from .soma import one_point_soma
 from .swc_file import SOMA, Ints, Points, children, read_swc, segment_lengths
 
 TYPES = {0: "undefined", 1: "soma", 2: "axon", 3: "basal", 4: "apical"}
@@ -53,9 +54,12 @@ def from_swc(
     everywhere, a radius of 0.41 of the neurite's.
 
     A soma of one point is a cylinder as long as wide (its lateral area is that of the sphere) and one node; the three-point convention
-    of NeuroMorpho.Org (two more points at a distance of one radius) means the same. A soma of several points is a chain of cones. A
-    neurite whose first point is a child of a soma point starts at that point, or, if the point lies outside of the soma's radius R,
-    with a cylinder that reaches back to the surface; it is joined to the soma's node through a length R of the soma's cross-section.
+    of NeuroMorpho.Org (two more points at a distance of one radius) means the same. A soma that is drawn as an outline, or as several in
+    a stack (thin lines of soma points that come back to their start, exactly or nearly, in any plane), becomes such a point as well, and
+    the root: at the centre of the largest outline, with the radius of the circle of the same area; a warning says so. Any other soma of
+    several points is a chain of cones. A neurite whose first point is a child of a soma point starts at that point, or, if the point lies
+    outside of the soma's radius R, with a cylinder that reaches back to the surface; it is joined to the soma's node through a length R of
+    the soma's cross-section.
 
     Parameters
     ----------
@@ -76,14 +80,26 @@ def from_swc(
     ------
     InputError
         If the file is not one tree with positive radii (see `read_swc`), or the ER does not fit into the neurite.
+
+    Warns
+    -----
+    UserWarning
+        If the soma is drawn as outlines, is not at the root, or is missing, or the file seems not to be in um.
     """
     step = positive_length(spacing, "from_swc.spacing")
-    points = _one_point_soma(read_swc(path))
+    points = one_point_soma(read_swc(path))
+    _warn_of_root(points)
     inner = _er_radii(points, er_fraction, er_radius)
     refuse_huge(segment_lengths(points).sum() / step, "from_swc.spacing")
     tree = _Tree(points, inner, step)
     tree.build()
     return tree.mesh(Path(path).name)
+
+
+def _warn_of_root(points: Points) -> None:
+    soma = points.type == SOMA
+    if soma.any() and not soma[points.parent < 0].all():
+        warnings.warn(f"{points.file}: the root is not part of the soma, so the soma is taken as cones like a neurite", stacklevel=3)
 
 
 def _er_radii(points: Points, fraction: Any, function: Callable[[float], float] | None) -> Floats | None:
@@ -105,28 +121,6 @@ def _er_radii(points: Points, fraction: Any, function: Callable[[float], float] 
             f"gives {inner[k]:g} um for a radius of {points.radius[k]:g} um ({points.at(k)}); it must lie between 0 and that",
         )
     return inner
-
-
-def _one_point_soma(points: Points) -> Points:
-    """Drop the second and third point of a soma in the three-point convention; what hangs on them moves to the first."""
-    soma = np.flatnonzero(points.type == SOMA)
-    root = int(np.flatnonzero(points.parent < 0)[0])
-    if len(soma) != 3 or root not in soma:
-        return points
-    others = soma[soma != root]
-    r = points.radius[root]
-    away = np.sqrt(((points.position[others] - points.position[root]) ** 2).sum(axis=1))
-    # one percent: the files are rounded to a few digits
-    alike = np.abs(np.concatenate([away, points.radius[others]]) - r) <= 0.01 * r
-    if not (alike.all() and (points.parent[others] == root).all()):
-        return points
-    keep = ~np.isin(np.arange(len(points.id)), others)
-    number = np.cumsum(keep) - 1
-    parent = np.where(np.isin(points.parent, others), root, points.parent)[keep]
-    return Points(
-        points.file, points.line[keep], points.id[keep], points.type[keep], points.position[keep], points.radius[keep],
-        np.where(parent < 0, -1, number[parent]),
-    )  # fmt: skip
 
 
 @dataclass

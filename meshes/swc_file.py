@@ -207,8 +207,6 @@ def _warn(points: Points) -> None:
     soma = points.type == SOMA
     if not soma.any():
         warnings.warn(f"{points.file}: no soma (type 1); the root is node {points.id[np.argmin(points.parent)]}", stacklevel=4)
-    elif not soma[points.parent < 0].all():
-        warnings.warn(f"{points.file}: the root is not part of the soma, so the soma is taken as cones like a neurite", stacklevel=4)
     total, radius = segment_lengths(points).sum(), np.median(points.radius)
     if total < 5 or radius < 0.01 or radius > 25:
         warnings.warn(

@@ -19,8 +19,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
+from .compiled import njit
 from .tree import COUPLING, INVERSE, ONE, OPTIONS, SECOND, VOLUME, WEIGHT, Floats, U, factor
 from .vector import add, fma, load, mul, splat, store, sub, transpose
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
+from .compiled import njit
 
-QUIET = 0.25
+QUIET = 0.01
+ROUNDING = 1e-7
+ROUND_OFF = 1e-12
 
 
 @njit(cache=True, error_model="numpy", fastmath={"reassoc"})
@@ -20,30 +22,63 @@ def all_finite(u, y):
     return nothing == 0.0
 
 
+@njit(cache=True, error_model="numpy", fastmath={"reassoc"})
+def sound(u, y):
+    """Whether every number of two arrays is finite, and none of the first negative; fast, since it is asked after every few steps."""
+    nothing, negative = 0.0, 0.0
+    for i in range(u.size):
+        nothing += 0.0 * u[i]
+        negative += 1.0 if u[i] < 0.0 else 0.0
+    for i in range(y.size):
+        nothing += 0.0 * y[i]
+    return nothing == 0.0 and negative == 0.0
+
+
 @njit(cache=True, error_model="numpy")
-def pair_error(fine, coarse, before, volume, start, floor, tolerance):
+def below_zero(u, start, rest):
+    """Index of the lowest value that is negative beyond round-off of its field, or -1; `rest` [uM] is a typical size of each field."""
+    worst, found = 0.0, -1
+    for f in range(start.size - 1):
+        low, size, at = 0.0, rest[f], -1
+        for i in range(start[f], start[f + 1]):
+            size = max(size, abs(u[i]))
+            if u[i] < low:
+                low, at = u[i], i
+        if at >= 0 and low < -ROUND_OFF * size and low / size < worst:
+            worst, found = low / size, at
+    return found
+
+
+@njit(cache=True, error_model="numpy")
+def pair_error(fine, coarse, before, volume, start, rest, tolerance):
     """Relative error of a pair of steps over `tolerance`, the largest over the fields; NaN where a value is not finite.
 
     `fine` is the result of two steps, `coarse` of one step of twice the length, both from `before`; E = (fine - coarse)/3 is the error
     of the fine one for a scheme of second order, C = fine - before its change. A front that moves too far by the fraction e has E = e C,
     so the measure is the projection |<E, C>|/<C, C> (volume-weighted), which a constant displacement of the front by the splitting does
-    not enter; a tenth of ||E||/||C|| is added as a net for errors of other shapes. `floor` [uM] keeps quiet fields from counting: a change
-    by half of it in up to 1000 nodes.
+    not enter; a tenth of ||E||/||C|| is added as a net for errors of other shapes.
+
+    A change counts as long as its largest value is not small beside `QUIET` times the distance of the field from rest, wherever this is
+    largest: whatever happens, on the scale of what happens. So neither the unit of a species nor the amount of quiet cell matters. Below
+    `ROUNDING` times the field itself nothing counts.
     """
     worst = 0.0
     for f in range(start.size - 1):
-        ec, ee, cc, mean = 0.0, 0.0, 0.0, 0.0
+        ec, ee, cc, largest, away, size = 0.0, 0.0, 0.0, 0.0, 0.0, rest[f]
         for i in range(start[f], start[f + 1]):
             e, c = (fine[i] - coarse[i]) / 3.0, fine[i] - before[i]
             v = volume[i]
             ec += v * e * c
             ee += v * e * e
             cc += v * c * c
-            mean += v
-        nodes = start[f + 1] - start[f]
-        size = cc + floor[f] * floor[f] * max(1.0, QUIET * min(nodes, 1000)) * mean / nodes
-        measure = max(abs(ec) / size, 0.1 * math.sqrt(ee / size))
-        if not math.isfinite(measure):
+            largest = max(largest, abs(c))
+            away = max(away, abs(fine[i] - rest[f]))
+            size = max(size, abs(fine[i]))
+        if not (math.isfinite(ee) and math.isfinite(cc)):
             return math.nan
-        worst = max(worst, measure)
+        if cc == 0.0:
+            continue
+        floor = max(QUIET * away, ROUNDING * size) / largest
+        scale = cc * (1.0 + floor * floor)
+        worst = max(worst, abs(ec) / scale, 0.1 * math.sqrt(ee / scale))
     return worst / tolerance

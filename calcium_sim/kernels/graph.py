@@ -1,22 +1,19 @@
-"""Diffusion on any graph of control volumes: RKL2, a stabilised explicit method without solver or global reduction.
+"""Diffusion on any graph of control volumes: the parts of RKL2, a stabilised explicit method without solver or global reduction.
 
-How to call (arrays C-contiguous; every function but `gather_rows` may be called from other compiled functions)::
-
-    graph = gather_rows(edges, conductance, volume)       # indptr, indices (uint32), weight [um], inverse volume [um^-3]
-    bound = spectral_bound(*graph)                        # [um^-2], once per mesh; the fastest mode of a field decays with D * bound
-    s = stages(h, bound * diffusion.max())                # odd, grows with sqrt(h D)
-    work = workspace(n, fields)
-    rkl2_diffuse(x, *graph, diffusion, h, s, work)        # x: shape (n, fields), fields interleaved, advanced by h [ms] in place
-    rkl2_diffuse_parallel(...)                            # the same bits on several threads
-    interleave(u, offset, x); separate(x, u, offset)      # between x and fields stored one after the other: field f at u[offset[f]:]
-
-`diffusion`: shape (fields,) [um^2/ms]; a field with D = 0 keeps every bit. Fields of one graph share `s`: put those of similar D together.
-Two fields take as long as four, and five as long as eight: give x ``padded(fields)`` columns, with D = 0 in the empty ones.
+The loop over the stages stands in the generated step (`codegen_graph`), for the membrane fluxes are evaluated in every stage. `gather_rows`
+packs a mesh, `spectral_bound` and `stages` give the number of stages, `coefficients` those of the stages; `apply`, `first`, `stage` and
+`finish` work on a range of rows. Arrays of values have the shape (nodes, fields), fields interleaved; `rate` is h times the diffusion
+coefficient of every field [um^2], and one of D = 0 keeps every bit.
 
 The method is the second order Runge-Kutta-Legendre scheme of Meyer, Balsara & Aslam (doi 10.1016/j.jcp.2013.08.021), here for the
 increments w_j = Y_j - Y_0, so that a constant field keeps every bit. A row gathers weight * (u_j - u_i) over its edges and divides by its
 volume at the end; both ends of an edge see the same number with opposite signs, so sum(V u) changes only by the round-off of the
 increments. Rows are independent: the result does not depend on the number of threads.
+
+Obtuse cells of simplices have edges of negative conductance, which carry from low to high. They belong to the second order, but beside a
+sharp source they can empty a node below zero. `apply_limited` and `stage_limited` scale what such an edge carries by 2 low/high where the
+concentrations at its ends differ by more than a factor of two: nothing is then taken from an empty node, what leaves one end still
+enters the other, and nothing changes where the solution is resolved.
 """
 
 from __future__ import annotations
@@ -24,8 +21,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
 
+from .compiled import njit
 from .tree import ONE, OPTIONS, Floats, Indices, U
 from .vector import fma, load, mul, splat, store, sub
 
@@ -80,7 +77,7 @@ def spectral_bound(indptr: Indices, indices: Indices, weight: Floats, inverse_vo
     one = np.ones(1)
     quotient = 0.0
     for _ in range(ITERATIONS):
-        _apply(x, indptr, indices, weight, inverse_volume, one, y, U(0), n)
+        apply(x, indptr, indices, weight, inverse_volume, one, y, U(0), n)
         xx, xy, yy = 0.0, 0.0, 0.0
         for i in range(n):
             xx += x[i, 0] * x[i, 0] / inverse_volume[i]
@@ -105,12 +102,6 @@ def stages(h: float, rate: float) -> int:
 
 
 @njit(**OPTIONS)
-def workspace(n: int, fields: int) -> Floats:
-    """Scratch memory of `rkl2_diffuse`; its contents need not be kept."""
-    return np.zeros((3, n, fields))
-
-
-@njit(**OPTIONS)
 def coefficients(s: int) -> Floats:
     """Columns mu, nu, mu~, mu~ + gamma~ of the stages 1 to s (row 0 is not used), shape (s + 1, 4)."""
     out = np.zeros((s + 1, 4))
@@ -129,68 +120,7 @@ def coefficients(s: int) -> Floats:
 
 
 @njit(**OPTIONS)
-def rkl2_diffuse(
-    x: Floats, indptr: Indices, indices: Indices, weight: Floats, inverse_volume: Floats, diffusion: Floats, h: float, s: int, work: Floats
-) -> None:
-    """Advance x, shape (n, fields), by h in s stages, in place. See the head of this file."""
-    n = U(x.shape[0])
-    c = coefficients(s)
-    start, previous, new = work[0], work[1], work[2]
-    _apply(x, indptr, indices, weight, inverse_volume, h * diffusion, start, U(0), n)
-    _first(start, c[1, 3], previous, new, U(0), n)
-    for j in range(2, s + 1):
-        _stage(previous, new, start, indptr, indices, weight, inverse_volume, h * diffusion, c[j], U(0), n)
-        previous, new = new, previous
-    _finish(previous, x, U(0), n)
-
-
-@njit(parallel=True, **OPTIONS)
-def rkl2_diffuse_parallel(
-    x: Floats, indptr: Indices, indices: Indices, weight: Floats, inverse_volume: Floats, diffusion: Floats, h: float, s: int, work: Floats
-) -> None:
-    """`rkl2_diffuse` on threads, over fixed blocks of rows."""
-    n = x.shape[0]
-    c = coefficients(s)
-    rate = h * diffusion
-    for k in prange(BLOCKS):
-        _apply(x, indptr, indices, weight, inverse_volume, rate, work[0], U(k * n // BLOCKS), U((k + 1) * n // BLOCKS))
-    for k in prange(BLOCKS):
-        _first(work[0], c[1, 3], work[1], work[2], U(k * n // BLOCKS), U((k + 1) * n // BLOCKS))
-    for j in range(2, s + 1):
-        previous, new = work[1 + j % 2], work[2 - j % 2]
-        for k in prange(BLOCKS):
-            a, b = U(k * n // BLOCKS), U((k + 1) * n // BLOCKS)
-            _stage(previous, new, work[0], indptr, indices, weight, inverse_volume, rate, c[j], a, b)
-    for k in prange(BLOCKS):
-        _finish(work[2 - s % 2], x, U(k * n // BLOCKS), U((k + 1) * n // BLOCKS))
-
-
-@njit(**OPTIONS)
-def padded(fields: int) -> int:
-    """The number of columns, at least `fields`, that is fastest to advance: 1, 4 or a multiple of 8."""
-    if fields <= 1:
-        return 1
-    return 4 if fields <= 4 else (fields + 7) // 8 * 8
-
-
-@njit(**OPTIONS)
-def interleave(u: Floats, offset: Indices, x: Floats) -> None:
-    """``x[i, f] = u[offset[f] + i]``; 0 in further columns."""
-    for i in range(x.shape[0]):
-        for f in range(x.shape[1]):
-            x[i, f] = u[offset[f] + i] if f < len(offset) else 0.0
-
-
-@njit(**OPTIONS)
-def separate(x: Floats, u: Floats, offset: Indices) -> None:
-    """``u[offset[f] + i] = x[i, f]``."""
-    for f in range(len(offset)):
-        for i in range(x.shape[0]):
-            u[offset[f] + i] = x[i, f]
-
-
-@njit(**OPTIONS)
-def _apply(x, indptr, indices, weight, inverse_volume, rate, out, begin, end):
+def apply(x, indptr, indices, weight, inverse_volume, rate, out, begin, end):
     """``out = rate * L x`` on the rows begin:end, `rate` being one number per field."""
     fields = U(x.shape[1])
     if fields == ONE:
@@ -206,7 +136,7 @@ def _apply(x, indptr, indices, weight, inverse_volume, rate, out, begin, end):
 
 
 @njit(**OPTIONS)
-def _first(start, c, previous, new, begin, end):
+def first(start, c, previous, new, begin, end):
     """Stage 1: the increment is c * start; the increment of stage 0 is zero."""
     for i in range(begin, end):
         for f in range(start.shape[1]):
@@ -215,7 +145,7 @@ def _first(start, c, previous, new, begin, end):
 
 
 @njit(**OPTIONS)
-def _stage(previous, new, start, indptr, indices, weight, inverse_volume, rate, c, begin, end):
+def stage(previous, new, start, indptr, indices, weight, inverse_volume, rate, c, begin, end):
     """``new = mu * previous + nu * new + mu~ * rate * L previous + (mu~ + gamma~) * start`` on the rows begin:end."""
     fields = U(new.shape[1])
     if fields == ONE:
@@ -266,7 +196,41 @@ def _gather_lanes(x, centre, f, count, indptr, indices, weight, i):
 
 
 @njit(**OPTIONS)
-def _finish(increment, x, begin, end):
+def finish(increment, x, begin, end):
+    """Add the increment of the last stage."""
     for i in range(begin, end):
         for f in range(x.shape[1]):
             x[i, f] += increment[i, f]
+
+
+@njit(forceinline=True, **OPTIONS)
+def _limited(weight, here, there):
+    """Flux along an edge into `here`."""
+    if weight < 0.0:
+        low, high = max(min(here, there), 0.0), max(here, there)
+        weight = weight * min(1.0, 2.0 * low / high) if high > 0.0 else 0.0
+    return weight * (there - here)
+
+
+@njit(**OPTIONS)
+def apply_limited(x, indptr, indices, weight, inverse_volume, rate, out, begin, end):
+    """`apply` with limited edges."""
+    for i in range(begin, end):
+        for f in range(U(x.shape[1])):
+            total = 0.0
+            for k in range(U(indptr[i]), U(indptr[i + ONE])):
+                total += _limited(weight[k], x[i, f], x[indices[k], f])
+            out[i, f] = rate[f] * inverse_volume[i] * total
+
+
+@njit(**OPTIONS)
+def stage_limited(previous, new, start, x, indptr, indices, weight, inverse_volume, rate, c, begin, end):
+    """`stage` with limited edges; x are the values at the beginning of the step, which limited fluxes depend on."""
+    for i in range(begin, end):
+        for f in range(U(x.shape[1])):
+            total, here = 0.0, x[i, f] + previous[i, f]
+            for k in range(U(indptr[i]), U(indptr[i + ONE])):
+                j = indices[k]
+                total += _limited(weight[k], here, x[j, f] + previous[j, f]) - _limited(weight[k], x[i, f], x[j, f])
+            held = c[0] * previous[i, f] + (c[1] * new[i, f] + c[3] * start[i, f])
+            new[i, f] = c[2] * rate[f] * inverse_volume[i] * total + held

@@ -8,7 +8,8 @@ taken as an array of its own more.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from .compiled import njit
 
 LANES = 64
 OPTIONS = {"error_model": "numpy", "fastmath": {"contract", "nsz"}, "nogil": True}
@@ -105,3 +106,12 @@ def gather_flat(b, places, u, entries, rows, start, size):
             b[place + i] = u[entries[row, start + i]]
         for i in range(size, U64(LANES)):
             b[place + i] = b[place + size - U64(1)]
+
+
+@njit(**OPTIONS)
+def largest(b, row):
+    """The largest value of a row."""
+    row, most = U64(row), 0.0
+    for i in range(U64(LANES)):
+        most = max(most, b[row + i])
+    return most

@@ -12,10 +12,11 @@ opposite signs on a travelling front.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
+from numba import prange
 
 from .axisymmetric import BLOCKS, WIDTH, Index, radial_factor, z_factor
 from .axisymmetric import _turn as turn
+from .compiled import njit
 from .stimulus import mean_course
 from .tree import COUPLING, GAMMA, INVERSE, ONE, OPTIONS, VOLUME, WEIGHT, Floats, Indices, U
 from .vector import add, fma, load, mul, splat, store, sub

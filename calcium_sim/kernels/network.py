@@ -17,11 +17,12 @@ from typing import Any
 import llvmlite.binding
 import numpy as np
 from llvmlite import ir
-from numba import carray, cfunc, config, njit, types, uint64
+from numba import carray, config, types, uint64
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from . import formulas
+from .compiled import cfunc, njit
 from .simd import LANES, PANEL, WIDE, Emitter, llvm_vector, misaligned, panel1, panel2, panel3, panel4, splat
 
 OPTIONS = {"error_model": "numpy", "fastmath": {"contract", "nsz"}, "nogil": True}
@@ -224,7 +225,7 @@ def prepared(dtype: str) -> Any:
         kind = {"float32": types.float32, "float64": types.float64}[dtype]
         table, numbers, count = types.CPointer(types.int64), types.CPointer(kind), types.int64
         signature = types.void(table, count, numbers, count, numbers, count, count)
-        _COMPILED[dtype] = cfunc(signature, cache=True, **OPTIONS)(_interpret)
+        _COMPILED[dtype] = cfunc(signature, _interpret, **OPTIONS)
         llvmlite.binding.add_symbol(_symbol(kind), _COMPILED[dtype].address)
     return block
 
@@ -287,8 +288,7 @@ def sweep(inputs, outputs, code, columns, weights):
 def bounded(b, source, target, low, high, slack, size, seen):
     """Clamp a row into [low, high]; a value that is no number stays one.
 
-    `seen` notes the first `size` values: how many there were, how many lay farther outside than `slack`, the lowest and highest of these,
-    and how many were no numbers.
+    `seen` notes the first `size` values: how many there were, how many lay farther outside than `slack`, the lowest and highest of these.
     """
     count, row, to, valid = 0, uint64(source), uint64(target), uint64(size)
     least, most = low - slack, high + slack
@@ -298,9 +298,7 @@ def bounded(b, source, target, low, high, slack, size, seen):
     if count > 0:
         for i in range(valid):
             x = b[row + i]
-            if x != x:
-                seen[4] += 1
-            elif x < least or x > most:
+            if x < least or x > most:
                 seen[1] += 1
                 seen[2], seen[3] = min(seen[2], x), max(seen[3], x)
     seen[0] += size
@@ -308,6 +306,23 @@ def bounded(b, source, target, low, high, slack, size, seen):
         x = b[row + i]
         y = low if x < low else x
         b[to + i] = high if y > high else y
+
+
+@njit(**OPTIONS)
+def faulty(b, inputs, output, size):
+    """Nodes for which a network made no number (NaN) of numbers."""
+    count, row = 0, uint64(output)
+    for i in range(uint64(LANES)):
+        x = b[row + i]
+        count += 1 if (x != x) & (i < uint64(size)) else 0
+    if count > 0:
+        for i in range(uint64(size)):
+            known = b[row + i] == b[row + i]
+            for c in range(len(inputs)):
+                x = b[uint64(inputs[c]) + i]
+                known = known | (x != x)
+            count -= 1 if known & (b[row + i] != b[row + i]) else 0
+    return count
 
 
 @njit(forceinline=True, **OPTIONS)

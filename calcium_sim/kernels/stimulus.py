@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
+
+from .compiled import njit
 
 SQUARE, RAMP_DOWN, TRIANGLE = 0, 1, 2
 

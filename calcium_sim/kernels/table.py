@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from numba import njit, uint64
+from numba import uint64
 
+from .compiled import njit
 from .elementary import log
 from .simd import LANES
 

@@ -22,8 +22,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import literal_unroll, njit
+from numba import literal_unroll
 from numpy.typing import NDArray
+
+from .compiled import njit
 
 GAMMA = 1.0 - np.sqrt(0.5)
 SECOND = 1.0 + np.sqrt(2.0)

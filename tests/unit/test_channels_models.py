@@ -94,12 +94,13 @@ def test_stimulus_of_a_preset_can_be_replaced(cable):
 
 def test_neymotin_preset_starts_at_the_published_mean_calcium():
     mesh = neurite("100 um", "0.5 um", er_fraction=0.17, er_area_per_length="1 um^2/um", spacing="1 um")
-    model = cs.presets.neymotin(mesh, hot_spots=True)
+    model = cs.presets.neymotin(mesh)
     assert model.species[0].initial["er"] == pytest.approx(9.512, abs=5e-4)
     assert mesh.membranes["er"].area == pytest.approx(1.0)
     receptor = model.membranes["er"][0]
     weight = receptor.scale(*mesh.position[mesh.span("cytosol")].T)
     assert set(np.round(weight, 12)) == {1.0, 1.25}
+    assert weight[45:75] == pytest.approx(np.repeat([1.25, 1.0, 1.25], 10))  # 5 um around the middle at 50 um and around 70 um
 
 
 def test_preset_needs_an_er():

@@ -13,7 +13,7 @@ from calcium_sim.template import template
 SHORT = (
     template()
     .replace('length = "30 um"', 'length = "3 um"')
-    .replace('spacing = "0.05 um"', 'spacing = "0.1 um"')
+    .replace('spacing = "0.04 um"', 'spacing = "0.1 um"')
     .replace('until = "75 ms"', 'until = "4 ms"')
 )
 

@@ -1,12 +1,18 @@
 """Arrival, speed, totals: numbers read off waves of known course."""
 
+import itertools
+import warnings
+
 import numpy as np
 import pytest
 import xarray as xr
 
 import calcium_sim as cs
-from calcium_sim.diagnostics import cite, undershoot, wave_path
-from calcium_sim.paths import travel
+from calcium_sim.diagnostics import cite, first_crossing, undershoot, wave_path
+from calcium_sim.meshes import neurite
+from calcium_sim.meshes.simplices import from_simplices
+from calcium_sim.paths import region_nodes, spacing, travel
+from calcium_sim.results import Frames, assemble
 
 
 def test_arrival_is_the_crossing_of_the_threshold(cable):
@@ -17,16 +23,14 @@ def test_arrival_is_the_crossing_of_the_threshold(cable):
     assert error < 0.005, f"largest error {error} ms"
 
 
-def test_cubic_interpolation_is_of_fourth_order():
-    """c = exp(t / 2) passes 1 at t = 0; halving the interval divides the error by 16."""
-    from calcium_sim.diagnostics import first_crossing
-
-    errors = []
-    for n in (20, 40, 80):
-        t = np.linspace(-4, 4, n + 1) + 0.31 * 8 / n
-        errors.append(abs(first_crossing(t, np.exp(t / 2)[:, None], 1.0)[0]))
-    order = np.log2(np.array(errors[:-1]) / errors[1:])
-    assert (order > 3.8).all(), f"orders {order}, errors {errors}"
+def test_an_exponential_above_the_first_value_is_crossed_exactly():
+    """0.05 + 0.01 exp(t) passes 0.2 at log(15), however far apart the outputs are; a column that falls back or starts above is not lost."""
+    t = np.array([0.0, 1.0, 2.0, 5.0, 9.0])
+    c = np.stack([0.05 + 0.01 * np.exp(t) * (t > 0), [0.05, 0.3, 0.05, 0.3, 0.4], [0.3, 0.1, 0.1, 0.1, 0.1], np.full(5, 0.05)], axis=1)
+    found = first_crossing(t, c, 0.2)
+    np.testing.assert_allclose(found[[0, 2]], [np.log(15), 0.0], rtol=1e-14)
+    assert 0.0 < found[1] < 1.0
+    assert np.isnan(found[3])
 
 
 def test_no_crossing_is_nan_and_a_start_above_is_the_first_time(cable):
@@ -66,11 +70,129 @@ def test_a_wave_into_the_root_has_a_positive_speed(fork):
     assert cs.wave_speed(fork, path=(0, 39), between=(5, 15)) == pytest.approx(0.8, rel=2e-3)
 
 
-def test_a_wave_that_stops_has_no_speed_and_says_how_far_it_came(cable):
-    with pytest.warns(UserWarning, match=r"seen from 0.1 to 11.1 um, but not everywhere from 8.06 to 31.94 um"):
-        assert np.isnan(cs.wave_speed(cable.isel(time=slice(0, 50))))
+def test_a_wave_that_stops_has_the_speed_of_its_way_and_says_how_far_it_came(cable):
+    part = cable.isel(time=slice(0, 50))
+    with pytest.warns(UserWarning, match=r"seen from 0.1 to 11.1 um and not beyond"):
+        assert cs.wave_speed(part) == pytest.approx(0.5, rel=1e-3)
+    with pytest.warns(UserWarning, match=r"seen from 0.1 to 11.1 um, but not everywhere from 8 to 16 um"):
+        assert np.isnan(cs.wave_speed(part, between=(8, 16)))
     with pytest.warns(UserWarning, match=r"never crosses 50 uM"):
         assert np.isnan(cs.wave_speed(cable, threshold=50))
+    with pytest.warns(UserWarning, match=r"seen at 1 places only"):
+        assert np.isnan(cs.wave_speed(cable.isel(time=slice(0, 6))))
+
+
+def test_a_branch_that_no_wave_reached_does_not_hide_the_speed(fork):
+    """The left arm, the farthest from the start, stays at rest: the way of the wave is that to the end of the stem."""
+    quiet = fork.copy(deep=True)
+    quiet.ca.values[:, 41:80] = 0.05
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="the wave was seen")
+        assert cs.wave_speed(quiet) == pytest.approx(0.8, rel=2e-3)
+    assert wave_path(quiet).nodes[[0, -1]].tolist() == [99, 0]
+
+
+def test_parts_of_a_result_are_analysed_or_their_dimensions_told(cable):
+    """A region and a piece of the cell give the speed of the whole; what has other dimensions is told in one line with the fix."""
+    for part in (cable.sel(region="cytosol"), cable.isel(node=slice(50, 150)), cable.isel(node=slice(0, None, 2))):
+        assert cs.wave_speed(part) == pytest.approx(0.5, rel=2e-3)
+    er = cable.sel(region="er")
+    with pytest.raises(cs.InputError, match=r"unknown region 'cytosol'; the result has er"):
+        cs.wave_speed(er)
+    with pytest.raises(
+        cs.InputError, match=r"ca: has the dimensions \(run, time, node\), expected \(time, node\) \(pick one: ds.isel\(run=0\)"
+    ):
+        cs.wave_speed(xr.concat([cable, cable], "run"))
+    with pytest.raises(cs.InputError, match=r"ca: has the dimensions \(node\), expected \(time, node\) \(keep the times"):
+        cs.wave_speed(cable.isel(time=-1))
+    with pytest.raises(cs.InputError, match=r"expected \(time, node\) \(ds.transpose"):
+        cs.total_calcium(cable.transpose())
+    with pytest.warns(UserWarning, match="all places have the same arrival"):
+        assert np.isnan(cs.wave_speed(cable.isel(time=[-1])))
+
+
+def test_nodes_of_a_path_keep_their_numbers_in_a_part(fork):
+    part = fork.isel(node=slice(30, 100))
+    np.testing.assert_array_equal(cs.arrival_times(part)["node_index"].values, np.arange(30, 100))
+    with pytest.warns(UserWarning, match="coarse"):
+        assert cs.wave_speed(part, path=(99, 79)) == pytest.approx(0.8, rel=2e-3)
+    with pytest.raises(cs.InputError, match=r"path\[1\]: node 5 is not in the result"):
+        cs.wave_speed(part, path=(99, 5))
+
+
+def test_two_runs_one_after_the_other(noted):
+    """Arrivals that the first run noted, then those seen in the outputs of the second; cut results forget what lies outside of them."""
+    ds, exact = noted
+    first, second = ds.isel(time=slice(0, 81)).copy(deep=True), ds.isel(time=slice(81, None))
+    first["ca_arrival"].attrs["seen_until"] = 40.0
+    first["ca_arrival"].values[exact > 40.0] = np.nan
+    joined = xr.concat([first, second], "time", data_vars="minimal", coords="minimal", compat="override")
+    np.testing.assert_allclose(cs.arrival_times(joined).values, exact[:200], atol=0.02)
+    early = cs.arrival_times(ds.isel(time=slice(0, 50))).values
+    np.testing.assert_array_equal(np.isnan(early), exact[:200] > 24.5)
+    late = cs.arrival_times(ds.isel(time=slice(60, None))).values
+    assert (late[exact[:200] < 30.0] == 30.0).all()
+    np.testing.assert_array_equal(late[exact[:200] > 30.0], exact[:200][exact[:200] > 30.0])
+
+
+def test_noted_crossings_are_taken_for_their_threshold_and_no_other(noted):
+    ds, exact = noted
+    np.testing.assert_array_equal(cs.arrival_times(ds).values, exact[:200])
+    np.testing.assert_array_equal(cs.arrival_times(ds, threshold="0.2 uM").values, exact[:200])
+    other = cs.arrival_times(ds, threshold="0.3 uM")
+    assert (other.values > exact[:200]).all()
+    assert other.attrs["threshold"] == 0.3
+    assert cs.wave_speed(ds.drop_vars("ca")) == pytest.approx(0.5, rel=1e-12)
+
+
+@pytest.fixture
+def noted(cable):
+    """The cable with exact arrivals as a run notes them."""
+    ds = cable.copy(deep=True)
+    exact = np.where(ds.region.values == "cytosol", 2.0 + ds.distance.values / 0.5, np.nan)
+    told = {"of": "ca", "model_name": "ca", "threshold": 0.2, "seen_until": 100.0, "diffusion_cytosol": 0.22}
+    ds["ca_arrival"] = ("node", exact.copy(), told | {"noted": "arrival"})
+    ds["ca_peak"] = ("node", np.where(ds.region.values == "cytosol", 2.9, np.nan), told | {"noted": "peak"})
+    return ds, exact
+
+
+def test_spacing_advice_counts_edges_on_unstructured_meshes():
+    """Tetrahedra with edges of 0.2 to 0.35 um and a front of 0.22/1.342 = 0.16 um: a fourth of that is 0.041 um. All nodes lie at their own
+    distance, 1e-3 um apart in the median, which says nothing of the mesh."""
+    mesh = _bar(0.2)
+    assert np.median(np.diff(np.sort(mesh.distance))) < 0.02
+    ca = cs.Species("ca", {"cytosol": "220 um^2/s"}, {"cytosol": "0.05 uM"})
+    time = np.arange(0.0, 8.0, 0.05)
+    rise = np.exp((time[:, None] - 1.0 - mesh.distance / 1.342) * 8.0)
+    c = 0.05 + 0.15 * rise / (1 + 0.05 * rise)
+    ds = assemble(cs.Model(mesh, [ca]), Frames(time, {("ca", "cytosol"): c}))
+    with pytest.warns(UserWarning, match=r"the spacing of 0\.[23]\d* um is coarse for a front of 0.16 um, take 0.041 um"):
+        assert cs.wave_speed(ds) == pytest.approx(1.342, rel=5e-3)
+
+
+def test_spacing_advice_on_a_grid_is_the_spacing_along_the_wave():
+    """(z, r) cells of 0.1 um by 0.02 um: what counts is 0.1."""
+    mesh = neurite("2 um", "0.4 um", er_radius="0.2 um", spacing="0.1 um", dims=2, radial_spacing="0.02 um")
+    ca = cs.Species("ca", dict.fromkeys(mesh.regions, "220 um^2/s"), dict.fromkeys(mesh.regions, "0.05 uM"))
+    ds = assemble(cs.Model(mesh, [ca]), Frames(np.zeros(1), {("ca", "cytosol"): np.ones((1, mesh.start[1]))}))
+    assert spacing(ds, region_nodes(ds, "cytosol")) == pytest.approx(0.1, rel=1e-12)
+
+
+def _bar(size):
+    """A bar of 6 x 0.6 x 0.6 um of tetrahedra, six to a cube, whose inner points are moved a little."""
+    counts = (30, 3, 3)
+    points = np.stack(np.meshgrid(*(np.arange(n + 1) for n in counts), indexing="ij"), axis=-1).reshape(-1, 3) * size
+    points += 0.05 * size * np.random.default_rng(1).uniform(-1, 1, points.shape)
+    number = np.arange(len(points)).reshape([n + 1 for n in counts])
+    tets = []
+    for i, j, k in np.ndindex(*counts):
+        for order in itertools.permutations(range(3)):
+            corner, way = [i, j, k], [number[i, j, k]]
+            for axis in order:
+                corner[axis] += 1
+                way.append(number[tuple(corner)])
+            tets.append(way)
+    return from_simplices(points, np.array(tets), np.zeros(len(tets), int), {0: "cytosol"})
 
 
 def test_wave_speed_across_a_section(cable):

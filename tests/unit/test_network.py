@@ -226,14 +226,26 @@ def test_declared_perceptron():
 
 
 def test_bounded_counts_what_is_outside():
-    """Only the nodes that exist are noted, with their extremes; what is no number counts by itself and stays one; slack is no fault."""
+    """Only the nodes that exist are noted, with their extremes; what is no number stays one; slack is no fault."""
     b, seen = np.zeros(128), np.array([0.0, 0.0, np.inf, -np.inf, 0.0])
     b[:64] = np.linspace(-1, 2, 64)
     b[5], b[6] = np.nan, -1e-6
     kernels.bounded(b, 0, 64, 0.0, 1.0, 1e-5, 50, seen)
     outside = (b[:50] < -1e-5) | (b[:50] > 1 + 1e-5)
-    assert seen.tolist() == [50, outside.sum(), -1.0, b[49], 1]
+    assert seen.tolist() == [50, outside.sum(), -1.0, b[49], 0]
     np.testing.assert_array_equal(b[64:], np.clip(b[:64], 0, 1))
+
+
+def test_a_network_is_at_fault_where_it_makes_no_number_of_numbers():
+    """NaN of NaN is no fault, nor is what lies behind the last node."""
+    b = np.zeros(192)
+    b[64 + 3], b[128 + 3], b[128 + 9], b[128 + 60] = np.nan, np.nan, np.nan, np.nan
+
+    @njit
+    def faulty(b):
+        return kernels.faulty(b, (0, 64), 128, 50)
+
+    assert faulty(b) == 1
 
 
 def test_blocks_that_did_not_move():

@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 import calcium_sim as cs
-from calcium_sim.results import ChannelRecord, Frames, _suffixes, assemble
+from calcium_sim.names import assign
 
 
 def test_names_and_units(cable):
@@ -100,17 +100,9 @@ def test_a_folder_that_is_missing_or_read_only_is_a_storage_error(cable, tmp_pat
 
 
 def test_one_label_on_two_membranes_keeps_both():
-    records = [
-        ChannelRecord(label, membrane, np.zeros((1, 1)))
-        for label, membrane in [("leak/linear", "er"), ("leak/linear", "plasma"), ("ryr/dnn", "er")]
-    ]
-    assert _suffixes(records) == ["leak_linear_er", "leak_linear_plasma", "ryr_dnn"]
-    assert _suffixes([records[0], records[0]]) == ["leak_linear_er", "leak_linear_er_2"]
+    def ends(channels):
+        return list(assign(["ca"], [], ["cytosol", "er"], channels).channels.values())
 
-
-def test_a_species_may_not_have_the_name_of_a_coordinate():
-    from calcium_sim.meshes import well_mixed
-
-    model = cs.Model(well_mixed({"cytosol": "1 um^3"}), [cs.Species("time", {"cytosol": "0 um^2/s"}, {"cytosol": "1 uM"})])
-    with pytest.raises(cs.InputError, match="name of a coordinate"):
-        assemble(model, Frames(np.zeros(1), {("time", "cytosol"): np.ones((1, 1))}))
+    assert ends({"er": ["leak/linear", "ryr/dnn"], "plasma": ["leak/linear"]}) == ["leak_linear_er", "ryr_dnn", "leak_linear_plasma"]
+    assert ends({"er": ["leak/linear", "leak/linear"], "plasma": []}) == ["leak_linear_1", "leak_linear_2"]
+    assert ends({"er": ["a-b", "a_b"], "plasma": []}) == ["a_b_er", "a_b_er_2"]

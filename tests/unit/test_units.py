@@ -1,5 +1,8 @@
 """Quantities: what people write, what is refused, and that no string is ever evaluated."""
 
+import subprocess
+import sys
+import textwrap
 import time
 
 import numpy as np
@@ -104,3 +107,31 @@ def test_an_array_is_not_one_number():
 def test_text_reads_back_the_same_float(unit):
     for number in (0.1, 1 / 3, 3.4606854e-3, 1e-300, 12345.678901234567):
         assert value(text(number, unit), unit, "x") == number
+
+
+def test_threads_that_convert_first_share_one_registry():
+    """Units of two registries do not go together; a process of its own, because the registry is made once."""
+    code = """
+    import sys, threading
+    sys.setswitchinterval(1e-6)
+    from calcium_sim import units as u
+    failed, together = [], threading.Barrier(4)
+
+    def convert():
+        together.wait()
+        try:
+            assert u.value(220 * u.um2 / u.s, "um^2/ms", "here") == 0.22
+            assert u.value("2500 uM*um/s", "uM*um/ms", "here") == 2.5
+        except BaseException as error:
+            failed.append(repr(error))
+
+    threads = [threading.Thread(target=convert) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed, failed
+    """
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-2000:]

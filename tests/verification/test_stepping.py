@@ -38,15 +38,16 @@ def relay(length):
 
 
 @pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="needs two threads (NUMBA_NUM_THREADS)")
-def test_threads_do_not_change_a_bit():
-    """A cable of 6400 positions, which the parallel kernel takes, with a wave in it."""
+def test_threads_do_not_change_a_bit(monkeypatch):
+    """A cable of 6400 positions with a wave in it, on the parallel kernel where two threads are asked for."""
+    monkeypatch.setattr("calcium_sim.columns.PARALLEL_FROM", 6000)
     states = []
     for threads in (1, 2):
         sim = cs.Simulation(relay(320.0), threads=threads)
         sim.advance(0.5)
         sim.advance(20.0)
         states.append(sim.state)
-    numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
+        assert sim.stepper.parallel == (threads == 2)
     assert (states[0].u == states[1].u).all()
     assert (states[0].y == states[1].y).all()
     assert (states[0].moved == states[1].moved).all()

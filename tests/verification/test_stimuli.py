@@ -114,3 +114,27 @@ def test_a_late_spike_is_not_stepped_over():
         sim.advance(2100.0)
         entries.append(sim.concentration("ca")[0] - 0.05)
     np.testing.assert_allclose(entries, entries[0], rtol=2e-3)
+
+
+@pytest.mark.parametrize("rest", [0.05, 0.0])
+def test_the_ledger_tells_the_largest_error_of_the_whole_run(rest):
+    """What is made in the middle of a run and gone at its end is seen: relative to the start, or to what came in where nothing was.
+
+    The other books are large: 100 times the content has passed, and does not make the error smaller.
+    """
+    species = cs.Species("ca", {"cytosol": "220 um^2/s"}, {"cytosol": f"{rest} uM"})
+    mesh = neurite("4 um", "0.4 um", spacing="0.25 um")
+    pulses = [cs.Influx("ca", "left", f"{flux} uM um/ms", "1 ms") for flux in (40.0, -39.9)]
+    sim = cs.Simulation(cs.Model(mesh, [species], stimuli=pulses), dt="0.1 ms")
+    volume, made = mesh.volume.sum(), 1e-6
+    sim.advance(2.0)
+    sim.frame()
+    assert sim.ledger.drift(sim.state) < 1e-11
+    sim.state.u += made
+    sim.advance(3.0)
+    sim.frame()
+    sim.state.u -= made
+    sim.advance(4.0)
+    sim.frame()
+    whole = rest * volume if rest else 0.1 * np.pi * 0.4**2
+    assert sim.ledger.drift(sim.state) == pytest.approx(made * volume / whole, rel=1e-6)

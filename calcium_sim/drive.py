@@ -1,0 +1,125 @@
+"""What drives a cell from outside as time goes on: the membrane potential, and channels that read the time.
+
+Steps are chosen by the error of the concentrations, which knows nothing of a spike that has not begun. So no step may be longer than a
+driving quantity allows: `POTENTIAL` mV of the potential, the fraction `FRACTION` of the largest value of a flux or rate that depends on
+time. How far each has moved is tabulated ahead of the run (`Clock.travel`), and the loop asks before every step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from .lowering import Gauge, Plan
+from .mesh import Floats
+from .plugin import Channel, parse_port
+from .rest import resting_ports, steady_states, voltage_at
+from .state import Clock
+
+POTENTIAL = 2.0
+"""How far the potential [mV] may move within one step."""
+
+FRACTION = 0.05
+"""How far a flux or rate that depends on time may move within one step, relative to the largest value seen."""
+
+SAMPLING = 0.01
+"""Interval [ms] at which functions of time are sampled; straight lines in between."""
+
+STRETCH = 1000.0
+"""Longest time [ms] for which functions are sampled at once."""
+
+
+class Drive:
+    """Tabulates what depends on time alone, stretch by stretch.
+
+    Parameters
+    ----------
+    plan : Plan. Its potential is None, a number, a table or a function; its channels may read ``t``.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.model = plan.model
+        self.given = plan.model.voltage
+        self.timed = [t for g in plan.gauges for t in _timed(plan, g)]
+        self.edges = np.array(plan.edges)
+        self.largest = np.zeros(len(self.timed))
+        self.sampled = callable(self.given) or bool(self.timed)
+        self._fixed = self._table() if isinstance(self.given, tuple) else self._constant()
+
+    def clock(self, start: float, end: float) -> Clock:
+        """What happens from `start` to `end` [ms].
+
+        Raises
+        ------
+        InputError
+            If the potential is no finite number somewhere.
+        """
+        if not self.sampled:
+            return self._fixed
+        count = max(2, int(np.ceil((end - start) / SAMPLING)) + 1)
+        times = np.union1d(np.linspace(start, end, count), self._around_edges(start, end))
+        base = self._fixed
+        follow = callable(self.given)
+        potential = np.array([voltage_at(self.model, t) for t in times]) if follow else np.interp(times, base.times, base.potential)
+        travel = np.abs(np.diff(potential)) / POTENTIAL
+        for k, function in enumerate(self.timed):
+            values = np.array([function(t) for t in times])
+            self.largest[k] = max(self.largest[k], float(np.abs(values).max()))
+            if self.largest[k] > 0:
+                travel += np.abs(np.diff(values)) / (FRACTION * self.largest[k])
+        travel[np.diff(times) < 2 * _BESIDE] = 0.0  # a jump: the run stops there anyway
+        travel = np.concatenate([[0.0], np.cumsum(travel)])
+        return Clock(times, potential, times, travel) if follow else Clock(base.times, base.potential, times, travel)
+
+    def _around_edges(self, start: float, end: float) -> Floats:
+        known = self.edges[(self.edges > start) & (self.edges < end)]
+        return np.concatenate([known - _BESIDE, known])
+
+    def _table(self) -> Clock:
+        table = np.array(self.given, float)
+        times, potential = table[:, 0].copy(), table[:, 1].copy()
+        travel = np.where(np.diff(times) > 0, np.abs(np.diff(potential)) / POTENTIAL, 0.0)
+        return Clock(times, potential, times, np.concatenate([[0.0], np.cumsum(travel)]))
+
+    def _constant(self) -> Clock:
+        return Clock(np.zeros(2), np.full(2, 0.0 if callable(self.given) else voltage_at(self.model, 0.0)))
+
+
+_BESIDE = 1e-9
+"""A time just before an edge [ms]."""
+
+
+def _timed(plan: Plan, g: Gauge) -> Iterable[Callable[[float], float]]:
+    """Fluxes and rates of a channel as functions of time, with all else at rest, and with all else moved away from rest."""
+    clocks = [name for name, text in g.channel.reads.items() if parse_port(text).kind == "t"]
+    if not clocks or g.channel.flux is None:
+        return
+    p = SimpleNamespace(**g.channel.values)
+    for shift in (0.0, 0.5):
+        x = vars(resting_ports(plan.model, g.membrane, g.channel))
+        x = {name: v + shift * (abs(v) + 1.0) for name, v in x.items()}
+        y = _states(plan, g)
+        yield from (_course(f, k, y, x, clocks, p) for f, k in _functions(g.channel))
+
+
+def _states(plan: Plan, g: Gauge) -> SimpleNamespace:
+    values = steady_states(g.channel, resting_ports(plan.model, g.membrane, g.channel), SimpleNamespace(**g.channel.values))
+    return SimpleNamespace(**dict(zip(g.channel.states, values, strict=True)))
+
+
+def _functions(channel: Channel) -> list[tuple[Callable[..., Any], int | None]]:
+    rates = [] if channel.rates is None else [(channel.rates, k) for k in range(len(channel.states))]
+    return [(channel.flux, None), *rates]
+
+
+def _course(
+    function: Callable[..., Any], index: int | None, y: SimpleNamespace, x: dict[str, float], clocks: list[str], p: SimpleNamespace
+) -> Callable[[float], float]:
+    def at(t: float) -> float:
+        found = function(y, SimpleNamespace(**{**x, **dict.fromkeys(clocks, t)}), p)
+        return float(found if index is None else found[index])
+
+    return at

@@ -1,0 +1,118 @@
+"""`njit` and `cfunc` as numba's, but what ``cache=True`` keeps lies in our folder, under a digest, one checked file per signature.
+
+numba would keep it beside the source: in an installation, from where pip does not remove it; only where it can write; and until the file of
+the function changes, though the code of the functions that it calls is inside. A damaged file of its own ends in an error or a crash. Only
+functions that are compiled here are concerned: what else the process compiles stays where numba puts it.
+
+A file is the SHA-256 of the rest, and the rest a pickle of (signature, compiled code). What does not fit is compiled again and replaced.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import pickle
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba.core import sigutils
+from numba.core.ccallback import CFunc
+from numba.core.compiler import CompileResult
+from numba.core.serialize import dumps
+
+from .folder import cache_folder
+
+_warned: set[str] = set()
+
+
+def njit(*, cache: bool = False, **options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Like ``numba.njit(**options)``; with `cache` the machine code is kept in our folder."""
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        compiled = numba.njit(**options)(function)
+        if cache and not numba.config.DISABLE_JIT:
+            compiled._cache = Store(function)
+        return compiled
+
+    return decorate
+
+
+def cfunc(signature: Any, function: Callable[..., Any], **options: Any) -> Any:
+    """Like ``numba.cfunc(signature, **options)(function)``, the machine code kept in our folder."""
+    compiled = CFunc(function, sigutils.normalize_signature(signature), locals={}, options=options)
+    compiled._cache = Store(function)
+    compiled.compile()
+    return compiled
+
+
+class Store:
+    """What numba asks of a function's cache."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    @property
+    def cache_path(self) -> str:
+        """The folder, as a text."""
+        return str(cache_folder() or "")
+
+    def enable(self) -> None:
+        """Part of numba's protocol; a store is always enabled."""
+
+    disable = flush = enable
+
+    def load_overload(self, signature: Any, target: Any) -> Any:
+        """The code for a signature, or None: not there, damaged, or made for another one."""
+        target.refresh()
+        path = self._file(signature, target.codegen())
+        try:
+            content = path.read_bytes() if path else b""
+            if content[:32] != hashlib.sha256(content[32:]).digest():
+                return None
+            made_for, code = pickle.loads(content[32:])
+            return CompileResult._rebuild(target, *code) if made_for == signature else None
+        except Exception:  # whatever it is, compiling mends it
+            return None
+
+    def save_overload(self, signature: Any, result: Any) -> None:
+        """Keep the code for a signature; where that fails, say so once and go on."""
+        path = self._file(signature, result.codegen)
+        if path is None or any(not x.can_cache for x in result.lifted) or result.library.has_dynamic_globals:
+            return
+        content = dumps((signature, result._reduce()))
+        try:
+            replace_file(path, hashlib.sha256(content).digest() + content)
+        except OSError as error:
+            if str(path.parent) not in _warned:
+                _warned.add(str(path.parent))
+                what = f"compiled code cannot be kept in '{path.parent}': {error.strerror}"
+                warnings.warn(f"{what} (mend it, or set CALCIUM_SIM_CACHE)", stacklevel=2)
+
+    def _file(self, signature: Any, codegen: Any) -> Path | None:
+        """File for a signature on this processor (numba's own description of it), by the function's code and place."""
+        folder = cache_folder()
+        if folder is None:
+            return None
+        f, code = self.function, self.function.__code__
+        cells = dumps(tuple(c.cell_contents for c in f.__closure__ or ()))
+        parts = (f.__module__, f.__qualname__, code.co_firstlineno, str(signature), codegen.magic_tuple(), code.co_code, cells)
+        module = f.__module__.rpartition(".")[2]
+        return folder / f"{module}.{f.__name__}-{hashlib.sha256(repr(parts).encode()).hexdigest()[:20]}.machine"
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    handle, temporary = tempfile.mkstemp(prefix=".part-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as out:
+            out.write(content)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise

@@ -1,0 +1,74 @@
+"""What is noted of every watched concentration during a run: the first crossing of a level, the peak and its time."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+PREVIOUS, LAST, ARRIVAL, PEAK, PEAK_TIME = range(5)
+ROWS = 5
+BLOCK = np.uint64(64)
+FOOT = 1e-3
+"""A course that rises by more than this in one interval did not grow like a front: something else set in, and a line is closer."""
+
+
+@njit(cache=True, error_model="numpy")
+def crossing(before, after, level, rest):
+    """Part of an interval after which a course crosses `level` upwards; a front grows exponentially above rest at its foot."""
+    if before - rest > FOOT * (level - rest) and level > rest:
+        low = math.log(before - rest)
+        return (math.log(level - rest) - low) / (math.log(after - rest) - low)
+    return (level - before) / (after - before)
+
+
+@njit(cache=True, error_model="numpy")
+def vertex(t0, t1, t2, y0, y1, y2):
+    """Time and value of the top of the parabola through three samples of which the middle one is the highest."""
+    if not t0 < t1 < t2:
+        return t1, y1
+    left, right = (y1 - y0) / (t1 - t0), (y2 - y1) / (t2 - t1)
+    bend = (right - left) / (t2 - t0)
+    if not bend < 0.0:
+        return t1, y1
+    t = min(max(0.5 * (t0 + t1) - 0.5 * left / bend, t0), t2)
+    return t, y1 + (t - t1) * (left + bend * (t - t0))
+
+
+@njit(cache=True, error_model="numpy")
+def look(u, spans, levels, memory, times, t):
+    """Compare the state at `t` with the last two that were seen, and keep it.
+
+    `spans` (fields, 3): start and stop in u, start in memory; `levels` (fields, 2): level and rest; `memory` (ROWS, entries); `times`: of
+    the last two states. Blocks in which nothing crosses and nothing turns are only copied.
+    """
+    for f in range(spans.shape[0]):
+        now, level, first = u[spans[f, 0] : spans[f, 1]], levels[f, 0], spans[f, 2]
+        rows = memory[:, first : first + len(now)]
+        previous, last, peak = rows[PREVIOUS], rows[LAST], rows[PEAK]
+        n, lo = np.uint64(len(now)), np.uint64(0)  # indices without a sign: see the design notes
+        while lo < n:
+            hi = min(lo + BLOCK, n)
+            found = 0
+            for i in range(lo, hi):
+                p, b, a = previous[i], last[i], now[i]
+                found |= ((b < level) & (a >= level)) | ((b >= p) & (b > a) & (b > peak[i]))
+            if found:
+                _note(now, lo, hi, levels[f], rows, times, t)
+            for i in range(lo, hi):
+                previous[i] = last[i]
+                last[i] = now[i]
+            lo = hi
+    times[0], times[1] = times[1], t
+
+
+@njit(cache=True, error_model="numpy")
+def _note(now, lo, hi, levels, rows, times, t):
+    level, rest = levels
+    for i in range(lo, hi):
+        p, b, a = rows[PREVIOUS, i], rows[LAST, i], now[i]
+        if b < level and a >= level and np.isnan(rows[ARRIVAL, i]):
+            rows[ARRIVAL, i] = times[1] + (t - times[1]) * crossing(b, a, level, rest)
+        if b >= p and b > a and b > rows[PEAK, i]:
+            rows[PEAK_TIME, i], rows[PEAK, i] = vertex(times[0], times[1], t, p, b, a)

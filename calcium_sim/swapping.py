@@ -1,0 +1,38 @@
+"""One channel in the place of another: what is taken over, and what is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from .errors import InputError
+from .plugin import BALANCE, Channel
+from .registry import get_channel
+from .units import text
+
+
+def replacement(old: Channel, new: str | type[Channel] | Channel, values: Mapping[str, Any]) -> tuple[Channel, list[str]]:
+    """The channel that takes the place of `old` (see `Model.swap`), and what was set on `old` and is lost, as texts."""
+    if isinstance(new, Channel):
+        if values:
+            raise InputError("swap", f"'{new.label()}' has its parameters already (give {', '.join(values)} where it is made)")
+        places = [f"{name}=" for name in ("at", "scale") if getattr(old, name) is not None and getattr(new, name) is None]
+        return new, [*_lost(old, type(new), ()), *places, *(f"initial {s} = {v:g}" for s, v in old.initial.items() if not new.initial)]
+    if not isinstance(new, str) and not (isinstance(new, type) and issubclass(new, Channel)):
+        raise InputError("swap", f"{new!r} is no channel (give a name, a class, or a channel)")
+    cls = get_channel(new) if isinstance(new, str) else new
+    theirs, mine = old.parameter_table(), cls.parameter_table()
+    shared = {k: v for k, v in old.values.items() if k in mine and mine[k].unit == theirs[k].unit and k not in values}
+    kept = {k: v for k, v in shared.items() if k == "density" or theirs[k].default != v}
+    told: dict[str, Any] = {k: v if v is BALANCE else text(v, mine[k].unit) for k, v in kept.items()}
+    lost = _lost(old, cls, values) + [f"initial {s} = {v:g}" for s, v in old.initial.items() if s not in cls.states]
+    initial = {s: v for s, v in old.initial.items() if s in cls.states}
+    return cls(at=old.at, scale=old.scale, initial=initial, **told, **values), lost
+
+
+def _lost(old: Channel, cls: type[Channel], given: Iterable[str]) -> list[str]:
+    """Parameters of `old` that are not at their defaults and that a class does not have (or in another unit)."""
+    theirs, mine = old.parameter_table(), cls.parameter_table()
+    changed = [k for k, v in old.values.items() if v != theirs[k].default and k not in given]
+    lost = [k for k in changed if k not in mine or mine[k].unit != theirs[k].unit]
+    return [f"{k} = {old.values[k]!r}" + ("" if old.values[k] is BALANCE else f" {theirs[k].unit}") for k in lost]

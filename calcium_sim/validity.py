@@ -1,0 +1,84 @@
+"""Where a description leaves the range in which its geometry is known to hold."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .lowering import Gauge, Plan
+from .mesh import OUTSIDE, Columns, Floats, Mesh
+from .model import Model, resolve_side
+from .plugin import parse_port
+from .rest import resting_ports
+
+THICKEST = 0.2
+"""Radius [um] up to which a cross-section may be averaged where calcium releases calcium: a wave is then 3 to 19 % too slow
+(`benchmarks/one_dimension.py`); at 0.4 um it is 2.6 times too slow."""
+
+
+def remarks(plan: Plan) -> tuple[str, ...]:
+    """What to say about a model before it runs, one line each."""
+    line = _thick_release(plan)
+    return (line,) if line else ()
+
+
+def cell_radius(mesh: Mesh) -> Floats | None:
+    """Radius of the cell [um] at each position of a cable or tree: 2 volume/area of a cylinder; None for other meshes and for points."""
+    outer = [m.area for m in mesh.membranes.values() if m.sides[1] == OUTSIDE]
+    if not isinstance(mesh.structure, Columns) or len(mesh.structure.parent) < 2 or not outer:
+        return None
+    radius: Floats = 2 * mesh.volume.reshape(len(mesh.regions), -1).sum(axis=0) / np.sum(outer, axis=0)
+    return radius
+
+
+def thick(radius: Floats) -> NDArray[np.bool_]:
+    """Where a cross-section is too wide to be averaged."""
+    wide: NDArray[np.bool_] = radius > THICKEST * (1 + 1e-6)
+    return wide
+
+
+def _thick_release(plan: Plan) -> str | None:
+    """Say which part of a membrane releases calcium into cross-sections that are too wide."""
+    radius = cell_radius(plan.model.mesh)
+    if radius is None or not thick(radius).any():
+        return None
+    for name, membrane in plan.model.mesh.membranes.items():
+        there, labels = np.zeros(len(radius), bool), []
+        for g in plan.gauges:
+            if g.membrane == name and _regenerative(plan.model, g):
+                there |= thick(radius) & (g.weight > 0 if g.weight is not None else True)
+                labels.append(g.label)
+        if there.any():
+            share = 100 * membrane.area[there].sum() / membrane.area.sum()
+            return (
+                f"membranes.{name}: {share:.3g} % of its area has {' and '.join(labels)} where the cell's radius is above {THICKEST:g} um "
+                f"(up to {radius[there].max():.3g} um); one dimension averages over the cross-section, and waves there come out too slow "
+                "or fail (for a neurite take dims=2)"
+            )
+    return None
+
+
+def _regenerative(model: Model, g: Gauge) -> bool:
+    """Whether what a channel brings from one region into another can open it further: no leak, no pump, no exchanger."""
+    if OUTSIDE in g.way or any(g.channel.values.get(name) == 0.0 for name in ("density", "permeability")):
+        return False
+    ports = {name: parse_port(text) for name, text in g.channel.reads.items()}
+    for species, count in g.channel.moves.items():
+        target = g.way[1 if count > 0 else 0]
+        own = [n for n, p in ports.items() if p.species == species and resolve_side(p.side, g.way) == target]
+        gated = bool(g.channel.states) or g.channel.open_probability is not None
+        if own and (gated or _rises(model, g, [n for n in own if ports[n].kind == "concentration"])):
+            return True
+    return False
+
+
+def _rises(model: Model, g: Gauge, own: list[str]) -> bool:
+    """Whether the flux of a channel without states grows with the concentration on the side that it feeds."""
+    x = resting_ports(model, g.membrane, g.channel)
+    flux = []
+    for factor in 2.0 ** np.arange(8):
+        raised = SimpleNamespace(**{n: v * factor if n in own else v for n, v in vars(x).items()})
+        flux.append(float(g.channel.flux(SimpleNamespace(), raised, SimpleNamespace(**g.channel.values))))
+    return max(flux) > flux[0] + 1e-9 * abs(flux[0])
