@@ -5,7 +5,8 @@
     python benchmarks/train_channels.py --figure            docs/figures/dnn_fit.png, by training again the channels that it shows
 
 The seed of `ryr/dnn` was chosen among five by the speeds of waves in settings of their own (choose_seed.py), not by the error of the open
-probability: a network can be better by that error and carry no wave. `ryr/dnn-latent` is the first that was trained by its recipe.
+probability: a network can be better by that error and carry no wave. `ryr/dnn-latent` has the first seed; how its training data were
+extended stands in docs/benchmarks/long_waves.md.
 """
 
 from __future__ import annotations
