@@ -5,7 +5,8 @@
     python benchmarks/train_channels.py --figure            docs/figures/dnn_fit.png, by training again the channels that it shows
 
 The seed of `ryr/dnn` was chosen among five by the speeds of waves in settings of their own (choose_seed.py), not by the error of the open
-probability: a network can be better by that error and carry no wave. `ryr/dnn-latent` is the first that was trained by its recipe.
+probability: a network can be better by that error and carry no wave. `ryr/dnn-latent` has the first seed; how its training data were
+extended stands in docs/benchmarks/long_waves.md.
 """
 
 from __future__ import annotations
@@ -33,9 +34,10 @@ CHANNELS: dict[str, tuple[str, dict[str, Any]]] = {
 
 LIMITS = {
     "ryr/dnn": "First waves from rest at 0.02 to 0.05 uM. The open probability alone does not say how inactivated the receptors are: from "
-    "rest at 0.1, 0.15, 0.2 uM waves are 4-5, 18-28, 50-110 % too fast, second waves of a train 8-9 %, third ones 15 % "
-    "(docs/benchmarks/hybrid.md); ryr/dnn-latent is within 3 % there.",
-    "ryr/dnn-latent": "Rest at 0.02 to 0.2 uM, trains, 100 to 600 uM in the ER; docs/benchmarks/hybrid.md has the errors of its waves.",
+    "rest at 0.1, 0.15, 0.2 uM waves are 4-5, 18-28, 50-113 % too fast, the second and third of a train 1 s apart 8 and 15 % "
+    "(docs/benchmarks/long_waves.md); use ryr/dnn-latent there.",
+    "ryr/dnn-latent": "Rest at 0.02 to 0.2 uM, trains, 100 to 600 uM in the ER: speeds within 1.2 % on long cables "
+    "(docs/benchmarks/long_waves.md). At other loads and with other receptors compare with ryr/keizer-levine first.",
 }
 """What a network was tried for and what it cannot do, for its card."""
 
