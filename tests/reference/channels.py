@@ -50,12 +50,12 @@ class Pulse(Channel):
 
     across = ("outside", "cytosol")
     reads = {"t": "t"}
-    params = {"peak": (0.05, "uM*um/ms"), "at": (5.0, "ms"), "width": (0.5, "ms")}
+    params = {"peak": (0.05, "uM*um/ms"), "when": (5.0, "ms"), "width": (0.5, "ms")}
     source = "made for the differential test"
 
     @staticmethod
     def flux(y, x, p):
-        s = (x.t - p.at) / p.width
+        s = (x.t - p.when) / p.width
         return p.peak * math.exp(-s * s)
 
 

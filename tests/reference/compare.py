@@ -17,6 +17,8 @@ from .models import Case
 from .solve import Solution, solve
 from .system import injected
 
+MEASURES = ("concentration", "peak", "gate", "moved", "books", "lowest")
+
 FLOOR = 1e-6
 """A field has to change by this part of its resting value (or of 0.05 uM) to count in full; so has a gate by this amount."""
 SHARE = 1e-3
@@ -171,7 +173,7 @@ def _books(case: Case, ours: Ours, theirs: Solution, note) -> None:
                     if account.startswith(rows_key):
                         gained[k] += sign * amount
                         turnover[k] += abs(amount)
-        note("books", float((np.abs(content - content[0] - gained) / turnover).max()), s.name)
+        note("books", float((np.abs(content - content[0] - gained + gained[0]) / turnover).max()), s.name)
     _injected(case, ours, theirs, note)
 
 

@@ -224,7 +224,7 @@ def _plasma(s: Structure, rng, mesh, until: float) -> list[cs.Channel]:
         "nmda/exp-ghk": {"density": f"{_about(rng, 5)} /um^2", "onset": onset, "tau": f"{_about(rng, until / 3)} ms"},
         "nmda/jahr-stevens": {"density": f"{_about(rng, 5)} /um^2", "onset": onset},
         "soce/hill": {"vmax": f"{_about(rng, 0.002)} uM*um/ms"},
-        "Pulse": {"peak": f"{_about(rng, 0.05)} uM*um/ms", "at": onset, "width": f"{until * rng.uniform(0.01, 0.05):.4f} ms"},
+        "Pulse": {"peak": f"{_about(rng, 0.05)} uM*um/ms", "when": onset, "width": f"{until * rng.uniform(0.01, 0.05):.4f} ms"},
     }
     out = [_get(n)(**pumps[n]) for n in s.pumps]
     for k, name in enumerate(s.entries):

@@ -24,7 +24,7 @@ from calcium_sim.model import Influx
 
 from .parts import Current, Parts
 
-ALONG = 1e-5
+ALONG = 3e-5
 """Half width [ms] of the central difference that gives the rate of change of a wall concentration."""
 
 
@@ -240,11 +240,11 @@ class System:
             found = self._once(u, y, t, v, np.split(d, cuts))
             return found, np.concatenate([self._seen_change(r, u, y, t, found) for r in self.parts.rates])
 
-        d = np.concatenate(self.change)
+        d, noise = np.concatenate(self.change), 1e-7 if any(self.walls.values()) else 1e-15  # of the difference along the flow
         for _ in range(40):
             _, first = image(d)
             found, second = image(first)
-            if (np.abs(second - first) <= 1e-11 * np.abs(first).max() + 1e-15).all():
+            if (np.abs(second - first) <= 1e-11 * np.abs(first).max() + noise).all():
                 return found
             bend = second - 2.0 * first + d
             straight = np.abs(bend) > 1e-13 * np.abs(first)
