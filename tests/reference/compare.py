@@ -62,8 +62,10 @@ def run_ours(case: Case) -> Ours:
     """Fields, gates and ledger of calcium-sim at the times of a case; parallel kernels where the structure asks for them."""
     limits = [f"calcium_sim.{m}.PARALLEL_FROM" for m in ("columns", "axisymmetric", "graph")]
     began = time.process_time()
-    with patch(limits[0], 1 if case.structure.parallel else 10**9), patch(limits[1], 1 if case.structure.parallel else 10**9), patch(
-        limits[2], 1 if case.structure.parallel else 10**9
+    with (
+        patch(limits[0], 1 if case.structure.parallel else 10**9),
+        patch(limits[1], 1 if case.structure.parallel else 10**9),
+        patch(limits[2], 1 if case.structure.parallel else 10**9),
     ):
         sim = cs.Simulation(case.model, tolerance=case.tolerance, threads=2 if case.structure.parallel else 1)
     plan = sim.plan

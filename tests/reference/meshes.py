@@ -11,6 +11,7 @@ import numpy as np
 from calcium_sim.mesh import Mesh
 from calcium_sim.meshes import from_simplices, from_swc, neurite, well_mixed
 
+
 def mesh_of(kind: str, rng: np.random.Generator, mitochondria: bool = False) -> Mesh:
     """A random mesh of a kind with regions cytosol and er, membranes er and plasma; a point may have mitochondria as well."""
     if kind == "point":
@@ -111,4 +112,6 @@ def _graph(rng) -> Mesh:
         new.append(pairs[near])
     loops = np.concatenate(new).astype(np.uint32)
     strength = rng.uniform(0.05, 0.3, len(loops)) * float(cable.conductance.min())
-    return replace(cable, structure=None, edges=np.concatenate([cable.edges, loops]), conductance=np.concatenate([cable.conductance, strength]))
+    return replace(
+        cable, structure=None, edges=np.concatenate([cable.edges, loops]), conductance=np.concatenate([cable.conductance, strength])
+    )

@@ -66,7 +66,15 @@ class Structure:
 
     @property
     def all_channels(self) -> tuple[str, ...]:
-        return (self.release, "leak/linear", self.uptake, *self.pumps, *self.entries, self.leak, *([self.mito, "mncx/pradhan"] if self.mito else []))
+        return (
+            self.release,
+            "leak/linear",
+            self.uptake,
+            *self.pumps,
+            *self.entries,
+            self.leak,
+            *([self.mito, "mncx/pradhan"] if self.mito else []),
+        )
 
 
 @dataclass(frozen=True)
@@ -136,7 +144,15 @@ def build(seed: int) -> Case:
 
 def _until(s: Structure, kind: str, rng) -> float:
     slow = s.release.startswith("ip3r")
-    span = {"point": (60, 150), "cable": (8, 25), "tree": (8, 25), "grid": (2, 6), "triangles": (1.5, 4), "tetrahedra": (1, 2), "graph": (3, 8)}
+    span = {
+        "point": (60, 150),
+        "cable": (8, 25),
+        "tree": (8, 25),
+        "grid": (2, 6),
+        "triangles": (1.5, 4),
+        "tetrahedra": (1, 2),
+        "graph": (3, 8),
+    }
     low, high = span[kind]
     return round(float(rng.uniform(low, high)) * (2.0 if slow and kind in ("cable", "tree") else 1.0), 3)
 
@@ -253,7 +269,15 @@ def _stimuli(s: Structure, kind: str, rng, until: float, weak: bool, mesh):
     if rng.random() < 0.3:
         given |= {"period": f"{duration * rng.uniform(1.2, 3)} ms", "count": int(rng.integers(2, 4))}
     place = (None if kind == "point" else (lambda x, y, z: x <= edge)) if through else "left"
-    out = [cs.Influx("ca", place, f"{flux / (20 if kind == 'point' else 1) * (1000 if not through else 100)} uM*um/s", through="plasma" if through else None, **given)]
+    out = [
+        cs.Influx(
+            "ca",
+            place,
+            f"{flux / (20 if kind == 'point' else 1) * (1000 if not through else 100)} uM*um/s",
+            through="plasma" if through else None,
+            **given,
+        )
+    ]
     words = [f"{'weak ' if weak else ''}{'late ' if late else ''}{shape}"]
     if rng.random() < (0.15 if weak else 0.35):
         when = float(until * rng.choice([0.0, rng.uniform(0.1, 0.6)]))

@@ -189,7 +189,9 @@ class Parts:
         if channel.scale is not None:
             weight = weight * np.asarray(channel.scale(*place), float)
         ports = {k: self._port(name, text, way) for k, text in cls.reads.items()}
-        c = Current(cls.name or cls.__name__, name, cls, SimpleNamespace(**channel.values), way, dict(cls.moves), ports, weight, slice(0, 0))
+        c = Current(
+            cls.name or cls.__name__, name, cls, SimpleNamespace(**channel.values), way, dict(cls.moves), ports, weight, slice(0, 0)
+        )
         c.pairs = slice(self.flows, self.flows + n)
         self.flows += n
         for state in cls.states:
@@ -215,9 +217,7 @@ class Parts:
     def at_rest(self, c: Current) -> SimpleNamespace:
         """The ports of a channel at rest."""
         seen = {"v": self.potential(0.0), "t": 0.0, "rate": 0.0}
-        values = {
-            n: seen.get(p.kind, p.value) if p.kind != "field" else self.fields[p.field].rest for n, p in c.ports.items()
-        }
+        values = {n: seen.get(p.kind, p.value) if p.kind != "field" else self.fields[p.field].rest for n, p in c.ports.items()}
         return SimpleNamespace(**values)
 
     def rest(self, c: Current) -> tuple[float, ...]:

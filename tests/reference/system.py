@@ -90,6 +90,11 @@ class Wall:
     reach: dict[int, float]
     carriers: list[tuple[int, float]]
 
+    @property
+    def furthest(self) -> float:
+        """The larger reach of the two sides."""
+        return max(abs(r) for r in self.reach.values())
+
 
 class System:
     """dz/dt of z = (u, y). After a call, `flux` holds the flux density of every channel and pair [uM um/ms], weights included."""
@@ -100,7 +105,9 @@ class System:
         self.n, self.z0 = parts.size, np.concatenate([parts.u0, parts.y0])
         self.flux = np.zeros(parts.flows)
         self.change = [np.zeros(len(r.entries)) for r in parts.rates]
-        self.entries = [{p.field: parts.entries(c.membrane, p.field) for p in c.ports.values() if p.kind == "field"} for c in parts.currents]
+        self.entries = [
+            {p.field: parts.entries(c.membrane, p.field) for p in c.ports.values() if p.kind == "field"} for c in parts.currents
+        ]
         self.function = [(on_arrays(c.cls.flux), on_arrays(c.cls.rates) if c.states else None) for c in parts.currents]
         self.walls = {name: self._walls(name) for name in model.membranes}
         self.across = {name: np.zeros((len(w), len(parts.mesh.membranes[name].area))) for name, w in self.walls.items()}
@@ -173,31 +180,36 @@ class System:
                 out[k] = self.function[k][0](len(c.weight), *self._spaces(k, u, y, t, v, change, across)) * c.weight
         return out
 
+    def _net(self, membrane, j, u, y, t, v, change):
+        """Flux of every channel of a membrane and of every species toward its first side, at given fluxes j on the walls."""
+        carried = self._carried(membrane, u, y, t, v, change, {membrane: j})
+        sums = [sum(count * carried[k] for k, count in w.carriers) for w in self.walls[membrane]]
+        return carried, np.array(sums).reshape(j.shape)
+
+    def _slope(self, membrane, j, total, *state):
+        """d net/d j, shape (pairs, species, species)."""
+        slope = np.zeros((j.shape[1], len(j), len(j)))
+        for a, wall in enumerate(self.walls[membrane]):
+            step = np.zeros_like(j)
+            step[a] = 1e-7 * (np.abs(j[a]) + 1e-2 / wall.furthest)
+            slope[:, :, a] = ((self._net(membrane, j + step, *state)[1] - total) / step[a]).T
+        return slope
+
     def _fluxes(self, u, y, t, v, change):
         """All fluxes, with those on walls solved for by Newton's method."""
-        flux, across = np.zeros(self.parts.flows), {}
+        flux, across, state = np.zeros(self.parts.flows), {}, (u, y, t, v, change)
         for membrane, walls in self.walls.items():
             j = self.across[membrane].copy()
-
-            def net(j, membrane=membrane, walls=walls):
-                carried = self._carried(membrane, u, y, t, v, change, {membrane: j})
-                return carried, np.array([sum(count * carried[k] for k, count in w.carriers) for w in walls]).reshape(j.shape)
-
-            carried, total = net(j)
-            for _ in range(60 if walls else 0):
-                reach = np.array([max(abs(r) for r in w.reach.values()) for w in walls])[:, None]
-                if (np.abs(total - j) * reach < 1e-13 + 1e-12 * np.abs(j) * reach).all():
+            carried, total = self._net(membrane, j, *state)
+            reach = np.array([w.furthest for w in walls])[:, None]
+            for _ in range(60):
+                if not walls or (np.abs(total - j) * reach < 1e-13 + 1e-12 * np.abs(j) * reach).all():
                     break
-                slope = np.zeros((j.shape[1], len(j), len(j)))
-                for a in range(len(j)):
-                    step = np.zeros_like(j)
-                    step[a] = 1e-7 * (np.abs(j[a]) + 1e-2 / reach[a])
-                    slope[:, :, a] = ((net(j + step)[1] - total) / step[a]).T
+                slope = self._slope(membrane, j, total, *state)
                 j = j - np.linalg.solve(slope - np.eye(len(j)), (total - j).T[:, :, None])[:, :, 0].T
-                carried, total = net(j)
+                carried, total = self._net(membrane, j, *state)
             else:
-                if walls:
-                    raise ArithmeticError(f"no flux through '{membrane}' found at t={t:g} ms: half a cell is too wide for its slope")
+                raise ArithmeticError(f"no flux through '{membrane}' found at t={t:g} ms: half a cell is too wide for its slope")
             across[membrane] = j
             for k, values in carried.items():
                 flux[self.parts.currents[k].pairs] = values
@@ -240,7 +252,7 @@ class System:
             found = self._once(u, y, t, v, np.split(d, cuts))
             return found, np.concatenate([self._seen_change(r, u, y, t, found) for r in self.parts.rates])
 
-        d, noise = np.concatenate(self.change), 1e-7 if any(self.walls.values()) else 1e-15  # of the difference along the flow
+        d, noise = np.concatenate(self.change), 1e-9 if any(self.walls.values()) else 1e-15  # of the difference along the flow
         for _ in range(40):
             _, first = image(d)
             found, second = image(first)
@@ -252,16 +264,17 @@ class System:
         raise ArithmeticError(f"no rate of change found at t={t:g} ms")
 
     def _seen_change(self, r, u, y, t, found):
-        """Rate of change of what channels see: of the node, or of the concentration on the wall."""
-        du, dy, _, _, change = found
-        walls = [(k, w.reach[r.field]) for k, w in enumerate(self.walls[r.membrane]) if r.field in w.reach]
-        value = du[r.entries]
-        if walls:
-            ends = [
-                self._fluxes(u + h * du, y + h * dy, t + h, self.parts.potential(t + h), change)[1][r.membrane] for h in (-ALONG, ALONG)
-            ]
-            for k, reach in walls:
-                value = value + reach * (ends[1][k] - ends[0][k]) / (2 * ALONG)
+        """Rate of change of what channels see: of the node, or of the concentration on the wall.
+
+        There j = net(j, z, t), so that dj/dt = (1 - d net/d j)^-1 times the change of net along the flow at fixed j.
+        """
+        du, dy, _, across, change = found
+        value, m, h = du[r.entries], r.membrane, ALONG
+        if any(r.field in w.reach for w in self.walls[m]):
+            ends = [self._net(m, across[m], u + s * du, y + s * dy, t + s, self.parts.potential(t + s), change)[1] for s in (-h, h)]
+            slope = self._slope(m, across[m], across[m], u, y, t, self.parts.potential(t), change)
+            moving = np.linalg.solve(np.eye(len(ends[0])) - slope, ((ends[1] - ends[0]) / (2 * h)).T[:, :, None])[:, :, 0].T
+            value = value + sum(w.reach[r.field] * moving[k] for k, w in enumerate(self.walls[m]) if r.field in w.reach)
         return value
 
     def edges(self, extra=()) -> list[float]:
