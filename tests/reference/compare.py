@@ -157,11 +157,9 @@ def _books(case: Case, ours: Ours, theirs: Solution, note) -> None:
     """What is there, summed from the fields, against the start plus what channels, stimuli and decays brought in by the ledger's rows."""
     mesh, model = case.model.mesh, case.model
     for s in model.species:
-        content = sum(
-            ours.fields[s.name, r] @ mesh.volume[theirs.system.parts.span(r)] for r in s.diffusion
-        ) + sum(
-            (b.total - ours.fields[b.name, b.region]) @ mesh.volume[theirs.system.parts.span(b.region)] for b in model.buffers if b.binds == s.name
-        )  # fmt: skip
+        span, bound = theirs.system.parts.span, [b for b in model.buffers if b.binds == s.name]
+        content = sum(ours.fields[s.name, r] @ mesh.volume[span(r)] for r in s.diffusion)
+        content = content + sum((b.total - ours.fields[b.name, b.region]) @ mesh.volume[span(b.region)] for b in bound)
         gained, turnover = np.zeros(len(content)), np.abs(content)
         for c in theirs.system.parts.currents:
             if s.name in c.moves:

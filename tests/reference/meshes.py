@@ -42,7 +42,7 @@ def _grid(rng) -> Mesh:
 def _tree(rng) -> Mesh:
     """A soma of one point and three branched dendrites of random lengths and radii."""
     rows, number = ["1 1 0 0 0 3 -1"], 1
-    for k, angle in enumerate(rng.uniform(0, 2, 3) + 2 * np.arange(3)):
+    for angle in rng.uniform(0, 2, 3) + 2 * np.arange(3):
         parent, place, heading, r = 1, np.zeros(2), angle, rng.uniform(0.3, 0.7)
         forks = []
         for branch in range(3):

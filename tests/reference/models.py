@@ -181,9 +181,11 @@ def _species(s: Structure, rng) -> list[cs.Species]:
 def _buffers(s: Structure, rng) -> list[cs.Buffer]:
     rows = [("fast", "cytosol", 100.0, 100.0, 60.0), ("store", "er", 800.0, 0.1, 50.0)][: s.buffers]
     return [
-        cs.Buffer(n, "ca", r, f"{_about(rng, total)} uM", f"{_about(rng, on)} /uM/s", f"{_about(rng, off)} /s", "20 um^2/s" if mobile else "0 um^2/s")
-        for (n, r, total, on, off), mobile in zip(rows, s.mobile, strict=False)
-    ]  # fmt: skip
+        cs.Buffer(
+            name, "ca", region, f"{_about(rng, total)} uM", f"{_about(rng, on)} /uM/s", f"{_about(rng, off)} /s", f"{20 * mobile} um^2/s"
+        )
+        for (name, region, total, on, off), mobile in zip(rows, s.mobile, strict=False)
+    ]
 
 
 def _get(name: str):
@@ -263,21 +265,13 @@ def _stimuli(s: Structure, kind: str, rng, until: float, weak: bool, mesh):
     through = kind not in ("cable", "grid")
     x = mesh.position[:, 0]
     edge = float(x.min() + 0.15 * (x.max() - x.min()))
-    size = 2.0 if through else 300.0
-    flux = _about(rng, size, 2.5) * (0.004 if weak else 1.0) * min(1.0, 2.0 / duration)
+    size = {"point": 0.01, "cable": 8.0, "grid": 8.0}.get(kind, 0.2)  # uM um/ms
+    flux = _about(rng, size, 2.5) * (0.003 if weak else 1.0) * min(1.0, 2.0 / duration)
     given: dict[str, Any] = {"start": f"{start} ms", "duration": f"{duration} ms", "shape": shape}
     if rng.random() < 0.3:
         given |= {"period": f"{duration * rng.uniform(1.2, 3)} ms", "count": int(rng.integers(2, 4))}
     place = (None if kind == "point" else (lambda x, y, z: x <= edge)) if through else "left"
-    out = [
-        cs.Influx(
-            "ca",
-            place,
-            f"{flux / (20 if kind == 'point' else 1) * (1000 if not through else 100)} uM*um/s",
-            through="plasma" if through else None,
-            **given,
-        )
-    ]
+    out = [cs.Influx("ca", place, f"{1000 * flux} uM*um/s", through="plasma" if through else None, **given)]
     words = [f"{'weak ' if weak else ''}{'late ' if late else ''}{shape}"]
     if rng.random() < (0.15 if weak else 0.35):
         when = float(until * rng.choice([0.0, rng.uniform(0.1, 0.6)]))

@@ -8,6 +8,7 @@ integrated by Simpson's rule over the steps of the solver.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy.integrate import solve_ivp
@@ -83,7 +84,7 @@ def solve(model, times, kinks=(), rtol=1e-6, method=None) -> Solution:
     stops = [0.0, *(t for t in system.edges(kinks) if t < times[-1]), float(times[-1])]
     d = _sets(system, d, back, order, 0.0, recorder)
     recorder.keep(0.0, (d + rest)[back])
-    for begin, end in zip(stops[:-1], stops[1:], strict=True):
+    for begin, end in pairwise(stops):
         margin = 1e-9 * (end - begin)
 
         def rhs(t, d, low=begin + margin, high=end - margin):  # inside the stretch: at its ends the courses jump
@@ -147,7 +148,7 @@ class _Recorder:
 
         with np.errstate(all="ignore"):
             first = self._rate(clamp(found.t[0]), at(found.t[0]))
-            for a, b in zip(found.t[:-1], found.t[1:], strict=True):
+            for a, b in pairwise(found.t):
                 for k in np.flatnonzero((self.times > a) & (self.times < b)):
                     t = self.times[k]
                     middle, last = (self._rate(clamp(s), at(s)) for s in (0.5 * (a + t), t))

@@ -22,7 +22,7 @@ import numpy as np
 from calcium_sim.mesh import Axisymmetric
 from calcium_sim.model import Influx
 
-from .parts import Current, Parts
+from .parts import Parts
 
 ALONG = 3e-5
 """Half width [ms] of the central difference that gives the rate of change of a wall concentration."""
