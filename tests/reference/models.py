@@ -126,14 +126,15 @@ def build(seed: int) -> Case:
     rng = np.random.default_rng([11, seed])
     kind = KINDS[s.scheme][seed % len(KINDS[s.scheme])]
     mesh = mesh_of(kind, rng, s.mito is not None)
-    until = _until(s, kind, rng)
+    drained = not s.balanced and rng.random() < 0.5
+    until = _until(s, kind, rng, drained)
     weak = rng.random() < 0.3
     voltage, kinks, told = _voltage(rng, until, s)
     species, buffers = _species(s, rng), _buffers(s, rng)
-    membranes = {"er": _er(s, rng, mesh), "plasma": _plasma(s, rng, mesh, until)}
+    membranes = {"er": _er(s, rng, mesh), "plasma": _plasma(s, rng, mesh, until, drained)}
     if s.mito:
         membranes["mito"] = _mito(s, rng)
-    stimuli, words = _stimuli(s, kind, rng, until, weak, mesh)
+    stimuli, words = _stimuli(s, kind, rng, until, weak, drained, mesh)
     model = cs.Model(mesh, species=species, buffers=buffers, membranes=membranes, stimuli=stimuli, voltage=voltage)
     outputs = int(rng.integers(3, 9))
     times = tuple(float(until * k / outputs) for k in range(1, outputs + 1))
@@ -142,7 +143,7 @@ def build(seed: int) -> Case:
     return Case(seed, s, kind, model, times, tolerance, kinks, tuple(w for w in words if w))
 
 
-def _until(s: Structure, kind: str, rng) -> float:
+def _until(s: Structure, kind: str, rng, drained: bool) -> float:
     slow = s.release.startswith("ip3r")
     span = {
         "point": (60, 150),
@@ -154,7 +155,7 @@ def _until(s: Structure, kind: str, rng) -> float:
         "graph": (3, 8),
     }
     low, high = span[kind]
-    return round(float(rng.uniform(low, high)) * (2.0 if slow and kind in ("cable", "tree") else 1.0), 3)
+    return round(float(rng.uniform(low, high)) * (3.0 if drained else 2.0 if slow and kind in ("cable", "tree") else 1.0), 3)
 
 
 def _about(rng, value: float, by: float = 2.0) -> float:
@@ -225,8 +226,8 @@ def _er(s: Structure, rng, mesh) -> list[cs.Channel]:
     return [_get(s.release)(**given, **_places(s, rng, mesh)), leak, _get(s.uptake)(**uptake)]
 
 
-def _plasma(s: Structure, rng, mesh, until: float) -> list[cs.Channel]:
-    strong = 10.0 if not s.balanced and rng.random() < 0.5 else 1.0
+def _plasma(s: Structure, rng, mesh, until: float, drained: bool) -> list[cs.Channel]:
+    strong = _about(rng, 20.0) if drained else 1.0
     pumps = {
         "pmca/hill2": {"density": f"{_about(rng, 900) * strong} /um^2"},
         "pmca/hill1": {"vmax": f"{_about(rng, 0.02) * strong} uM*um/ms", "km": f"{_about(rng, 0.1)} uM"},
@@ -256,7 +257,7 @@ def _mito(s: Structure, rng) -> list[cs.Channel]:
     return [_get(s.mito)(**given), _get("mncx/pradhan")(k=f"{_about(rng, 1e-3)} uM/ms")]
 
 
-def _stimuli(s: Structure, kind: str, rng, until: float, weak: bool, mesh):
+def _stimuli(s: Structure, kind: str, rng, until: float, weak: bool, drained: bool, mesh):
     """One or two influxes of calcium and perhaps a `Set`; weak ones make nanomolars."""
     shape = str(rng.choice(["ramp-down", "square", "triangle"]))
     late = rng.random() < 0.5
@@ -266,14 +267,17 @@ def _stimuli(s: Structure, kind: str, rng, until: float, weak: bool, mesh):
     x = mesh.position[:, 0]
     edge = float(x.min() + 0.15 * (x.max() - x.min()))
     size = {"point": 0.01, "cable": 8.0, "grid": 8.0}.get(kind, 0.2)  # uM um/ms
-    flux = _about(rng, size, 2.5) * (0.003 if weak else 1.0) * min(1.0, 2.0 / duration)
+    flux = _about(rng, size, 2.5) * (float(0.003 * 0.2 ** rng.random()) if weak else 1.0) * min(1.0, 2.0 / duration)
     given: dict[str, Any] = {"start": f"{start} ms", "duration": f"{duration} ms", "shape": shape}
     if rng.random() < 0.3:
         given |= {"period": f"{duration * rng.uniform(1.2, 3)} ms", "count": int(rng.integers(2, 4))}
     place = (None if kind == "point" else (lambda x, y, z: x <= edge)) if through else "left"
     out = [cs.Influx("ca", place, f"{1000 * flux} uM*um/s", through="plasma" if through else None, **given)]
     words = [f"{'weak ' if weak else ''}{'late ' if late else ''}{shape}"]
-    if rng.random() < (0.15 if weak else 0.35):
+    if drained:  # strong pumps without a leak take all that there is
+        out.append(cs.Set("ca", f"{_about(rng, 8.0)} uM", time=f"{until * rng.uniform(0, 0.3)} ms"))
+        words.append("drained")
+    elif rng.random() < (0.15 if weak else 0.35):
         when = float(until * rng.choice([0.0, rng.uniform(0.1, 0.6)]))
         value = _about(rng, 4.0) if not weak else _about(rng, 0.09, 1.2)
         at = None if rng.random() < 0.5 else (lambda x, y, z: x <= edge)
