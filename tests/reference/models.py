@@ -131,7 +131,7 @@ def build(seed: int) -> Case:
     weak = rng.random() < 0.3
     voltage, kinks, told = _voltage(rng, until, s)
     species, buffers = _species(s, rng), _buffers(s, rng)
-    membranes = {"er": _er(s, rng, mesh), "plasma": _plasma(s, rng, mesh, until, drained)}
+    membranes = {"er": _er(s, rng, mesh, drained), "plasma": _plasma(s, rng, mesh, until, drained)}
     if s.mito:
         membranes["mito"] = _mito(s, rng)
     stimuli, words = _stimuli(s, kind, rng, until, weak, drained, mesh)
@@ -206,23 +206,24 @@ def _places(s: Structure, rng, mesh) -> dict[str, Any]:
     return out
 
 
-def _er(s: Structure, rng, mesh) -> list[cs.Channel]:
+def _er(s: Structure, rng, mesh, drained: bool) -> list[cs.Channel]:
     family = s.release.partition("/")[0]
     given: dict[str, Any] = {}
+    part = 0.01 if drained else 1.0
     if family == "ryr":
-        given["density"] = f"{_about(rng, 0.3 if s.release == 'ryr/scalar-law' else 0.6, 3)} /um^2"
+        given["density"] = f"{_about(rng, 0.3 if s.release == 'ryr/scalar-law' else 0.6, 3) * part} /um^2"
     elif s.release.startswith("ip3r/de-young"):
-        given["density"] = f"{_about(rng, 17)} /um^2"
+        given["density"] = f"{_about(rng, 17) * part} /um^2"
     else:
         typical = {"ip3r/li-rinzel": 5e-4, "ip3r/neymotin": 5e-3}.get(s.release, 4e-4)
-        given["permeability"] = f"{_about(rng, typical)} um/ms"
+        given["permeability"] = f"{_about(rng, typical) * part} um/ms"
     uptake = {
         "serca/er-inhibited": {"density": cs.BALANCE},
         "serca/hill2": {"vmax": cs.BALANCE, "km": f"{_about(rng, 0.2)} uM"},
         "serca/shannon": {"vmax": cs.BALANCE},
         "serca/hill2-er": {"vmax": cs.BALANCE, "km": f"{_about(rng, 0.2)} uM"},
     }[s.uptake]
-    leak = _get("leak/linear")(permeability=f"{_about(rng, 4e-5)} um/ms")
+    leak = _get("leak/linear")(permeability=f"{_about(rng, 4e-5) * part} um/ms")
     return [_get(s.release)(**given, **_places(s, rng, mesh)), leak, _get(s.uptake)(**uptake)]
 
 
