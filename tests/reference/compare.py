@@ -44,7 +44,8 @@ class Ours:
 @dataclass
 class Report:
     """Errors of one case: `concentration`, `gate`: L2 over space and time relative to the own change; `peak`: largest over largest change;
-    `moved`: amounts; `books`: closure of the ledger; `lowest`: how far below zero, relative to the largest value; `where` each is worst."""
+    `moved`: amounts; `books`: closure of the ledger; `lowest`: how far below zero, relative to the largest value; `where` each is worst;
+    `released`: part of the calcium in the ER that left it somewhere."""
 
     seed: int
     kind: str
@@ -55,6 +56,7 @@ class Report:
     moved: float = math.nan
     books: float = math.nan
     lowest: float = math.nan
+    released: float = 0.0
     where: dict[str, str] = field(default_factory=dict)
     failure: str = ""
     seconds: tuple[float, float] = (0.0, 0.0)
@@ -134,6 +136,8 @@ def measure(case: Case, ours: Ours, theirs: Solution, out: Report) -> None:
         difference, change = mine - reference, reference - f.rest
         note("concentration", _l2(difference, change, mesh.volume[f.nodes], floor), name)
         note("peak", float(np.abs(difference).max() / max(np.abs(change).max(), floor)), name)
+        if name == "ca@er":
+            out.released = float(-change.min() / f.rest)
         below = min(float(reference.min()), 0.0) - float(mine.min())
         note("lowest", below / max(1.0, float(np.abs(mine).max())), name)
     for c in parts.currents:
