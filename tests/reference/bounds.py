@@ -11,7 +11,7 @@ from .compare import Report
 EMPTIED = 0.25
 """Part of the calcium in the ER that leaves it somewhere when a wave runs."""
 WAVE = {"concentration": 1e-2, "peak": 5e-2, "gate": 2e-2, "moved": 5e-3}
-QUIET = {"concentration": 2e-3, "peak": 8e-3, "gate": 4e-3, "moved": 2e-3}
+QUIET = {"concentration": 2e-3, "peak": 8e-3, "gate": 4e-3, "moved": 4e-3}
 ALWAYS = {"books": 1e-12, "lowest": 1e-12}
 """Round-off: contents of a cell are sums over hundreds of nodes and thousands of steps."""
 
