@@ -241,7 +241,7 @@ def _plasma(s: Structure, rng, mesh, until: float, drained: bool) -> list[cs.Cha
         "pmca/hill2": {"density": f"{_about(rng, 900) * strong} /um^2"},
         "pmca/hill1": {"vmax": f"{_about(rng, 0.02) * strong} uM*um/ms", "km": f"{_about(rng, 0.1)} uM"},
         "ncx/hill1": {"density": f"{_about(rng, 40) * strong} /um^2"},
-        "ncx/luo-rudy": {"vmax": f"{_about(rng, 5.0)} uM*um/ms"},
+        "ncx/luo-rudy": {"vmax": f"{_about(rng, 5.0)} uM*um/ms", "na_in": "8000 uM"},  # forward at rest
         "Exchanger": {"rate": f"{_about(rng, 0.05) * strong} uM*um/ms"},
     }
     onset = f"{until * rng.uniform(0.1, 0.7):.4f} ms"
@@ -251,7 +251,7 @@ def _plasma(s: Structure, rng, mesh, until: float, drained: bool) -> list[cs.Cha
         "vgcc/borg-graham-l": {"density": f"{_about(rng, 0.3)} /um^2"},
         "nmda/exp-ghk": {"density": f"{_about(rng, 5)} /um^2", "onset": onset, "tau": f"{_about(rng, until / 3)} ms"},
         "nmda/jahr-stevens": {"density": f"{_about(rng, 5)} /um^2", "onset": onset},
-        "soce/hill": {"vmax": f"{_about(rng, 0.002)} uM*um/ms"},
+        "soce/hill": {"vmax": f"{_about(rng, 0.0008)} uM*um/ms"},
         "Pulse": {"peak": f"{_about(rng, 0.05)} uM*um/ms", "when": onset, "width": f"{until * rng.uniform(0.01, 0.05):.4f} ms"},
     }
     out = [_get(n)(**pumps[n]) for n in s.pumps]
@@ -310,8 +310,8 @@ def _voltage(rng, until: float, s: Structure):
         up = rng.uniform(-30, 15)
         points = [(0, rest), (on, rest), (on + edge, up), (off, up), (off + edge, rest - 3)]
         return [(f"{t} ms", f"{v} mV") for t, v in points], (), "table of v"
-    period = until / float(rng.integers(2, 4)) * (1 - 1e-3)
-    width = min(2.0, 0.15 * period)
+    period = until / (1.0 if until < 5.0 else float(rng.integers(2, 4))) * (1 - 1e-3)
+    width = min(2.0, max(0.15 * period, 0.8), 0.6 * period)  # a spike lasts a millisecond where there is room for one
     knots, heights = _train(rest, period, width, until)
     return (lambda t: float(np.interp(t, knots, heights))), tuple(float(t) for t in knots if 0 < t < until), "firing v"
 
