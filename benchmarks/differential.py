@@ -1,0 +1,134 @@
+"""Random small models, run by calcium-sim and by the independent method of lines of tests/reference: how far apart are they?
+
+    python benchmarks/differential.py --seeds 0 1000 --jobs 2
+    python benchmarks/differential.py --seeds 37 38 --show
+
+Prints errors by kind of mesh and the worst seeds, and writes docs/benchmarks/differential.md when a thousand seeds or more were run (or
+with --write). Every seed can be run alone; seeds of one structure (`reference.models.DRAWS` neighbours) share machine code. A checkout
+without its own environment is tested with PYTHONPATH=<checkout>.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+
+from reference.bounds import excess  # noqa: E402
+from reference.compare import MEASURES, Report, compare  # noqa: E402
+from reference.models import DRAWS, build  # noqa: E402
+
+WORST = 12
+"""Seeds listed."""
+
+
+def structure(seeds: list[int]) -> list[dict]:
+    """Reports of seeds that share machine code."""
+    return [asdict(one(seed)) for seed in seeds]
+
+
+def one(seed: int) -> Report:
+    """The report of a seed; whatever goes wrong is a finding."""
+    try:
+        return compare(build(seed))
+    except Exception as error:  # the other seeds go on
+        return Report(seed, "?", f"seed {seed}", failure=f"{type(error).__name__}: {error}")
+
+
+def run(seeds: Iterable[int], jobs: int, log: Path | None) -> list[dict]:
+    groups: dict[int, list[int]] = {}
+    for seed in seeds:
+        groups.setdefault(seed // DRAWS, []).append(seed)
+    out: list[dict] = []
+    with get_context("spawn").Pool(jobs, maxtasksperchild=8) as pool:  # a new process now and then: machine code is never freed
+        for reports in pool.imap(structure, list(groups.values())):
+            out += reports
+            for r in reports:
+                print(line(r), flush=True)
+                if log:
+                    with log.open("a") as f:
+                        f.write(json.dumps(r) + "\n")
+    return out
+
+
+def line(r: dict) -> str:
+    """One line about a seed: the largest error of every kind, what exceeds its bound."""
+    told = " ".join(f"{m} {r[m]:.1e}" for m in MEASURES)
+    over = ", ".join(excess(Report(**r)))
+    return f"{r['seed']:6d} {r['kind']:10s} {told}{'  OVER: ' + over if over else ''}  [{r['label'].partition(': ')[2]}] {r['failure']}"
+
+
+def table(reports: list[dict]) -> list[str]:
+    """Median, 99 % and largest error by kind of mesh, at the default tolerance; the tighter tolerance apart."""
+    rows = ["| kind | seeds | " + " | ".join(MEASURES) + " | over a bound |", "|---|---|" + "---|" * (len(MEASURES) + 1)]
+    done = [r for r in reports if not r["failure"]]
+    sets = {k: [r for r in done if r["kind"] == k and r["tolerance"] == 2e-3] for k in sorted({r["kind"] for r in done})}
+    sets["all"] = [r for r in done if r["tolerance"] == 2e-3]
+    sets["all, tolerance 2e-4"] = [r for r in done if r["tolerance"] < 2e-3]
+    for kind, some in sets.items():
+        if some:
+            cells = [" / ".join(f"{q:.1e}" for q in np.quantile([r[m] for r in some], [0.5, 0.99, 1.0])) for m in MEASURES]
+            over = sum(bool(excess(Report(**r))) for r in some)
+            rows.append(f"| {kind} | {len(some)} | " + " | ".join(cells) + f" | {over} |")
+    return rows
+
+
+def page(reports: list[dict], seeds: tuple[int, int]) -> str:
+    """The page of docs/benchmarks."""
+    failed = [r for r in reports if r["failure"]]
+    worst = sorted((r for r in reports if not r["failure"]), key=lambda r: -max(r["concentration"], r["gate"]))[:WORST]
+    text = [
+        "# Random models against an independent method of lines",
+        "",
+        f"Seeds {seeds[0]} to {seeds[1] - 1}, `python benchmarks/differential.py --seeds {seeds[0]} {seeds[1]}`; what is compared and how the",
+        "reference works: [tests/reference](../../tests/reference/README.md). Every cell: median / 99 % / largest.",
+        "",
+        *table(reports),
+        "",
+        "`concentration`, `gate`: L2 over space and time, relative to the field's (gate's) own change, the worst field of a model; `peak`: the",
+        "largest error over the largest change; `moved`: amounts through each channel; `books`: closure of the ledger, recounted from the",
+        "fields; `lowest`: how far below zero.",
+        "",
+        f"Runs that stopped: {len(failed)}.",
+        "",
+        *(f"* {r['label']}: {r['failure']}" for r in failed),
+        "",
+        "## The worst",
+        "",
+        "| seed | concentration | where | gate | where | model |",
+        "|---|---|---|---|---|---|",
+        *(
+            f"| {r['seed']} | {r['concentration']:.1e} | {r['where'].get('concentration', '')} | {r['gate']:.1e} | {r['where'].get('gate', '')} | "
+            f"{r['label'].partition(': ')[2]} |"
+            for r in worst
+        ),
+        "",
+    ]
+    return "\n".join(text)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, nargs=2, default=(0, 1000), metavar=("FROM", "TO"))
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--log", type=Path, help="append one JSON line per seed")
+    parser.add_argument("--read", type=Path, help="make the table of a log instead of running")
+    parser.add_argument("--write", action="store_true", help="write docs/benchmarks/differential.md")
+    given = parser.parse_args()
+    seeds = tuple(given.seeds)
+    reports = [json.loads(r) for r in given.read.read_text().splitlines()] if given.read else run(range(*seeds), given.jobs, given.log)
+    print("\n".join(table(reports)))
+    print(f"{sum(bool(r['failure']) for r in reports)} stopped; {sum(r['seconds'][0] + r['seconds'][1] for r in reports):.0f} s of CPU")
+    if given.write or len(reports) >= 1000:
+        (ROOT / "docs" / "benchmarks" / "differential.md").write_text(page(reports, seeds))
+
+
+if __name__ == "__main__":
+    main()
