@@ -98,7 +98,9 @@ class FitResult:
 
     def __str__(self) -> str:
         e = self.errors
-        ranges = ", ".join(f"{port} {low:g} to {high:g} {unit}, up to {rate:g} {unit}/ms" for port, (unit, low, high, rate) in self.ranges())
+        ranges = ", ".join(
+            f"{port} {low:g} to {high:g} {unit}, up to {rate:g} {unit}/ms" for port, (unit, low, high, rate) in self.ranges()
+        )
         return (
             f"{self.name}: RMSE of the open probability rolled out on {len(self.check.errors)} fresh traces: "
             f"median {e['rollout_rmse_median']:.2g}, 90 % {e['rollout_rmse_90']:.2g}, largest {e['rollout_rmse_max']:.2g}; "
