@@ -94,7 +94,8 @@ class ColumnStepper:
         self.module.advance(
             *state.shaped(self.shapes),
             self.ratio, self.weights, s.buffer, self.plan.parameters, self._nets(state), self.counts,
-            s.course, s.target, s.start, s.node, s.rate, clock.times, clock.potential, self.rows, self.runs, self._factor(0.5 * h), self._factor(h), self.work,
+            s.course, s.target, s.start, s.node, s.rate, clock.times, clock.potential,
+            self.rows, self.runs, self._factor(0.5 * h), self._factor(h), self.work,
             state.t, h, state.before, steps,
         )  # fmt: skip
         state.t += steps * h
