@@ -174,8 +174,8 @@ def _caller(networks: Networks, lanes: Lanes, c: Learned, k: int, rows: dict[tup
         lines = [f"{networks.names[k]}(b, ({inputs}), ({targets}), nets[{k}], works[{k}])"]
         for o, (name, bound) in enumerate(zip(outputs, limits(networks.gates[k]), strict=True)):
             seen, row = f"counts[{networks.watches.output(networks.gates[k], o)}]", f"I64({lanes.row(name)})"
-            lines.append(f"{seen}[4] += faulty(b, ({inputs}), {row}, size)")
-            lines.append(f"bounded(b, {row}, {row}, {bound.low!r}, {bound.high!r}, {bound.slack!r}, size, {seen})")
+            lines.append(f"if bounded(b, {row}, {row}, {bound.low!r}, {bound.high!r}, {bound.slack!r}, size, {seen}) > 0:")
+            lines.append(f"    {seen}[4] += faulty(b, ({inputs}), {row}, size)")
         return lines
 
     return call

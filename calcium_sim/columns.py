@@ -101,8 +101,8 @@ class ColumnStepper:
         self.module.advance(
             *state.shaped(self.shapes),
             self.ratio, self.weights, s.buffer, self.plan.parameters, self._nets(state), self.counts,
-            s.course, s.target, s.start, s.node, s.rate,
-            clock.times, clock.potential, self.rows, self.runs, self._factor(0.5 * h), self._factor(h), self.work,
+            s.course, s.target, s.start, s.node, s.rate, clock.times, clock.potential,
+            self.rows, self.runs, self._factor(0.5 * h), self._factor(h), self.work,
             state.t, h, state.before, steps,
         )  # fmt: skip
         state.t += steps * h
@@ -127,25 +127,12 @@ class ColumnStepper:
     def phases(self, state: State, h: float) -> dict[str, Callable[[], None]]:
         """The phases of one step as separate calls on this state, for timing: a step is one of each."""
         u, y, moved = state.shaped(self.shapes)
-        factors, buffer = self._factor(h), self.sources.buffer
+        factors, buffer, nets = self._factor(h), self.sources.buffer, self._nets(state)
         potential = (0.0, 0.0, 0.0)
 
         def local() -> None:
-            self.module.local(
-                u,
-                y,
-                moved,
-                self.ratio,
-                self.weights,
-                buffer,
-                self.plan.parameters,
-                self._nets(state),
-                self.counts,
-                state.t,
-                h,
-                h,
-                *potential,
-            )
+            given = (self.ratio, self.weights, buffer, self.plan.parameters, nets, self.counts)
+            self.module.local(u, y, moved, *given, state.t, h, h, *potential)
 
         return {"diffusion": lambda: tree.diffuse(u, self.rows, self.runs, factors, self.work), "local": local}
 

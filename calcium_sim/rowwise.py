@@ -1,7 +1,7 @@
 """Shows from a network's graph that a row of its output depends on that row of its inputs only, whatever the values.
 
 A walk over the frozen graph with shapes in place of values. A tensor over the rows is known by its shape, in which `ROWS` stands for their
-number; an operation must leave this dimension alone. What has no rule here is refused: a node's channel must not see
+number; an operation must leave it alone. Constants are computed. What has no rule here is refused: a node's channel must not see
 the other nodes, and a comparison of numbers would only find what the numbers happen to show. The same walk refuses whole numbers made
 from inputs, decisions by values, and lists that outlive a call.
 """
@@ -22,6 +22,7 @@ ELEMENTWISE = frozenset(
 COMPARED = frozenset({"eq", "ne", "lt", "le", "gt", "ge"})
 FLOATS = (None, 6, 7)
 """Torch's numbers of float32 and float64, or no wish."""
+CONVERSIONS: dict[str, Callable[[Any], Any]] = {"__not__": lambda v: not v, "Int": int, "Float": float, "Bool": bool}
 MOST = 1 << 16
 """Numbers per row that an intermediate result may have."""
 ADVICE = "normalise with constants, and keep to operations on the columns"
@@ -54,13 +55,13 @@ class Sheet:
         return self.shape.index(ROWS)
 
 
-def check_rowwise(graph: Any, module: Any, operator: Callable[[str], Any], inputs: Sequence[int | None], where: str) -> None:
+def check_rowwise(graph: Any, module: Any, compute: Callable[[str], Any], inputs: Sequence[int | None], where: str) -> None:
     """Walk the graph of ``forward``, calls written out.
 
     Parameters
     ----------
     graph, module : the graph and the frozen module that it reads attributes of.
-    operator : gives torch's operator of a name, to compute constants.
+    compute : gives torch's operator of a name, to compute constants.
     inputs : columns of each tensor that enters, None for a number (``dt``).
     where : for the error.
 
@@ -72,7 +73,7 @@ def check_rowwise(graph: Any, module: Any, operator: Callable[[str], Any], input
     arguments = list(graph.inputs())[1:]
     if len(arguments) != len(inputs):
         raise InputError(where, f"forward takes {len(arguments)} arguments, expected {len(inputs)}")
-    walk = _Walk(module, operator)
+    walk = _Walk(module, compute)
     for argument, count in zip(arguments, inputs, strict=True):
         walk.values[argument.debugName()] = Number() if count is None else Sheet((ROWS, count))
     try:
@@ -107,8 +108,8 @@ def _shape(value: Any) -> tuple[Any, ...]:
 class _Walk:
     """Values by name: sheets, numbers, `ROWS`, and constants as they are."""
 
-    def __init__(self, module: Any, operator: Callable[[str], Any]) -> None:
-        self.module, self.operator = module, operator
+    def __init__(self, module: Any, compute: Callable[[str], Any]) -> None:
+        self.module, self.compute = module, compute
         self.values: dict[str, Any] = {}
 
     def block(self, block: Any) -> None:
@@ -194,11 +195,9 @@ class _Walk:
     def _folded(self, kind: str, name: str, args: list[Any]) -> Any:
         """An operation of constants."""
         try:
-            if name in ("__not__", "Int", "Float", "Bool"):
-                known: dict[str, Callable[[Any], Any]] = {"__not__": lambda v: not v, "Int": int, "Float": float, "Bool": bool}
-                convert = known[name]
-                return convert(args[0])
-            return self.operator(name)(*args)
+            if name in CONVERSIONS:
+                return CONVERSIONS[name](args[0])
+            return self.compute(name)(*args)
         except Exception as error:  # torch raises many kinds
             raise Refused(f"'{kind}' of constants fails ({str(error).splitlines()[0][:80]})") from None
 

@@ -23,8 +23,8 @@ SOURCE = (
 )
 
 FAST_OPENING = (
-    "for signals slower than about 1 s: its openings follow calcium at once, where those of the receptor take up to 35 ms; a wave runs "
-    "3 (40 uM calbindin) to 7 times (160 uM) faster with it than with the four-state scheme (exact solutions of both, radius 0.4 um)"
+    "for signals slower than about 1 s: its openings follow calcium at once, where those of the receptor take up to 35 ms; a wave front "
+    "runs 3 (40 uM calbindin) to 7 times (160 uM) faster with it than with the four-state scheme (exact solutions of both, radius 0.4 um)"
 )
 
 _REST = kl_steady(0.05, *(row[0] for row in RATES.values()))

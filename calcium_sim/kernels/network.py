@@ -286,26 +286,28 @@ def sweep(inputs, outputs, code, columns, weights):
 
 @njit(**OPTIONS)
 def bounded(b, source, target, low, high, slack, size, seen):
-    """Clamp a row into [low, high]; a value that is no number stays one.
+    """Clamp a row into [low, high]; a value that is no number stays one. Returns how many of all 64 were not within.
 
     `seen` notes the first `size` values: how many there were, how many lay farther outside than `slack`, the lowest and highest of these.
     """
-    count, row, to, valid = 0, uint64(source), uint64(target), uint64(size)
+    count, row, to = 0, uint64(source), uint64(target)
     least, most = low - slack, high + slack
     for i in range(uint64(LANES)):
         x = b[row + i]
-        count += 0 if ((x >= least) & (x <= most)) | (i >= valid) else 1
+        count += 0 if (x >= least) & (x <= most) else 1
+    seen[0] += size
     if count > 0:
-        for i in range(valid):
+        for i in range(uint64(size)):
             x = b[row + i]
             if x < least or x > most:
                 seen[1] += 1
                 seen[2], seen[3] = min(seen[2], x), max(seen[3], x)
-    seen[0] += size
-    for i in range(uint64(LANES)):
-        x = b[row + i]
-        y = low if x < low else x
-        b[to + i] = high if y > high else y
+    if count > 0 or slack > 0.0 or to != row:
+        for i in range(uint64(LANES)):
+            x = b[row + i]
+            y = low if x < low else x
+            b[to + i] = high if y > high else y
+    return count
 
 
 @njit(**OPTIONS)

@@ -97,8 +97,16 @@ def fit_command(
 
 def command_line(source: str, output: Path, *, design: dict[str, Any] | None = None, **options: Any) -> str:
     """The command that repeats a fit, for its card: options that differ from their defaults."""
-    defaults = {"licence": "unspecified", "law": "rates", "power": 1, "steps": 10_000, "threads": 1, "waves": 0.0, "trains": 0.0}
-    defaults |= {"amplitude": 1.0, "closing": 1.0}
+    defaults = {
+        "licence": "unspecified",
+        "law": "rates",
+        "power": 1,
+        "steps": 10_000,
+        "threads": 1,
+        "waves": 0.0,
+        "amplitude": 1.0,
+        "closing": 1.0,
+    }
     words = ["calcium-sim fit open-probability", source, "-o", output.name]
     options.pop("citation", None)  # changes nothing in the network
     for key, value in {**options, **(design or {})}.items():

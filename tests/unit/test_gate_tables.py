@@ -52,3 +52,78 @@ def test_table_and_network_carry_the_same_calcium(file):
     a, b = run(table), run(network)
     assert b.max() > 0.2, b.max()
     assert a == pytest.approx(b, rel=1e-3), np.abs(a / b - 1).max()
+
+
+class Window(torch.nn.Module):
+    """Open between two concentrations, by switches of a given steepness."""
+
+    def __init__(self, low, high, slope):
+        super().__init__()
+        self.low, self.high, self.slope = low, high, slope
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.sigmoid(self.slope * (x - self.low)) * torch.sigmoid(self.slope * (self.high - x))
+
+
+class Hump(torch.nn.Module):
+    """A Gaussian about `middle`."""
+
+    def __init__(self, middle, width):
+        super().__init__()
+        self.middle, self.width = middle, width
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.exp(-(((x - self.middle) / self.width) ** 2))
+
+
+class Spike(torch.nn.Module):
+    """A triangle of height 1 about 377.123, made of three kinks as a trained layer would."""
+
+    def __init__(self, half):
+        super().__init__()
+        self.first, self.last = torch.nn.Linear(1, 3), torch.nn.Linear(3, 1)
+        self.double()
+        self.first.weight.data[:] = 1 / half
+        self.first.bias.data[:] = -torch.tensor([377.123 - half, 377.123, 377.123 + half], dtype=torch.float64) / half
+        self.last.weight.data[:], self.last.bias.data[:] = torch.tensor([[1.0, -2.0, 1.0]]), 0.0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(torch.relu(self.first(x))).clamp(0.0, 1.0)
+
+
+NARROW = {
+    "window": (Window(0.2, 0.8, 100.0), (0.0, 1000.0), 0.5),
+    "thin window": (Window(0.4999, 0.5001, 1e6), (0.0, 1000.0), 0.5),
+    "hump": (Hump(0.5, 1e-3), (0.0, 1000.0), 0.5),
+    "hump by decades": (Hump(0.0123456, 1e-7), (1e-3, 1000.0), 0.0123456),
+    "spike": (Spike(1e-4), (0.0, 1000.0), 377.123),
+}
+
+
+@pytest.mark.parametrize("name", NARROW)
+def test_narrow_features_survive(name, tmp_path):
+    """Peaks of 1 as narrow as 1e-10 of the range, which no even spacing shows: at the peak the gate gives what the network gives."""
+    module, (low, high), peak = NARROW[name]
+    path = tmp_path / "narrow.pt"
+    cs.export_channel(module, path, kind="open_prob", inputs={"ca@cytosol": ("uM", low, high)}, licence="MIT", dtype="float64")
+    gate = gate_of(cs.load_channel(path))
+    table = gate.cache["table"]
+    found = network_at(gate, [], {"ca_cytosol": peak}, 0.01)[0]
+    print(name, "no table" if table is None else len(table.values), found)
+    assert found == pytest.approx(1.0, abs=1e-5)
+
+
+def test_rates_and_steady_values_survive_too(tmp_path):
+    """The same for kinds with two outputs, one of them narrow."""
+
+    class Rates(Window):
+        def forward(self, x: torch.Tensor):
+            return torch.exp(-(((x - 0.5) / 1e-3) ** 2)) + 1e-6, 0.03 + 0.0 * x
+
+    globals()["Rates"] = Rates
+    for kind in ("rates", "hh_gates"):
+        path = tmp_path / f"{kind}.pt"
+        card = {"inputs": {"ca@cytosol": ("uM", 0, 1000)}, "states": {"P": "steady" if kind == "rates" else (0.0, 0.0, 1.1)}}
+        cs.export_channel(Rates(0.0, 0.0, 0.0).double(), path, kind=kind, licence="MIT", dtype="float64", **card)
+        out = network_at(gate_of(cs.load_channel(path)), [0.0], {"ca_cytosol": 0.5}, 0.01)
+        assert out[:2] == pytest.approx([1.000001, 0.03], rel=1e-5)

@@ -152,3 +152,9 @@ def test_the_command_refuses_what_makes_no_sense(tmp_path):
     for words, message in ((["ryr/keizer-levine", "--closing", "2"], "belong to 'design'"), (["design", "--steps", "3"], "at least 100")):
         result = CliRunner().invoke(fit_app, ["open-probability", *words, "-o", str(tmp_path / "x.npz")])
         assert message in str(result.exception), result.output
+
+
+def test_nothing_is_claimed_or_cited_unasked(latent):
+    """Licence and citations of a network are its maker's to give."""
+    assert (latent.card["licence"], latent.card["citation"]) == ("unspecified", [])
+    assert "trained on ca@cytosol" in str(latent)

@@ -120,6 +120,16 @@ def test_flux_laws(tmp_path: Path) -> None:
     assert values[3] == pytest.approx(values[0], rel=1e-4)
 
 
+@pytest.mark.parametrize("sides", [("er", "cytosol"), ("outside", "er"), ("cytosol", "mitochondria")])
+@pytest.mark.parametrize("law", [{"flux": "ohmic", "g": 0.5, "e_rev": 120.0}, {"flux": "ghk", "k": 2.0}], ids=lambda law: law["flux"])
+def test_laws_of_the_plasma_potential_belong_to_the_plasma_membrane(tmp_path: Path, sides, law) -> None:
+    """A channel of another membrane would be driven by a potential that is not its own."""
+    with pytest.raises(
+        InputError, match=r"driven by the potential of the plasma membrane.*expected 'outside' and 'cytosol' \(use law 'linear'\)"
+    ):
+        cs.save_weights(tmp_path / "a.npz", ONE, inputs={"v": ("mV", -100, 60)}, across=sides, **law, **OPEN)
+
+
 def test_bad_weights_files(tmp_path: Path) -> None:
     """Missing, unknown, misshapen, pickled or infinite arrays, and a card without an architecture: one line each."""
     for change, message in (

@@ -111,6 +111,25 @@ def test_rounding_is_that_of_torch():
     assert errors[0] < 1.5 * errors[1] < 1e-5
 
 
+class Scaled(nn.Module):
+    """alpha scales what is added or taken away: the second operand of add and sub, the first of rsub."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        a, b = x[:, 0:1], x[:, 1:2]
+        tensors = torch.cat([torch.add(a, b, alpha=2), torch.sub(a, b, alpha=3), torch.rsub(a, b, alpha=4), torch.rsub(b, a, alpha=0.5)], 1)
+        numbers = torch.cat([torch.add(a, 0.7, alpha=5), torch.sub(a, 0.7, alpha=6), torch.rsub(a, 0.7, alpha=7), 0.3 - b, b - 0.3], 1)
+        return torch.cat([tensors, numbers], 1)
+
+
+def test_factors_of_sums_and_differences():
+    """Against torch, tensors and numbers in both orders; the closed forms, too."""
+    assert compared(Scaled(), [2], [-2, -2], [2, 2], "float64") < 1e-14
+    a, b = 0.45, 1.1
+    found = run(lower_graph(frozen(Scaled(), "float64"), [2], "float64"), np.array([[a], [b]]))[:, 0]
+    expected = [a + 2 * b, a - 3 * b, b - 4 * a, a - 0.5 * b, a + 3.5, a - 4.2, 0.7 - 7 * a, 0.3 - b, b - 0.3]
+    np.testing.assert_allclose(found, expected, rtol=1e-14)
+
+
 class Cumulative(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return torch.cumsum(x, 1)

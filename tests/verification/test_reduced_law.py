@@ -1,4 +1,4 @@
-"""What the note of the reduced ryanodine receptors says, by independent solutions: waves on a cable with LSODA, equations written anew."""
+"""What the note of the reduced ryanodine receptors says, by LSODA: waves on a cable, equations written anew."""
 
 import numpy as np
 import pytest
