@@ -191,6 +191,8 @@ class LocalKinetics:
         head = "\n@njit(**OPTIONS)\ndef "
         body = [*self.prologue(module), *lines, "return count"]
         module.parts.append(f"{head}attempt{tag}(b, P, v, t, h, gamma):\n" + "\n".join("    " + line for line in body) + "\n")
+        if not own:
+            return [f"attempt{tag}(b, P, v, t, h, {GAMMA!r})"]
         careful = _careful(lanes, own, self._moved(), tag)
         module.parts.append(f"{head}careful{tag}(b, P, v, t, h):\n" + "\n".join("    " + line for line in careful) + "\n")
         lanes.rename({f"new{f}": f"u{f}" for f in own})

@@ -233,6 +233,8 @@ class Loop:
         error = 0.0
         if checked:
             error = self._checked(state, h, count, clock)
+            if math.isnan(error):  # the check's long step may fail where the short ones do not
+                return error, FINITE
         else:
             self.stepper.advance(state, h, count, clock)
         return error, self._fault(state)

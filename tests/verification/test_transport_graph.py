@@ -1,8 +1,7 @@
-"""RKL2 on graphs: closed forms on grids and tetrahedra, a matrix exponential, bounds of the spectrum, conservation, threads."""
+"""RKL2 on graphs: closed forms on grids and tetrahedra, a matrix exponential, bounds of the spectrum, conservation."""
 
 import math
 
-import numba
 import numpy as np
 import pytest
 from scipy.optimize import brentq
@@ -10,6 +9,8 @@ from scipy.sparse import coo_array, diags_array
 from scipy.sparse.linalg import eigs, expm_multiply
 
 from calcium_sim.kernels import graph
+
+U = np.uint64
 
 
 def random_graph(n, seed, negative=False):
@@ -32,13 +33,23 @@ def matrix(edges, conductance, volume):
     return (diags_array(1 / volume) @ (off - diags_array(np.asarray(off.sum(1)).ravel()))).tocsr()
 
 
-def advance(x, rows, diffusion, h, steps=1, s=None, run=graph.rkl2_diffuse):
+def rkl2(x, indptr, indices, weight, inverse, diffusion, h, s):
+    """One step of the scheme from its parts, as the generated step calls them, in place."""
+    n, c = len(x), graph.coefficients(s)
+    start, old, new = np.full((3, *x.shape), np.nan)
+    graph.apply(x, indptr, indices, weight, inverse, h * diffusion, start, U(0), U(n))
+    graph.first(start, c[1, 3], old, new, U(0), U(n))
+    for j in range(2, s + 1):
+        graph.stage(old, new, start, indptr, indices, weight, inverse, h * diffusion, c[j], U(0), U(n))
+        old, new = new, old
+    graph.finish(old, x, U(0), U(n))
+
+
+def advance(x, rows, diffusion, h, steps=1, s=None):
     x, diffusion = x.copy(), np.asarray(diffusion, float)
-    work = graph.workspace(*x.shape)
-    work[:] = np.nan
     s = s or graph.stages(h, graph.spectral_bound(*rows) * diffusion.max())
     for _ in range(steps):
-        run(x, *rows, diffusion, h, s, work)
+        rkl2(x, *rows, diffusion, h, s)
     return x
 
 
@@ -162,33 +173,6 @@ def test_scaling_law_holds_to_the_last_bit():
     assert np.array_equal(small, large)
 
 
-@pytest.mark.parametrize("fields", [1, 3, 6])
-def test_threads_do_not_change_a_bit(fields):
-    rows = graph.gather_rows(*random_graph(999, 9, negative=True))
-    x = np.random.default_rng(10).uniform(0, 1, (999, fields))
-    serial = advance(x, rows, np.linspace(0.1, 1, fields), 1.0, 3)
-    before = numba.get_num_threads()
-    try:
-        for threads in range(1, min(2, numba.config.NUMBA_NUM_THREADS) + 1):
-            numba.set_num_threads(threads)
-            parallel = advance(x, rows, np.linspace(0.1, 1, fields), 1.0, 3, run=graph.rkl2_diffuse_parallel)
-            assert np.array_equal(parallel, serial), threads
-    finally:
-        numba.set_num_threads(before)
-
-
-def test_interleave_and_separate_are_inverse():
-    """Two fields in four columns, the empty ones zero."""
-    u, offset = np.arange(20.0), np.array([12, 3], np.uint32)
-    x, back = np.full((5, graph.padded(2)), np.nan), np.zeros(20)
-    graph.interleave(u, offset, x)
-    assert x.T.tolist() == [[12, 13, 14, 15, 16], [3, 4, 5, 6, 7], [0] * 5, [0] * 5]
-    graph.separate(x, back, offset)
-    assert np.array_equal(np.flatnonzero(back), [*range(3, 8), *range(12, 17)])
-    assert np.array_equal(back[back > 0], u[back > 0])
-    assert [graph.padded(f) for f in (1, 2, 3, 4, 5, 8, 9)] == [1, 4, 4, 4, 8, 8, 16]
-
-
 def ball(size):
     """Tetrahedra of a unit ball by gmsh, as a mesh."""
     gmsh = pytest.importorskip("gmsh")
@@ -235,12 +219,12 @@ def test_tetrahedral_sphere_with_constant_flux_is_second_order():
         rows = graph.gather_rows(mesh.edges, mesh.conductance, mesh.volume)
         source = np.zeros((mesh.nodes, 1))
         source[membrane.inside, 0] = membrane.area / mesh.volume[membrane.inside]
-        h, work = time / steps, graph.workspace(mesh.nodes, 1)
+        h = time / steps
         s = graph.stages(h, graph.spectral_bound(*rows))
         x = np.zeros((mesh.nodes, 1))
         for _ in range(steps):
             x += h / 2 * source
-            graph.rkl2_diffuse(x, *rows, np.ones(1), h, s, work)
+            rkl2(x, *rows, np.ones(1), h, s)
             x += h / 2 * source
         assert mesh.volume @ x[:, 0] == pytest.approx(time * membrane.area.sum(), rel=1e-12)
         q = np.sqrt((mesh.position**2).sum(1))

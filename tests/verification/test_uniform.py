@@ -152,7 +152,8 @@ def test_threads_change_no_bit_of_a_uniform_cell(kind):
         simulation = cs.Simulation(described, tolerance=0.01)
         if parallel:
             stepper = type(simulation.stepper)(lower(described), parallel=True)
-            simulation.stepper, simulation.loop = stepper, Loop(stepper, Control(tolerance=0.01))
+            simulation.control = Control(tolerance=0.01)
+            simulation.stepper, simulation.loop = stepper, Loop(stepper, simulation.control)
             simulation.threads = 2
         simulation.run("1 ms")
         assert not spread(simulation)
