@@ -242,7 +242,7 @@ def test_active_belongs_to_the_state():
     sim.advance(4.0)
     straight = sim.state.copy()
     sim.state.assign(saved)
-    sim.stepper.advance(sim.state, 0.5, 3, sim._clock(4.0))  # steps far too long, as a check takes them, then put back
+    sim.stepper.advance(sim.state, 0.5, 3, sim.drive.clock(sim.t, 4.0))  # steps far too long, as a check takes them, then put back
     sim.state.assign(saved)
     sim.advance(4.0)
     again = sim.state
