@@ -1,8 +1,8 @@
 """Generates the parts of a module that do not depend on the mesh: header, channel functions, and the steps of their gates.
 
 `Module` embeds the functions of each channel class once. ``gate_<key>(y0, ..., x, q, h)`` advances the states of a channel over h at
-fixed ports: ROS2, second order and L-stable; ``safe_<key>`` does the same by linearly implicit Euler, for nodes where a state would leave
-its bounds (``outside_<key>``).
+fixed ports: ROS2, second order and L-stable; ``safe_<key>`` does the same by linearly implicit Euler within the bounds, for nodes where a
+state would leave them (``outside_<key>``).
 """
 
 from __future__ import annotations
@@ -143,10 +143,17 @@ def _gate_text(module: Module, cls: type[Channel], key: str) -> str:
     lines += [f"z{i} = y{i} + h * (1.5 * k{i} + 0.5 * l{i})" for i in range(n)]
     lines.append(f"return {unpack('z')}")
     safe = [*jacobian, *matrix("h"), *factor, *(f"k{i} = r{i}" for i in range(n)), *lu_solve(n, filled, "w", "k")]
-    safe.append(f"return {', '.join(f'y{i} + h * k{i}' for i in range(n))}{',' if n == 1 else ''}")
+    bounded = [_bounded(f"y{i} + h * k{i}", b.low, b.high) for i, b in enumerate(cls.state_table().values())]
+    safe.append(f"return {', '.join(bounded)}{',' if n == 1 else ''}")
     arguments = f"({', '.join(ys)}, x, q, h):"
     texts = [_function(f"gate_{key}{arguments}", lines), _function(f"safe_{key}{arguments}", safe)]
     return "\n".join([*texts, outside_text(cls, key)])
+
+
+def _bounded(value: str, low: float, high: float) -> str:
+    """Expression: a value kept within the bounds of its state; a law in du/dt may lead beyond them in a step that is too long."""
+    value = f"max({value}, {low!r})" if math.isfinite(low) else value
+    return f"min({value}, {high!r})" if math.isfinite(high) else value
 
 
 def outside_text(cls: type[Channel], key: str) -> str:

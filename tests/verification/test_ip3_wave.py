@@ -56,7 +56,7 @@ def test_wave_speed_converges(run):
     """
     speeds = []
     for dx in (2.0, 1.0, 0.5):
-        got = run(presets.neymotin(dendrite(1000, dx), ip3="2.5 uM", hot_spots=False), 4500.0, 10.0)
+        got = run(presets.neymotin(dendrite(1000, dx), ip3="2.5 uM", hot_spots=False), 4500.0, 1.0)
         first, last = got.arrivals([550.0, 650.0], 0.5)
         speeds.append(100.0 / (last - first))
     steps = np.array(speeds)[1:] - np.array(speeds)[:-1]
