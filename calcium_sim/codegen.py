@@ -76,8 +76,8 @@ class LocalKinetics:
         weight = f" * weight{m}" if c.weight >= 0 else ""
         return f"flux_{key}({bundle('Y', key, self._states(c))}, {bundle('X', key, self.ports(c, u, shift))}, q{m}){weight}"
 
-    def gates(self, module: Module, lanes: Lanes, step: str, seen: str = "y", own: Own | None = None, paced: bool = False) -> list[str]:
-        """Loops that advance every channel's states over `step` at the fields `u`; relaxing gates show their network ``<seen><row>``.
+    def gates(self, module: Module, lanes: Lanes, step: str, own: Own | None = None, paced: bool = False) -> list[str]:
+        """Loops that advance every channel's states over `step` at the fields `u`.
 
         Where `own` returns statements for a channel, these are taken instead. Channels that are paced are left out unless asked for.
         """
@@ -90,7 +90,7 @@ class LocalKinetics:
                 continue
             key, ys = module.key(c.cls), self._states(c)
             if c.cls.rates is None:
-                lines += self._learned(module, lanes, m, step, seen)
+                lines += self._learned(module, lanes, m, step)
                 continue
             zs, comma = [f"z{k}" for k in range(len(ys))], "," if len(ys) == 1 else ""
             arguments = f"({', '.join(ys)}, {bundle('X', key, self.ports(c, 'u'))}, q{m}, {step})"
@@ -103,7 +103,7 @@ class LocalKinetics:
             lanes.rename(dict(zip(new, ys, strict=True)))
         return lines
 
-    def _learned(self, module: Module, lanes: Lanes, m: int, step: str, seen: str) -> list[str]:
+    def _learned(self, module: Module, lanes: Lanes, m: int, step: str) -> list[str]:
         """The same for a channel whose gate is a network; nothing where it could not be lowered (the stepper then calls torch)."""
         c = self.channels[m]
         gate = gate_of(c.cls)
@@ -111,8 +111,7 @@ class LocalKinetics:
             return []
         states = dict(zip(c.cls.states, self._states(c), strict=True))
         ports = dict(zip(c.cls.reads, self.ports(c, "u"), strict=True))
-        shown = {name: seen + y[1:] for name, y in states.items()}
-        return gate_lines(module.networks, lanes, Learned(c.cls, states, shown, ports, str(m)), step)
+        return gate_lines(module.networks, lanes, Learned(c.cls, states, ports, str(m)), step)
 
     def reads(self, c: ChannelSpec) -> list[int]:
         """Fields that a channel's flux depends on."""

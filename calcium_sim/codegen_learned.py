@@ -85,13 +85,10 @@ class Networks:
 @dataclass(frozen=True)
 class Learned:
     """One learned channel in a generated module: names of its state columns in order, and expressions of its ports by name.
-
-    `shown` are the columns that a network of relaxing gates reads in place of `states`: the same at the time of its other inputs.
     """
 
     cls: type[Channel]
     states: dict[str, str]
-    shown: dict[str, str]
     ports: dict[str, str]
     tag: str
 
@@ -112,8 +109,15 @@ def gate_lines(networks: Networks, lanes: Lanes, c: Learned, step: str) -> list[
         return lines + lanes.loop([f"{y} = {o}" for y, o in zip(inner, outputs, strict=True)], inner)
     if gate.kind in RELAXING:
         moved = "relax" if gate.kind == "rates" else "settle"
-        body = [f"{y} = {moved}({y}, {outputs[i]}, {outputs[n + i]}, {step})" for i, y in enumerate(inner)]
-        return lines + lanes.loop(body, inner)
+
+        def relaxed(targets: list[str], over: str) -> list[str]:
+            pairs = enumerate(zip(targets, inner, strict=True))
+            return lanes.loop([f"{z} = {moved}({y}, {outputs[i]}, {outputs[n + i]}, {over})" for i, (z, y) in pairs], targets)
+
+        if any(kind == "s" for kind, _ in rows):  # rates that depend on the states: those of the middle
+            half = [f"half{c.tag}_{i}" for i in range(n)]
+            lines += relaxed(half, f"0.5 * {step}") + call(outputs, dict(zip(inner, half, strict=True)))
+        return lines + relaxed(inner, step)
     return lines + _ros2(lanes, c, gate, call, outputs, step)
 
 
@@ -142,10 +146,9 @@ def _inputs(networks: Networks, lanes: Lanes, c: Learned, k: int, step: str) -> 
     """Rows of the network's inputs: states as they are, ports clamped (or only counted) against the trained range."""
     gate = networks.gates[k]
     known, rows, lines, body, fresh = ranges(gate), {}, [], [], []
-    states = c.shown if gate.kind in RELAXING else c.states
     for kind, j in arguments(gate):
         if kind == "s":
-            rows[kind, j] = states[gate.outputs[j]]
+            rows[kind, j] = c.states[gate.outputs[j]]
             continue
         name = f"i{c.tag}_{kind}{j}"
         rows[kind, j] = name

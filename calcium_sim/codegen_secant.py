@@ -143,7 +143,7 @@ def renewed(module: Module, lanes: Lanes, m: int, c: ChannelSpec, seen: ChannelS
     rows, points = memory(c), memory(seen).fields
     states = {name: f"y{c.state + k}" for k, name in enumerate(c.cls.states)}
     ports = dict(zip(c.cls.reads, LocalKinetics((), (seen,), (), (), ()).ports(seen, "u"), strict=True))
-    prepare, call, outputs = evaluate_lines(module.networks, lanes, Learned(c.cls, states, states, ports, str(m)), "h")
+    prepare, call, outputs = evaluate_lines(module.networks, lanes, Learned(c.cls, states, ports, str(m)), "h")
     body = _lines(c, outputs, [f"(u{q} - y{rows.wall(j)})" for j, q in enumerate(points)], [f"u{q}" for q in points])
     body += [f"y{rows.wall(j)} = u{q}" for j, q in enumerate(points)] + [f"y{rows.known} = 1.0"]
     per = f"per = {SLOW**2!r} / elapsed if elapsed > 0.0 else 0.0"
@@ -200,7 +200,7 @@ def midpoint(module: Module, lanes: Lanes, m: int, c: ChannelSpec) -> list[str]:
     ports = dict(zip(c.cls.reads, LocalKinetics((), (c,), (), (), ()).ports(c, "um"), strict=True))
     named = {name: p.index for name, p in zip(c.cls.reads, c.ports, strict=True) if p.kind == "field"}
     ports |= {f"d_{name}": f"dm{f}" for name, f in named.items() if name in gate.inputs}
-    prepare, call, outputs = evaluate_lines(module.networks, lanes, Learned(c.cls, states, states, ports, str(m)), "h")
+    prepare, call, outputs = evaluate_lines(module.networks, lanes, Learned(c.cls, states, ports, str(m)), "h")
     body = ["elapsed = 0.5 * (before + h)", f"per = {SLOW**2!r} / elapsed"]
     body += _lines(c, outputs, [f"change{m}_{j}" for j in range(len(rows.fields))], [f"um{f}" for f in rows.fields])
     kept = [rows.known, *(r for o in range(rows.outputs) for r in rows.output(o))]

@@ -132,7 +132,7 @@ def _update(gate: LearnedGate, network, y: Floats, h: float) -> tuple[Floats, Fl
     if gate.kind == "step":
         return out[:n], None
     if gate.kind in RELAXING:
-        return _relaxed(gate, out, y, h), None
+        return _relaxed(gate, network(_relaxed(gate, out, y, 0.5 * h)) if "s" in gate.args else out, y, h), None
     return _ros2(gate, network, y, out[-n:], h)
 
 

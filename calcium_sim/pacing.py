@@ -20,7 +20,7 @@ import numpy as np
 from . import generated
 from .codegen_paced import PacedSpec, source
 from .fallback import TorchGates
-from .gates import gate_of
+from .gates import RELAXING, gate_of
 from .kernels.stimulus import table_value
 from .lowering import Gauge, Plan
 from .mesh import Floats
@@ -115,6 +115,12 @@ class Pacing:
         return [(g.key(f), row) for g in self.groups for f, row in g.tracked]
 
 
+def _slow(g: Gauge) -> bool:
+    """Whether a channel takes a step as a whole: its network was trained to, or returns rates or steady values."""
+    gate = gate_of(type(g.channel))
+    return gate is not None and gate.kind in ("step", *RELAXING)
+
+
 def _at_once(g: Gauge) -> bool:
     gate = gate_of(type(g.channel))
     return gate is not None and gate.kind == "open_prob"
@@ -136,8 +142,7 @@ class _Group:
         slow = {id(g) for g, _ in self.slow}
         text, self.networks = source(self._spec([g for g in gauges if id(g) not in slow]))
         self.module = generated.load(text)
-        whole = at_once or any((gate := gate_of(type(g.channel))) is not None and gate.kind == "step" for g in gauges)
-        self.parts = 1 if whole else PARTS
+        self.parts = 1 if at_once or all(_slow(g) for g in gauges) else PARTS
         self.nets, self.counts = pack_networks(self.networks, 1)
 
     def key(self, field: int) -> tuple[int, int]:
