@@ -84,8 +84,7 @@ class Networks:
 
 @dataclass(frozen=True)
 class Learned:
-    """One learned channel in a generated module: names of its state columns in order, and expressions of its ports by name.
-    """
+    """One learned channel in a generated module: names of its state columns in order, and expressions of its ports by name."""
 
     cls: type[Channel]
     states: dict[str, str]

@@ -12,7 +12,7 @@ import numpy as np
 
 from .codegen_secant import memory_of
 from .errors import InputError
-from .gates import gate_of
+from .gates import RELAXING, gate_of
 from .mesh import OUTSIDE, Axisymmetric, Columns, Floats, Membrane
 from .model import Influx, Model, Set, direction, resolve_side, stimulus_target
 from .names import number_labels
@@ -229,8 +229,9 @@ def _add_channel(b: _Builder, name: str, label: str, c: Channel, values: dict[st
             target = b.find(species, region)
             if target is not None:
                 gains.append((target, sign * count, b.ratio(name, region)))
+    paced = _paced(model, name, type(c))
     kept = memory_of(type(c), {n: p.index for n, p in zip(c.reads, ports, strict=True) if p.kind == "field"}, b.y_size)
-    if kept is not None and isinstance(model.mesh.structure, Axisymmetric | Columns):
+    if kept is not None and not paced and isinstance(model.mesh.structure, Axisymmetric | Columns):
         rest = np.zeros((kept.size, pairs))
         for j, f in enumerate(kept.fields):
             rest[kept.wall(j) - kept.first] = b.fields[f].rest
@@ -238,18 +239,35 @@ def _add_channel(b: _Builder, name: str, label: str, c: Channel, values: dict[st
     else:
         kept = None
     number, first = list(model.membranes).index(name), kept.first if kept else -1
-    spec = ChannelSpec(type(c), number, parameter, row, ports, tuple(gains), -1, first, kept is None and _paced(model, type(c), ports))
+    spec = ChannelSpec(type(c), number, parameter, row, ports, tuple(gains), -1, first, paced)
     b.gauges.append(Gauge(label, name, running, way, spec, states, b.amounts(pairs), w, membrane.area))
 
 
-def _paced(model: Model, cls: type[Channel], ports: Sequence[PortRef]) -> bool:
-    """Whether a channel has to know the whole step: see `pacing`."""
-    if any(p.kind == "rate" for p in ports):
-        return True
+def _paced(model: Model, membrane: str, cls: type[Channel]) -> bool:
+    """Whether a channel has to know the whole step: see `pacing`.
+
+    Networks of rates or steady values are continued on cables and grids instead. On grids this needs the fluxes at the end of a step, which
+    are known there only if no other channel of the membrane is paced.
+    """
+    gate, structure = gate_of(cls), model.mesh.structure
+    if gate is None or gate.kind not in RELAXING:
+        return _by_itself(cls, structure)
+    if isinstance(structure, Axisymmetric):
+        return any(_by_itself(type(c), structure) for c in model.membranes[membrane])
+    return not isinstance(structure, Columns) and (gate.program is None or _reads_rate(cls))
+
+
+def _by_itself(cls: type[Channel], structure: Any) -> bool:
     gate = gate_of(cls)
     if gate is None:
+        return _reads_rate(cls)
+    if gate.kind in RELAXING:
         return False
-    return gate.kind in ("open_prob", "current") or gate.program is None or isinstance(model.mesh.structure, Axisymmetric)
+    return _reads_rate(cls) or gate.kind in ("open_prob", "current") or gate.program is None or isinstance(structure, Axisymmetric)
+
+
+def _reads_rate(cls: type[Channel]) -> bool:
+    return any(parse_port(text).kind == "rate" for text in cls.reads.values())
 
 
 def _initial_states(model: Model, membrane: str, c: Channel) -> tuple[float, ...]:

@@ -1,8 +1,8 @@
 """Second order in time, for every scheme, kind of port and kind of channel.
 
-Ten channels, one of every kind, carry calcium in one small cell, fast enough that steps of 10 to 80 us show their error (one model, since
+Ten channels, one of every kind, carry calcium in one small cell, fast enough that steps of 2.5 to 20 us show their error (one model, since
 each costs a compilation; an error of first order in any of them spoils calcium for all). Errors are those of calcium and of every state at
-the end, against the same scheme with steps of 1.25 us; that the limit is the right one is what the differential test shows.
+the end, against the same scheme with steps of 0.3 us; that the limit is the right one is what the differential test shows.
 """
 
 import math
@@ -15,8 +15,8 @@ import torch
 import calcium_sim as cs
 from calcium_sim.meshes import neurite
 
-STEPS = (0.08, 0.04, 0.02, 0.01)
-FINE = 0.00125
+STEPS = (0.02, 0.01, 0.005, 0.0025)
+FINE = 0.0003125
 SMOOTH, END = 0.4, 0.8
 
 
