@@ -7,6 +7,7 @@ the end, against the same scheme with steps of 0.3 us; that the limit is the rig
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -203,7 +204,7 @@ def test_second_order(mesh, channels):
             errors[name].append(float(np.abs(values - exact[name]).max()))
     told = []
     for name, found in errors.items():
-        orders = [math.log2(a / b) if b > 1e-13 else math.inf for a, b in zip(found, found[1:], strict=False)]
+        orders = [math.log2(a / b) if b > 1e-13 else math.inf for a, b in pairwise(found)]
         told.append(f"{name}: errors {', '.join(f'{e:.2e}' for e in found)}; orders {', '.join(f'{o:.2f}' for o in orders)}")
         if not orders[-1] > 1.75:
             told[-1] += " <- below 1.75"
