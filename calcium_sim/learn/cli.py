@@ -104,6 +104,7 @@ def command_line(source: str, output: Path, *, design: dict[str, Any] | None = N
         "steps": 10_000,
         "threads": 1,
         "waves": 0.0,
+        "trains": 0.0,
         "amplitude": 1.0,
         "closing": 1.0,
     }

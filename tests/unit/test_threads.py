@@ -69,13 +69,18 @@ def test_threads_end_with_the_run(monkeypatch):
     """Two simulations in turn each run on their own number, and what was set outside comes back, after a failure too."""
     cell, seen = model(meshes()["columns"]), []
     sims = [cs.Simulation(cell, threads=n) for n in (2, 1)]
+
+    def note(state, stop, clock):
+        seen.append(numba.get_num_threads())
+        state.t = stop
+
     for sim in sims:
-        monkeypatch.setattr(sim.loop, "advance", lambda *_: seen.append(numba.get_num_threads()))
+        monkeypatch.setattr(sim.loop, "advance", note)
     before = numba.get_num_threads()
     numba.set_num_threads(1)
     try:
-        for sim in (*sims, sims[0]):
-            sim.advance(0.5)
+        for sim, end in ((sims[0], 0.5), (sims[1], 0.5), (sims[0], 1.0)):
+            sim.advance(end)
             assert numba.get_num_threads() == 1
 
         def fail(*_):
