@@ -28,6 +28,12 @@ FRACTION = 0.05
 SAMPLING = 0.01
 """Interval [ms] at which functions of time are sampled; straight lines in between."""
 
+BEND = 0.02
+"""Where a potential given as a function differs by more than this [mV] from these lines, it is sampled more closely."""
+
+HALVINGS = 10
+"""How often an interval between samples is halved for that."""
+
 STRETCH = 1000.0
 """Longest time [ms] for which functions are sampled at once."""
 
@@ -63,7 +69,7 @@ class Drive:
         times = np.union1d(np.linspace(start, end, count), self._around_edges(start, end))
         base = self._fixed
         follow = callable(self.given)
-        potential = np.array([voltage_at(self.model, t) for t in times]) if follow else np.interp(times, base.times, base.potential)
+        times, potential = self._bent(times) if follow else (times, np.interp(times, base.times, base.potential))
         travel = np.abs(np.diff(potential)) / POTENTIAL
         for k, function in enumerate(self.timed):
             values = np.array([function(t) for t in times])
@@ -73,6 +79,25 @@ class Drive:
         travel[np.diff(times) < 2 * _BESIDE] = 0.0  # a jump: the run stops there anyway
         travel = np.concatenate([[0.0], np.cumsum(travel)])
         return Clock(times, potential, times, travel) if follow else Clock(base.times, base.potential, times, travel)
+
+    def _bent(self, times: Floats) -> tuple[Floats, Floats]:
+        """A potential given as a function at these times, and at more where straight lines between them miss it by `BEND`."""
+        potential = np.array([voltage_at(self.model, t) for t in times])
+        slope = np.diff(potential) / np.diff(times)
+        kink = np.concatenate([[0.0], np.abs(np.diff(slope)) * np.minimum(np.diff(times)[1:], np.diff(times)[:-1]), [0.0]])
+        doubtful = np.maximum(kink[1:], kink[:-1]) > BEND
+        for _ in range(HALVINGS):
+            if not doubtful.any():
+                break
+            middle = 0.5 * (times[1:] + times[:-1])[doubtful]
+            found = np.array([voltage_at(self.model, t) for t in middle])
+            missed = np.abs(found - 0.5 * (potential[1:] + potential[:-1])[doubtful]) > BEND
+            at = np.flatnonzero(doubtful) + 1
+            halves = np.zeros(len(doubtful), bool)
+            halves[np.flatnonzero(doubtful)[missed]] = True
+            times, potential = np.insert(times, at, middle), np.insert(potential, at, found)
+            doubtful = np.repeat(halves, np.where(doubtful, 2, 1))
+        return times, potential
 
     def _around_edges(self, start: float, end: float) -> Floats:
         known = self.edges[(self.edges > start) & (self.edges < end)]
