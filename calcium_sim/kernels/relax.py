@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from .compiled import njit
 from .elementary import expm1
 
 OPTIONS = {"error_model": "numpy", "fastmath": {"contract", "nsz", "arcp"}, "nogil": True}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
+
+from .compiled import njit
 
 PREVIOUS, LAST, ARRIVAL, PEAK, PEAK_TIME = range(5)
 ROWS = 5

@@ -117,3 +117,11 @@ def test_import_contracts_hold():
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+
+
+def test_compiled_code_is_kept_in_one_place():
+    """numba's own cache would leave files in an installation, from where pip does not remove them; `kernels.compiled` has another."""
+    for path in sorted((ROOT / "calcium_sim").rglob("*.py")):
+        if path.name != "compiled.py":
+            taken = [line for line in path.read_text().splitlines() if line.startswith("from numba import") and "njit" in line]
+            assert not taken, f"{path.name}: {taken[0]} (take it from .compiled)"
