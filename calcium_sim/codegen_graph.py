@@ -47,6 +47,7 @@ class GraphSpec:
     membranes: tuple[Membrane, ...]
     decays: int
     parallel: bool
+    can_limit: bool
 
 
 def source(spec: GraphSpec) -> tuple[str, Networks]:
@@ -54,7 +55,8 @@ def source(spec: GraphSpec) -> tuple[str, Networks]:
     module = Module()
     parts = [_membrane(k, m, spec, module) for k, m in enumerate(spec.membranes)]
     parts += [_region(r, region, module) for r, region in enumerate(spec.regions)]
-    parts += [_transport(spec), _advance(spec)]
+    parts += [_transport(spec, limited) for limited in ((False, True) if spec.can_limit else (False,))]
+    parts.append(_advance(spec))
     return module.text() + "\n" + _IMPORTS + "\n".join(parts), module.networks
 
 
@@ -163,8 +165,9 @@ def _region(r: int, region: Region, module: Module) -> str:
     return _define(f"react{r}", "X, D, P, h", lines)
 
 
-def _transport(spec: GraphSpec) -> str:
-    """RKL2 over all regions with the membrane fluxes in every stage; J holds fluxes, J0 those at the start, B and C amounts moved."""
+def _transport(spec: GraphSpec, limited: bool) -> str:
+    """RKL2 over all regions with the membrane fluxes in every stage, with limited edges or without; J holds fluxes, J0 those at the start, B and C amounts moved."""
+    kind = "_limited" if limited else ""
     regions, membranes = range(len(spec.regions)), range(len(spec.membranes))
     xs = _names("X", len(regions))
     ps, ns = _names("P", len(regions)), _names("N", len(regions))
@@ -175,7 +178,7 @@ def _transport(spec: GraphSpec) -> str:
     lines = ["c = graph.coefficients(s)"]
     for r in regions:
         lines += [f"S{r}, P{r}, N{r} = K{r}[0], K{r}[1], K{r}[2]", f"n{r} = X{r}.shape[0]", f"N{r}[:] = 0.0"]
-        lines += _either(r, f"(X{r}, p{r}, i{r}, w{r}, q{r}, h * d{r}, S{r}, a, z)", "apply")
+        lines += _rows(r, f"graph.apply{kind}(X{r}, p{r}, i{r}, w{r}, q{r}, h * d{r}, S{r}, a, z)")
     lines += fluxes(ns)
     for k in membranes:
         lines += [f"J0{k}[:] = J{k}", f"J{k}[:] = 0.0"]
@@ -188,7 +191,8 @@ def _transport(spec: GraphSpec) -> str:
     lines.append("for j in range(2, s + 1):")
     stage: list[str] = fluxes(ps)
     for r in regions:
-        stage += _either(r, f"(P{r}, N{r}, S{r}, X{r}, p{r}, i{r}, w{r}, q{r}, h * d{r}, c[j], a, z)", "stage")
+        whole = f"X{r}, " if limited else ""
+        stage += _rows(r, f"graph.stage{kind}(P{r}, N{r}, S{r}, {whole}p{r}, i{r}, w{r}, q{r}, h * d{r}, c[j], a, z)")
     for k in membranes:
         stage.append(f"spread{k}({ns}J{k}, J0{k}, A{k}, I{k}, O{k}, c[j, 2] * h)")
         stage.append(f"next{k}[:] = c[j, 0] * now{k} + c[j, 1] * next{k} + h * (c[j, 2] * J{k} + (c[j, 3] - c[j, 2]) * J0{k})")
@@ -198,14 +202,7 @@ def _transport(spec: GraphSpec) -> str:
     lines += [line for r in regions for line in _rows(r, f"graph.finish(P{r}, X{r}, a, z)")]
     lines += [f"M{k}[:] += now{k}" for k in membranes]
     options = "parallel=True, cache=True, " if spec.parallel else ""
-    return _define("transport", _arguments(spec) + "P, t, v, h, s, limited", lines, options)
-
-
-def _either(r: int, given: str, kernel: str) -> list[str]:
-    """A kernel over the rows of a region, with limited edges or without."""
-    plain = _rows(r, f"graph.{kernel}{given.replace(f'X{r}, ', '') if kernel == 'stage' else given}")
-    limited = _rows(r, f"graph.{kernel}_limited{given}")
-    return ["if limited:", *("    " + t for t in limited), "else:", *("    " + t for t in plain)]
+    return _define("transport_limited" if limited else "transport", _arguments(spec) + "P, t, v, h, s", lines, options)
 
 
 def _rows(r: int, call: str) -> list[str]:
@@ -240,7 +237,9 @@ def _advance(spec: GraphSpec) -> str:
             if f in region.sources:
                 body.append(f"F{r}[{column}, :] = S[{row}, :F{r}.shape[1]]")
                 row += 1
-    body += ["v = table_value(vt, vv, t0 + 0.5 * h)", f"transport({_arguments(spec)}P, t0 + 0.5 * h, v, h, s, limited)", *react]
+    given = f"({_arguments(spec)}P, t0 + 0.5 * h, v, h, s)"
+    limited = ["if limited:", f"    transport_limited{given}", "else:", f"    transport{given}"]
+    body += ["v = table_value(vt, vv, t0 + 0.5 * h)", *(limited if spec.can_limit else [f"transport{given}"]), *react]
     lines += ["for k in range(steps):", *("    " + line for line in body), *gates("t + (steps - 0.25) * h", "0.5 * h")]
     decayed = "".join(f"D{r}, " for r in range(len(region_fields)))
     tail = "P, nets, C, S, course, target, start, node, rate, vt, vv, t, h, steps, s, limited"

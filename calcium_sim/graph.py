@@ -39,6 +39,7 @@ class GraphStepper:
         self.fields = {r: [i for i, f in enumerate(plan.fields) if f.region == r] for r in self.regions}
         self.sources = pack_sources(plan, max(len(f.volume) for f in plan.fields))
         self.parallel = mesh.nodes > PARALLEL_FROM if parallel is None else parallel
+        self.can_limit = bool((mesh.conductance < 0).any())
         text, networks = gen.source(self._spec(self.parallel))
         self.module = generated.load(text)
         self.torch = TorchGates(plan)
@@ -48,7 +49,6 @@ class GraphStepper:
         self.bound = 0.0
         self.region_args = {r: self._region_arrays(r) for r in self.regions}
         self.shared = [_most_at_one_node(mesh.membranes[name]) for name in plan.blocks]
-        self.can_limit = bool((mesh.conductance < 0).any())
         self.membrane_args = {name: self._membrane_arrays(name) for name in plan.blocks}
 
     def _region_arrays(self, name: str) -> list[Any]:
@@ -103,7 +103,7 @@ class GraphStepper:
             )
             for r in self.regions
         )
-        return gen.GraphSpec(regions, tuple(self._membrane_spec(name) for name in plan.blocks), len(plan.decays), parallel)
+        return gen.GraphSpec(regions, tuple(self._membrane_spec(name) for name in plan.blocks), len(plan.decays), parallel, self.can_limit)
 
     def _membrane_spec(self, name: str) -> gen.Membrane:
         plan, m = self.plan, self.plan.model.mesh.membranes[name]
