@@ -166,7 +166,10 @@ def _region(r: int, region: Region, module: Module) -> str:
 
 
 def _transport(spec: GraphSpec, limited: bool) -> str:
-    """RKL2 over all regions with the membrane fluxes in every stage, with limited edges or without; J holds fluxes, J0 those at the start, B and C amounts moved."""
+    """RKL2 over all regions with the membrane fluxes in every stage, with limited edges or without.
+
+    J holds fluxes, J0 those at the start, B and C amounts moved.
+    """
     kind = "_limited" if limited else ""
     regions, membranes = range(len(spec.regions)), range(len(spec.membranes))
     xs = _names("X", len(regions))

@@ -12,7 +12,7 @@ from dataclasses import replace
 from .codegen import LocalKinetics
 from .codegen_between import follow_loop
 from .codegen_module import Module
-from .codegen_newton import TINY, AxisymmetricSpec, Text, indent, loop, states_of
+from .codegen_newton import AxisymmetricSpec, Text, indent, loop, states_of
 from .codegen_secant import follows, lowered, memory, renewed
 from .specs import ChannelSpec
 from .unrolled import LANES, Lanes
@@ -116,10 +116,10 @@ def _walls(spec: AxisymmetricSpec, module: Module, lanes: Lanes, rows: list[int]
     text, watched = Text(spec, module), spec.watched()
     for r in rows:  # states that nothing has continued are those of now
         lanes.rows.setdefault(f"yn{r}", lanes.row(f"y{r}"))
-    lines = loop(lanes, [f"c{q} = max(p{q} + x{q}, {TINY!r})" for q in watched], [f"c{q}" for q in watched])
+    lines = loop(lanes, [f"c{q} = max(p{q} + x{q}, 0.0)" for q in watched], [f"c{q}" for q in watched])
     for m in _present(spec):
         lines += lanes.loop([f"f{m} = {text.flux(m, states_of(spec.channels[m], 'yn'))}"], [f"f{m}"])
-    body = [t for q in watched for t in (f"x{q} = {_excess(spec, q)}", f"c{q} = max(p{q} + x{q}, {TINY!r})")]
+    body = [t for q in watched for t in (f"x{q} = {_excess(spec, q)}", f"c{q} = max(p{q} + x{q}, 0.0)")]
     return lines + loop(lanes, body, [f"{name}{q}" for q in watched for name in "cx"])
 
 

@@ -21,8 +21,8 @@ from .plugin import Channel
 from .specs import ChannelSpec, PortRef
 from .unrolled import Lanes, lu_factor, lu_solve
 
-TINY = 1e-9
-"""Lowest concentration [uM] shown to a channel: an explicit half step of a sharp peak may undershoot."""
+SMALLEST = 2.0**-100
+"""Smallest step of a difference quotient [uM]."""
 TOLERANCE = 1e-4
 """Newton's method ends when its last change of every concentration is below this fraction of (concentration + `FLOOR`); it is quadratic."""
 FLOOR = 0.01
@@ -210,16 +210,23 @@ def _channel_loop(text: Text, lanes: Lanes, m: int) -> list[str]:
             body += [text.stage(m, s, "yb", "yp", "g", q), f"j{m}_{q} = ({text.flux(m, s, q)} - f{m}) * i{q}"]
         else:
             body.append(f"j{m}_{q} = ({text.flux(m, states, q)} - f{m}) * i{q}")
+    body += [f"f{m} = f{m} + j{m}_{q} * under{q}" for q in text.points(c)]
     return lanes.loop(body, [f"f{m}", *(f"j{m}_{q}" for q in text.points(c))])
 
 
 def _port_loop(spec: AxisymmetricSpec, lanes: Lanes) -> list[str]:
-    """Loop: concentrations c<point> at the fluxes J, and the steps of the difference quotients."""
+    """Loop: concentrations c<point> at the fluxes J, and the steps of the difference quotients.
+
+    No channel is shown a concentration below 0, which an explicit half step of a sharp peak or a trial of Newton's method may give: there
+    its flux goes on along the tangent at 0, by ``under<point>``. Without this a pump that saturates would seem to carry nothing below 0,
+    and from there Newton's method would hardly return.
+    """
     body = []
     for q in range(len(spec.points)):
         terms = "".join(f" + k{q}_{j} * J{j}" for p, j in spec.coupling() if p == q)
-        body += [f"c{q} = max(p{q}{terms}, {TINY!r})", f"d{q} = {2.0**-20!r} * c{q}", f"i{q} = 1.0 / d{q}"]
-    return loop(lanes, body, [f"{name}{q}" for q in range(len(spec.points)) for name in "cdi"])
+        body += [f"w = p{q}{terms}", f"c{q} = max(w, 0.0)", f"under{q} = w - c{q}"]
+        body += [f"d{q} = {2.0**-20!r} * c{q} + {SMALLEST!r}", f"i{q} = 1.0 / d{q}"]
+    return loop(lanes, body, [f"{name}{q}" for q in range(len(spec.points)) for name in ("c", "d", "i", "under")])
 
 
 def _update_loop(spec: AxisymmetricSpec, text: Text, lanes: Lanes) -> list[str]:

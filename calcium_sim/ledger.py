@@ -25,6 +25,7 @@ class Ledger:
     decayed: dict[str, dict[str, float]] = field(default_factory=dict)
     gained: dict[str, float] = field(default_factory=dict)
     worst: float = 0.0
+    largest: dict[str, float] = field(default_factory=dict)
     start: dict[str, float] = field(default_factory=dict)
 
     def inject(self, name: str, species: str, amount: float) -> None:
@@ -35,6 +36,8 @@ class Ledger:
 
     def _gain(self, species: str, amount: float) -> None:
         self.gained[species] = self.gained.get(species, 0.0) + amount
+        there = abs(self.start.get(species, 0.0) + self.gained[species])
+        self.largest[species] = max(self.largest.get(species, 0.0), there, abs(amount))
 
     def contents(self, state: State) -> dict[str, dict[str, float]]:
         """Amounts per species: free in each region, and bound to each buffer."""
@@ -75,13 +78,13 @@ class Ledger:
     def drift(self, state: State) -> float:
         """Largest relative error of the books at any observation so far, with the one now (which has to be booked).
 
-        The error is what is there less (what was there at the start and what came in since), relative to what was there at the start; of
-        a species that was not there, to what came in.
+        The error is what is there less (what was there at the start and what came in since), relative to the largest amount that has been
+        there or come in at once.
         """
         for species, parts in self.contents(state).items():
             start, gained = self.start[species], self.gained.get(species, 0.0)
             error = abs(math.fsum([*parts.values(), -start, -gained]))
-            self.worst = max(self.worst, error / (start or abs(gained) or 1.0))
+            self.worst = max(self.worst, error / (max(abs(start), self.largest.get(species, 0.0)) or 1.0))
         return self.worst
 
     def accounts(self, state: State) -> dict[str, dict[str, float]]:

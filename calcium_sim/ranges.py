@@ -22,6 +22,7 @@ class Ranges:
         self.parts = parts
         self.first: dict[tuple[str, str, bool], float] = {}
         self.warned: set[str] = set()
+        self.known = 0.0
 
     def _seen(self) -> dict[tuple[str, str, bool], tuple[Item, Seen]]:
         """By network, what, and whether it is an output; channels with one name are added up."""
@@ -40,6 +41,10 @@ class Ranges:
         RunStopped
             If a network returned no number within its range, or left it although its card says ``error``.
         """
+        noted = sum(float(counts[:, :, 1].sum() + counts[:, :, 4].sum()) for watches, counts in self.parts if watches.items)
+        if noted == self.known:  # asked at every output: nothing new
+            return
+        self.known = noted
         if name := self.faulty(within=True):
             raise RunStopped(f"run stopped by t={t:.6g} ms: {broken(name)}")
         for key, (item, seen) in self._seen().items():

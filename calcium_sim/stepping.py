@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
@@ -19,6 +20,7 @@ import numpy as np
 from .codegen_learned import Networks
 from .errors import InputError, RunStopped
 from .fallback import TorchGates
+from .gates import gate_of
 from .kernels.control import below_zero, pair_error, sound
 from .lowering import Gauge, Plan
 from .mesh import Floats
@@ -288,7 +290,8 @@ class Loop:
             entry = int(below_zero(state.u, self.start, self.rest))
             raise RunStopped(
                 f"run stopped at t={saved.t:.6g} ms: {place(self.stepper.plan, entry)} becomes negative with every step down to {h:.2g} "
-                "ms: more is taken out than there is (a negative flux, or a channel that carries calcium away at concentration 0)"
+                "ms: more is taken out than there is (a negative flux, a channel that carries calcium away at concentration 0, or with dt= "
+                "a rate that is too fast for it)"
             )
         raise RunStopped(
             f"run stopped at t={saved.t:.6g} ms: no step above {h:.2g} ms meets tolerance {self.control.tolerance:g} (raise tolerance=)"
@@ -303,17 +306,28 @@ class Loop:
         raise RunStopped(describe(self.stepper.plan, saved, step, h, count, self.control.steps, self.ranges))
 
 
+def _with_a_past(g: Gauge) -> Sequence[slice]:
+    """States of a channel but for the value that its network returns at once, which concentrations and other states determine."""
+    gate = gate_of(type(g.channel))
+    if gate is None or gate.kind not in ("open_prob", "current"):
+        return g.states
+    return [s for name, s in zip(g.channel.states, g.states, strict=True) if name != gate.outputs[-1]]
+
+
 class _Paced:
     """The error measure of the states of channels that are paced."""
 
     def __init__(self, plan: Plan, gauges: list[Gauge]) -> None:
-        self.rows = [s for g in gauges for s in g.states]
-        self.area = np.concatenate([g.area for g in gauges for _ in g.states])
+        kept = [(g, s) for g in gauges for s in _with_a_past(g)]
+        self.rows = [s for _, s in kept]
+        self.area = np.concatenate([np.zeros(0), *(g.area for g, _ in kept)])
         self.start = np.cumsum([0, *(s.stop - s.start for s in self.rows)])
         self.rest = np.array([plan.y0[s.start] for s in self.rows])
 
     def error(self, fine: Floats, coarse: Floats, before: Floats, tolerance: float) -> float:
         """As `pair_error`, over the states."""
+        if not self.rows:
+            return 0.0
         parts = [np.concatenate([y[s] for s in self.rows]) for y in (fine, coarse, before)]
         return float(pair_error(*parts, self.area, self.start, self.rest, tolerance))
 
