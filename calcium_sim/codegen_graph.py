@@ -229,6 +229,7 @@ def _arguments(spec: GraphSpec) -> str:
 
 
 def _advance(spec: GraphSpec) -> str:
+    """Steps with s stages, or with as many as diffusion and fluxes need at the start (s = 0); returns s and what they need at the end."""
     xs = _names("X", len(spec.regions))
     region_fields = [len(r.fields) for r in spec.regions]
     lines: list[str] = []
@@ -248,16 +249,20 @@ def _advance(spec: GraphSpec) -> str:
             if f in region.sources:
                 body.append(f"F{r}[{column}, :] = S[{row}, :F{r}.shape[1]]")
                 row += 1
-    given = f"({_arguments(spec)}P, t0 + 0.5 * h, v, h, s)"
+    given = f"({_arguments(spec)}P, t0 + 0.5 * h, v, h, stages)"
     limited = ["if limited:", f"    transport_limited{given}", "else:", f"    transport{given}"]
     body += ["v = table_value(vt, vv, t0 + 0.5 * h)", *(limited if spec.can_limit else [f"transport{given}"]), *react]
     lines += ["for k in range(steps):", *("    " + line for line in body), *gates("t + (steps - 0.25) * h", "0.5 * h")]
     decayed = "".join(f"D{r}, " for r in range(len(region_fields)))
-    tail = "P, nets, C, S, course, target, start, node, rate, vt, vv, t, h, steps, s, limited"
-    calls = [f"steep{k}({xs}Y{k}, W{k}, A{k}, I{k}, O{k}, P, t, v)" for k in range(len(spec.membranes))]
-    steep = ["v = table_value(vt, vv, t)", f"return ({''.join(f'{c}, ' for c in calls)})"]
-    given = _arguments(spec) + "P, vt, vv, t"
-    return _define("steepness", given, steep, "cache=True, ") + _define("advance", _arguments(spec) + decayed + tail, lines, "cache=True, ")
+    tail = "P, nets, C, S, course, target, start, node, rate, vt, vv, t, h, steps, s, limited, bound, shared"
+
+    def needed(time: str) -> str:
+        calls = [f"shared[{k}] * steep{k}({xs}Y{k}, W{k}, A{k}, I{k}, O{k}, P, {time}, v)" for k in range(len(spec.membranes))]
+        return f"graph.stages_for(h, bound, {' + '.join(calls) or '0.0'})"
+
+    choose = ["v = table_value(vt, vv, t)", f"stages = s if s else {needed('t')}"]
+    lines = [*choose, *lines, "v = table_value(vt, vv, t + steps * h)", f"return stages, {needed('t + steps * h')}"]
+    return _define("advance", _arguments(spec) + decayed + tail, lines, "cache=True, ")
 
 
 __all__ = ["ChannelSpec", "GraphSpec", "Membrane", "Region", "source"]

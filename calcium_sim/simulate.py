@@ -108,6 +108,7 @@ class Simulation:
         self.observed = 0.0
         self.quiet_from = max((train_end(*s.course) for s in self.plan.sources), default=0.0)
         self.drive = Drive(self.plan)
+        self.sets = [(k, s) for k, s in enumerate(model.stimuli) if isinstance(s, Set)]
         self.seconds = {"setup": time.process_time() - began, "steps": 0.0, "observe": 0.0}
         self._apply_sets(-1.0)
         self.watch = Watcher(self.plan, self.state, levels)
@@ -134,21 +135,21 @@ class Simulation:
         began = time.process_time()
         if not end >= self.t:
             raise InputError("until", f"{end:g} ms lies before the {self.t:g} ms that the run has reached; a run goes forward only")
-        while self.t < end:
+        while self.state.t < end:
             self._stretch(min(end, self.t + STRETCH) if self.drive.sampled else end)
-        self.ranges.check(self.t)
+        self.ranges.check(end)
         self.seconds["steps"] += time.process_time() - began
 
     def _stretch(self, end: float) -> None:
         """Advance to `end`; edges on the way are hit exactly."""
-        clock = self.drive.clock(self.t, end)
-        known = self._edges_between(self.t, end)
-        for stop in [*known, *([end] if end not in known[-1:] else [])]:
-            start = self.t
+        start = self.state.t
+        clock, known = self.drive.clock(start, end), self._edges_between(start, end)
+        for stop in known if end in known[-1:] else [*known, end]:
             with running(self.threads):
                 self.loop.advance(self.state, stop, clock)
-            self._book_sources(start, self.t)
+            self._book_sources(start, stop)
             self._apply_sets(start)
+            start = stop
             if stop in known:
                 self.control.restart()
 
@@ -206,7 +207,9 @@ class Simulation:
 
     def _apply_sets(self, after: float) -> None:
         """Carry out every Set with a time in (after, now]."""
-        due = [(k, s) for k, s in enumerate(self.model.stimuli) if isinstance(s, Set) and after < s.time <= self.t]
+        if not self.sets:
+            return
+        due = [(k, s) for k, s in self.sets if after < s.time <= self.t]
         before = self.state.copy() if due else self.state
         for k, s in due:
             f = self.plan.fields[self.plan.index(s.species, s.region)]

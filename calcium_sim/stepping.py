@@ -189,7 +189,7 @@ class Loop:
             left = (total - done) // unit
             checked = left > control.credit  # else the stretch ends before the next check is due
             count = min(control.credit + 2, left) if checked else left
-            smooth = clock.smooth_steps(state.t, h, count)
+            smooth = count if clock.travel is None else clock.smooth_steps(state.t, h, count)
             if smooth < count:  # further on, what drives the cell moves too far within one step of this length
                 checked, count = checked and smooth > 1, smooth
                 if count == 0 or (not checked and count > control.credit):

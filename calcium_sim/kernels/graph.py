@@ -31,6 +31,10 @@ LANES, HALF = Index(8), Index(4)
 BLOCKS = 64
 ITERATIONS = 100
 SAFETY = 1.05
+MARGIN = 1.2
+"""Stages are chosen for this much more than the spectrum of diffusion, so that their number does not follow every change of the fluxes."""
+HIGHEST = 1e12
+"""No more stages than for this rate [1/ms]."""
 
 
 def gather_rows(edges: Indices, conductance: Floats, volume: Floats) -> tuple[Indices, Indices, Floats, Floats]:
@@ -99,6 +103,14 @@ def stages(h: float, rate: float) -> int:
     """
     s = math.ceil(0.5 * (math.sqrt(9.0 + 8.0 * h * rate) - 1.0))
     return max(3, s + 1 - s % 2)
+
+
+@njit(**OPTIONS)
+def stages_for(h: float, bound: float, fluxes: float) -> int:
+    """Stages for diffusion with rates up to `bound` and membrane fluxes with rates up to `fluxes` [1/ms]; 0 if these are no number."""
+    if math.isnan(fluxes):
+        return 0
+    return stages(h, min(max(MARGIN * bound, bound + fluxes), HIGHEST))
 
 
 @njit(**OPTIONS)
