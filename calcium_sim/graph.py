@@ -57,7 +57,13 @@ class GraphStepper:
         diffusion = np.array([plan.fields[i].diffusion for i in index])
         self.bound = max(self.bound, graph.spectral_bound(*rows) * diffusion.max())
         n = span.stop - span.start
-        return [np.zeros((n, len(index))), *rows, diffusion, np.zeros((5 if self.can_limit else 3, n, len(index))), np.zeros((len(index), n))]
+        return [
+            np.zeros((n, len(index))),
+            *rows,
+            diffusion,
+            np.zeros((5 if self.can_limit else 3, n, len(index))),
+            np.zeros((len(index), n)),
+        ]
 
     def _keep(self, state: State) -> None:
         """Remember where the steps begin, in arrays made once."""

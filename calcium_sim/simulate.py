@@ -152,6 +152,7 @@ class Simulation:
             start = stop
             if stop in known:
                 self.control.restart()
+                self.loop.fixed.restart()
 
     def _edges_between(self, start: float, end: float) -> list[float]:
         """Edges of stimuli, channels and potential after `start`, up to `end`."""

@@ -20,6 +20,7 @@ import numpy as np
 from .codegen_learned import Networks
 from .errors import InputError, RunStopped
 from .fallback import TorchGates
+from .fixed_step import FixedStep
 from .gates import gate_of
 from .kernels.control import below_zero, pair_error, sound
 from .lowering import Gauge, Plan
@@ -113,7 +114,7 @@ class Loop:
         gauges = [g for g in stepper.plan.gauges if g.spec.paced and g.states]
         self.paced = _Paced(stepper.plan, gauges) if gauges else None
         self.scratch: list[State] = []
-        self.warned = False
+        self.warned, self.fixed = False, FixedStep()
         self.ranges = Ranges(
             [
                 (stepper.networks.watches, stepper.counts),
@@ -153,11 +154,25 @@ class Loop:
         while done < steps:
             count = min(STRETCH if self.observers else 256, steps - done)
             saved.assign(state)
+            if self.fixed.due():
+                self._look(state, h, clock)
             self._in_parts(state, saved, h, count, clock)
+            self.fixed.since += count
             done += count
             state.t = begin + stretch * (done / steps)
             for observer in self.observers:
                 observer.see(saved, state)
+
+    def _look(self, state: State, h: float, clock: Clock) -> None:
+        """See on copies what two steps of h and one of twice the length make of the state, and warn where this differs much."""
+        _, pair, coarse = self._saved(state)
+        pair.assign(state)
+        coarse.assign(state)
+        self.stepper.advance(pair, h, 2, clock)
+        self.stepper.advance(coarse, 2 * h, 1, clock)
+        self.fixed.note(self._error(pair, coarse, state) * self.tolerance, state.t)
+        if told := self.fixed.doubt():
+            warnings.warn(told, stacklevel=6)
 
     def _in_parts(self, state: State, saved: State, h: float, count: int, clock: Clock) -> None:
         """`count` steps of h, or of a half, a quarter ... where a concentration would become negative."""
@@ -272,9 +287,13 @@ class Loop:
         coarse.assign(state)
         self.stepper.advance(state, h, 2, clock)
         self.stepper.advance(coarse, 2 * h, 1, clock)
-        error = pair_error(state.u, coarse.u, pair.u, self.volume, self.start, self.rest, self.tolerance)
+        return self._error(state, coarse, pair)
+
+    def _error(self, fine: State, coarse: State, before: State) -> float:
+        """The error of a pair of steps over the tolerance, see `pair_error`."""
+        error = pair_error(fine.u, coarse.u, before.u, self.volume, self.start, self.rest, self.tolerance)
         if self.paced is not None:  # what a law in du/dt makes of its states shows in the concentrations only later
-            error = max(error, self.paced.error(state.y, coarse.y, pair.y, self.tolerance))
+            error = max(error, self.paced.error(fine.y, coarse.y, before.y, self.tolerance))
         return float(error)
 
     def _saved(self, state: State) -> list[State]:
