@@ -152,7 +152,7 @@ class Mesh:
         elif place in self.faces:
             chosen = np.isin(nodes, self.faces[place].nodes)
         else:
-            known = [*self.labels, *self.faces]
+            known = list(dict.fromkeys([*self.labels, *self.faces]))
             listed = ", ".join(known[:12]) + (f" and {len(known) - 12} more" if len(known) > 12 else "")
             raise InputError(where, f"unknown place '{place}'{nearest(place, known)}; the mesh has {listed or 'no named places'}")
         if not chosen.any():
