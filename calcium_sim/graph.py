@@ -26,7 +26,7 @@ RETRIES = 8
 class GraphStepper:
     """Advances a state on any mesh: RKL2 with the membrane fluxes in its stages, gates and reactions by Strang splitting."""
 
-    calibration = 1.0
+    calibration = 0.75
     scheme = "Strang: gates ROS2 | reactions ROS2 | RKL2 diffusion with membrane fluxes in every stage"
 
     def __init__(self, plan: Plan, *, parallel: bool | None = None) -> None:
