@@ -71,7 +71,7 @@ class Axisymmetric:
     radii: tuple[Floats, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Mesh:
     """Control volumes and how they are joined. Lengths in um.
 
@@ -120,6 +120,22 @@ class Mesh:
     def nodes(self) -> int:
         """Number of nodes."""
         return len(self.volume)
+
+    def __repr__(self) -> str:
+        kind = type(self.structure).__name__ if self.structure is not None else "general graph"
+        return f"<Mesh of {self.nodes} nodes ({kind}): {', '.join(self.regions)}; membranes {', '.join(self.membranes) or 'none'}>"
+
+    def __str__(self) -> str:
+        """A line per region, membrane, list of places and note; arrays stay out of it."""
+        lines = [repr(self)[1:].split(":")[0] + ":"]
+        for name in self.regions:
+            span = self.span(name)
+            lines.append(f"  {name}: {span.stop - span.start} nodes, {self.volume[span].sum():.4g} um^3")
+        for name, m in self.membranes.items():
+            lines.append(f"  membrane {name} ({m.sides[0]} | {m.sides[1]}): {len(m.area)} faces, {m.area.sum():.4g} um^2")
+        places = list(dict.fromkeys([*self.faces, *self.labels]))
+        lines += [f"  places: {', '.join(places[:12])}{f' and {len(places) - 12} more' if len(places) > 12 else ''}"] if places else []
+        return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
 
     def region(self, name: str, where: str = "region") -> int:
         """Index of a region, or an InputError with the nearest name."""

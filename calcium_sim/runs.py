@@ -42,7 +42,8 @@ def result_bytes(model: Model, options: RunOptions) -> int:
     fields = [s.name for s in model.species] + [b.name for b in model.buffers]
     per_frame = mesh.nodes * sum(keep(name) for name in fields)
     for name, channels in model.membranes.items():
-        per_frame += len(channels) * len(mesh.membranes[name].area) * (keep("flux") + keep("po"))
+        shown = sum(c.open_probability is not None for c in channels)
+        per_frame += len(mesh.membranes[name].area) * (len(channels) * keep("flux") + shown * keep("po"))
     frames = int(np.ceil(options.until / (options.every or options.until / 200))) + 1
     return 8 * per_frame * frames
 

@@ -259,6 +259,12 @@ def simulate(
     end = check_step(value(until, "ms", "until"), "until")
     interval = end / 200 if every is None else check_step(value(every, "ms", "every"), "every")
     _check_record(model, record)
+    for s in model.stimuli:
+        begin = s.time if isinstance(s, Set) else s.start
+        if begin > end or (begin == end and not isinstance(s, Set)):
+            warnings.warn(
+                f"stimuli.{s.species}: comes at {begin:g} ms, the run ends at {end:g} ms and never sees it (a longer until=)", stacklevel=2
+            )
     simulation = Simulation(model, tolerance=tolerance, dt=dt, threads=threads, active=active, threshold=threshold)
     frames = [simulation.frame()]
     for stop in observation_times(end, interval):
