@@ -103,7 +103,7 @@ def _front(ds: xr.Dataset, nodes: Any, time: Floats, values: Floats, species: st
 
 def traces(
     ds: xr.Dataset,
-    at: Sequence[Any] | None = None,
+    at: Any = None,
     path: Any = None,
     ax: Any = None,
     species: str = "ca",
@@ -113,10 +113,11 @@ def traces(
 
     Parameters
     ----------
-    at : positions along the path, lengths or um; five evenly spaced ones by default.
+    at : one position along the path or several, lengths or um; five evenly spaced ones by default.
     path, ax, species, region : as in `kymograph`.
     """
     ax = _axes(ax, (7.2, 3.6))
+    at = at if at is None or (isinstance(at, (Sequence, np.ndarray)) and not isinstance(at, str)) else [at]
     position, values, label, _ = _profile(ds, path, species, region)
     inner = np.linspace(position.min(), position.max(), 7)[1:-1]
     wanted = inner if at is None else np.array([float(a) if isinstance(a, (int, float)) else value(a, "um", "at") for a in at])
@@ -180,6 +181,9 @@ def draw(kind: Any, ds: xr.Dataset, file: str | File, size: tuple[float, float] 
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=size, layout="constrained")
+    known = figure.canvas.get_supported_filetypes()
+    if (suffix := File(file).suffix) and suffix[1:].lower() not in known:
+        raise InputError(str(file), f"unknown kind of picture '{suffix}' (give .png, .svg or .pdf)")
     kind(ds, ax=figure.add_subplot(), **options)
     target = File(file)
     try:

@@ -61,7 +61,8 @@ class Simulation:
     ----------
     model : Model.
     tolerance : relative error of a wave's speed that steps are chosen for (0.002 by default).
-    dt : fixed step instead; observations and stimulus edges are hit exactly by slightly shorter steps.
+    dt : fixed step instead, and the longest: every stretch between two observations or edges of stimuli is divided into equal steps of
+        this length or shorter, so that a `dt` longer than the interval of observations gives one step for each.
     threads : number of threads for large meshes, one by default (or CALCIUM_SIM_THREADS); results are the same bits for any number.
     active : on cables, trees and points: a network of opening and closing rates runs only in groups of 64 positions in which one of its
         inputs has moved by this fraction (try 0.05) since it ran last. Off by default: the result then depends on it a little.
@@ -130,9 +131,10 @@ class Simulation:
         self.advance(value(until, "ms", "until"))
         self.ranges.conclude()
 
-    def advance(self, end: float) -> None:
-        """`run` to a time given in ms."""
+    def advance(self, end: Any) -> None:
+        """`run` to a time, a quantity or a number in ms."""
         began = time.process_time()
+        end = float(end) if isinstance(end, (int, float)) else value(end, "ms", "until")
         if not end >= self.t:
             raise InputError("until", f"{end:g} ms lies before the {self.t:g} ms that the run has reached; a run goes forward only")
         while self.state.t < end:
@@ -230,7 +232,7 @@ def simulate(
     *,
     tolerance: float | None = None,
     dt: Any = None,
-    record: Sequence[str] | None = None,
+    record: Sequence[str] | str | None = None,
     threads: int | None = None,
     active: float | None = None,
     threshold: Any = THRESHOLD,
@@ -243,7 +245,8 @@ def simulate(
     model : Model.
     until, every : end of the run and interval between observations (quantities; 200 observations by default).
     tolerance, dt, threads, active, threshold : see `Simulation`.
-    record : what to keep besides the ledger, arrivals and peaks: names of species and buffers, ``"flux"``, ``"po"``; everything by default.
+    record : what to keep besides the ledger, arrivals and peaks: one name or several, of species and buffers, ``"flux"``, ``"po"``;
+        everything by default.
     progress : called with (time reached, end) [ms] at every observation.
 
     Returns
@@ -258,6 +261,7 @@ def simulate(
     """
     end = check_step(value(until, "ms", "until"), "until")
     interval = end / 200 if every is None else check_step(value(every, "ms", "every"), "every")
+    record = (record,) if isinstance(record, str) else record
     _check_record(model, record)
     for s in model.stimuli:
         begin = s.time if isinstance(s, Set) else s.start

@@ -8,6 +8,7 @@ import pytest
 import xarray as xr
 
 import calcium_sim as cs
+from calcium_sim import units
 from calcium_sim.bench import coaxial
 from calcium_sim.meshes import neurite
 from calcium_sim.names import assign
@@ -127,3 +128,14 @@ def test_a_stimulus_that_the_run_never_reaches_is_told():
         ds = cs.simulate(model, until="5 ms")
     assert len(caught) == 1
     assert float(ds.ca[-1, 0]) == 1.0
+
+
+def test_one_name_to_record_and_times_as_quantities():
+    """What people write first."""
+    model = coaxial(5.0, 0.1)
+    ds = cs.simulate(model, until="1 ms", every="0.5 ms", record="ca")
+    assert "ca" in ds and "calbindin" not in ds and not any(name.startswith("flux") for name in ds)
+    sim = cs.Simulation(model)
+    for end in (0.5 * units.ms, "1 ms", 1.5):
+        sim.advance(end)
+    assert sim.t == 1.5
