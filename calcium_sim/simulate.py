@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .compilable import naming
 from .diagnostics import THRESHOLD, micromolar
 from .drive import STRETCH, Drive
 from .errors import InputError, ModelWarning, nearest
@@ -145,7 +146,7 @@ class Simulation:
         known = self._edges_between(self.t, end)
         for stop in [*known, *([end] if end not in known[-1:] else [])]:
             start = self.t
-            with running(self.threads):
+            with running(self.threads), naming({type(g.channel): None for g in self.plan.gauges}):
                 self.loop.advance(self.state, stop, clock)
             self._book_sources(start, self.t)
             self._apply_sets(start)
