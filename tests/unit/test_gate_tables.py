@@ -6,6 +6,9 @@ import pytest
 import calcium_sim as cs
 from calcium_sim.gates import gate_of, network_at
 from calcium_sim.meshes import neurite
+from calcium_sim.network import evaluate
+from calcium_sim.tables import kinks, looked_at
+from calcium_sim.torchgraph import lower_graph
 
 torch = pytest.importorskip("torch")
 
@@ -77,14 +80,14 @@ class Hump(torch.nn.Module):
 
 
 class Spike(torch.nn.Module):
-    """A triangle of height 1 about 377.123, made of three kinks as a trained layer would."""
+    """A triangle of height 1 made of three kinks as a trained layer would, of parts that are 1e7 times as large."""
 
-    def __init__(self, half):
+    def __init__(self, half, centre=377.123):
         super().__init__()
         self.first, self.last = torch.nn.Linear(1, 3), torch.nn.Linear(3, 1)
         self.double()
         self.first.weight.data[:] = 1 / half
-        self.first.bias.data[:] = -torch.tensor([377.123 - half, 377.123, 377.123 + half], dtype=torch.float64) / half
+        self.first.bias.data[:] = -torch.tensor([centre - half, centre, centre + half], dtype=torch.float64) / half
         self.last.weight.data[:], self.last.bias.data[:] = torch.tensor([[1.0, -2.0, 1.0]]), 0.0
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -111,6 +114,42 @@ def test_narrow_features_survive(name, tmp_path):
     found = network_at(gate, [], {"ca_cytosol": peak}, 0.01)[0]
     print(name, "no table" if table is None else len(table.values), found)
     assert found == pytest.approx(1.0, abs=1e-5)
+
+
+def lowered(module):
+    traced = torch.jit.script(module.double().eval())
+    return lower_graph(traced, [1], "float64")
+
+
+@pytest.mark.parametrize("half", [1e-2, 1e-4, 1e-6])
+def test_no_kink_is_missed(half):
+    """Wherever a triangle stands, its three kinks are looked at, to the last bits: those of its weights and of the place itself."""
+    for centre in (0.5, 1.23, 50.1, 250.0, 312.5, *np.random.default_rng(5).uniform(0.0, 1000.0, 20)):
+        places = looked_at(lowered(Spike(half, float(centre))), 0.0, 1000.0)
+        for kink in (centre - half, centre, centre + half):
+            assert np.abs(places - kink).min() <= 2 * 2**-52 * (kink + half), (centre, kink)
+
+
+def test_a_network_of_straight_pieces_is_straight_between_the_kinks():
+    """Three layers of random weights: halfway between two places it is the mean of both, to rounding, and kinks of all layers are there."""
+    torch.manual_seed(3)
+    layers = [torch.nn.Linear(1, 16), torch.nn.ReLU(), torch.nn.Linear(16, 16), torch.nn.LeakyReLU(), torch.nn.Linear(16, 8)]
+    module = torch.nn.Sequential(*layers, torch.nn.Hardtanh(-0.3, 0.2), torch.nn.Linear(8, 1))
+    program = lowered(module)
+    grid = np.linspace(-20.0, 20.0, 65)
+    x = np.unique(np.concatenate([grid, kinks(program, grid)]))
+    ends, middle = (evaluate(program, p[None])[0] for p in (x, 0.5 * (x[1:] + x[:-1])))
+    assert np.abs(middle - 0.5 * (ends[1:] + ends[:-1])).max() <= 1e-14
+    assert len(x) - len(grid) >= 2 * 20, "two numbers for each kink"
+    coarse = evaluate(program, 0.5 * (grid[1:] + grid[:-1])[None])[0] - 0.5 * np.convolve(evaluate(program, grid[None])[0], [1, 1], "valid")
+    assert np.abs(coarse).max() > 1e-3, "which the grid alone does not show"
+
+
+def test_places_are_the_same_at_any_time():
+    """But other ones for another network."""
+    one, again, other = (looked_at(lowered(Spike(1e-4, c)), 0.0, 1000.0) for c in (377.123, 377.123, 377.124))
+    assert np.array_equal(one, again)
+    assert len(np.intersect1d(one, other)) < 3 * 2048 < len(one), "the even grids are common, the random points are not"
 
 
 def test_rates_and_steady_values_survive_too(tmp_path):
