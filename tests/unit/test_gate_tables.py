@@ -1,9 +1,12 @@
 """Gates of one port run from a table: the same wave of calcium as the network itself, within the table's tolerance."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import calcium_sim as cs
+from calcium_sim import gates
 from calcium_sim.gates import gate_of, network_at
 from calcium_sim.meshes import neurite
 from calcium_sim.network import evaluate
@@ -166,3 +169,31 @@ def test_rates_and_steady_values_survive_too(tmp_path):
         cs.export_channel(Rates(0.0, 0.0, 0.0).double(), path, kind=kind, licence="MIT", dtype="float64", **card)
         out = network_at(gate_of(cs.load_channel(path)), [0.0], {"ca_cytosol": 0.5}, 0.01)
         assert out[:2] == pytest.approx([1.000001, 0.03], rel=1e-5)
+
+
+@pytest.mark.parametrize(("half", "centre"), [(1e-2, 312.5), (1e-4, 312.5), (1e-4, 50.1), (1e-6, 877.123)])
+def test_rounding_of_parts_that_cancel_is_no_reason_for_refusal(half, centre, tmp_path):
+    """Parts of 1e3 / half leave a triangle of 1: lowered and original network differ by up to 2e-9, the peak is 1 to their last place."""
+    path = tmp_path / "spike.pt"
+    cs.export_channel(Spike(half, centre), path, kind="open_prob", inputs={"ca@cytosol": ("uM", 0, 1000)}, licence="MIT", dtype="float64")
+    found = network_at(gate_of(cs.load_channel(path)), [], {"ca_cytosol": centre}, 0.01)[0]
+    assert found == pytest.approx(1.0, abs=2**-51 * centre / half)
+
+
+@pytest.mark.parametrize("wrong", [1e-7, 1e-3, np.nan])
+def test_a_network_that_is_lowered_wrongly_is_refused(wrong, tmp_path, monkeypatch):
+    """One number of it is off by more than rounding makes of it."""
+    path = tmp_path / "spike.pt"
+    inputs = {"ca@cytosol": ("uM", 0, 1000)}
+    cs.export_channel(Spike(1e-2, 312.5), path, kind="open_prob", inputs=inputs, licence="MIT", dtype="float64")
+    right = gates._lowered
+
+    def spoilt(gate):
+        program = right(gate)
+        weights = program.weights.copy()
+        weights[np.flatnonzero(weights == -2.0)] += wrong
+        return replace(program, weights=weights)
+
+    monkeypatch.setattr(gates, "_lowered", spoilt)
+    with pytest.raises(cs.InputError, match="lowered and original network differ by"):
+        gate_of(cs.load_channel(path))
