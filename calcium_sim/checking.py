@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache, partial
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from . import units
-from .embed import embed
+from .compilable import compiled, naming, row_type
 from .errors import InputError
 from .plugin import BALANCE, Channel, Parameter, Port, check_class, parse_port
 
@@ -121,7 +120,13 @@ class _Trial:
 
     def compiled(self) -> None:
         """The functions as a run compiles them give the numbers of plain Python."""
-        for name, fast in _compile(self.cls, [f for f in self.functions() if f in ("rates", "flux", "steady", "open_probability")]).items():
+        names = [f for f in self.functions() if f in ("rates", "flux", "steady", "open_probability")]
+        with naming([self.cls]):
+            self.same(compiled(self.cls, names))
+
+    def same(self, functions: Mapping[str, Callable[..., Any]]) -> None:
+        """Compiled functions against those of plain Python, at random states and ports."""
+        for name, fast in functions.items():
             slow = getattr(self.cls, name)
             for _ in range(POINTS):
                 y, x, p = self.draw_states(), self.draw_ports(), self.p
@@ -309,26 +314,8 @@ def _named(names: Mapping[str, Any], values: Sequence[float]) -> SimpleNamespace
 def _row(namespace: SimpleNamespace) -> Any:
     """The same names and values as a named tuple, which compiled code can read."""
     values = vars(namespace)
-    return _row_type(tuple(values))(*values.values()) if values else 0.0
-
-
-@cache
-def _row_type(names: tuple[str, ...]) -> Any:
-    """One type per set of names, so that compiled code is reused."""
-    return namedtuple("_row_type", names)
+    return row_type(tuple(values))(*values.values()) if values else 0.0
 
 
 def _told(namespace: SimpleNamespace) -> str:
     return ", ".join(f"{n}={v:.6g}" for n, v in vars(namespace).items()) or "no ports"
-
-
-def _compile(cls: type[Channel], names: Sequence[str]) -> dict[str, Any]:
-    """The functions from their embedded sources, compiled with the options of a run."""
-    from .codegen_module import HEADER
-
-    sources: dict[str, str] = {}
-    entry = {name: embed(getattr(cls, name), sources, cls.label()) for name in names}
-    text = "\n".join([HEADER, *(f"@njit(**OPTIONS)\n{source}\n" for source in sources.values())])
-    space: dict[str, Any] = {}
-    exec(compile(text, f"<{cls.label()}>", "exec"), space)
-    return {name: space[inner] for name, inner in entry.items()}

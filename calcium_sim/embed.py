@@ -1,18 +1,22 @@
 """Copies the source of channel functions into generated modules, so that these can be cached by the hash of all they contain.
 
 A function may use arithmetic, ``math``, numbers and plain functions of its module; numbers are written in as literals, functions
-are copied along under a name that depends on their source.
+are copied along under a name that depends on their source. Whole numbers mean what they mean in Python: where compiled code, whose whole
+numbers end at 2^63, would give something else, they are written as floats.
 """
 
 from __future__ import annotations
 
 import ast
 import builtins
+import copy
+import dis
 import hashlib
 import inspect
 import math
-from collections.abc import Callable, Mapping
-from types import FunctionType
+import operator
+from collections.abc import Callable, Iterator, Mapping
+from types import CodeType, FunctionType
 from typing import Any
 
 from . import learned
@@ -22,6 +26,9 @@ from .plugin import Channel
 
 _BUILTINS = {"abs", "min", "max", "float", "int", "range", "len", "pow", "bool", "round"}
 
+_WHOLE = 2**63
+"""Compiled whole numbers end here."""
+
 
 def embed(function: Callable[..., Any], sources: dict[str, str], owner: str) -> str:
     """Add the source of `function` and of what it calls to `sources`; return the name under which it stands there.
@@ -29,19 +36,28 @@ def embed(function: Callable[..., Any], sources: dict[str, str], owner: str) -> 
     Raises
     ------
     InputError
-        If the source cannot be read, is not what was imported, or uses a global that is neither a number, ``math`` nor a plain function.
+        If the source cannot be read, is not what was imported, calls itself, may end without a number, or uses a global that is neither
+        a number, ``math`` nor a plain function.
     """
+    return _embed(function, sources, owner, ())
+
+
+def _embed(function: Callable[..., Any], sources: dict[str, str], owner: str, callers: tuple[FunctionType, ...]) -> str:
     node = definition(function, owner)
     plain = plain_function(function)
     assert plain is not None
+    if plain in callers:
+        raise InputError(owner, f"{plain.__name__} calls itself, which is not compiled (write it as a loop)")
+    if not _returns(node.body) or any(isinstance(n, ast.Return) and n.value is None for n in ast.walk(node)):
+        raise InputError(owner, f"{plain.__name__} may end without a number (return one on every path)")
     scope = {**plain.__globals__, **inspect.getclosurevars(plain).nonlocals}
-    names = sorted(name for name in _globals_used(node) if name in scope or name not in _BUILTINS)
-    renamed = {name: _resolve(name, scope, function.__name__, sources, owner) for name in names}
-    body = _Rename(renamed).visit(node)
+    names = sorted(name for name in _globals_used(node, plain, owner) if name in scope or name not in _BUILTINS)
+    renamed = {name: _resolve(name, scope, plain, sources, owner, callers) for name in names}
+    body = _Rename(renamed, owner, plain.__name__).visit(node)
     body.decorator_list, body.returns = [], None
     _plain_arguments(body.args, plain, owner)
     if ast.get_docstring(body) is not None:
-        body.body = body.body[1:]
+        body.body = body.body[1:] or [ast.Pass()]
     body.name = "_"
     text = ast.unparse(ast.fix_missing_locations(body))
     name = f"{function.__name__}_{hashlib.sha256(text.encode()).hexdigest()[:10]}"
@@ -85,36 +101,160 @@ def _plain_arguments(arguments: ast.arguments, function: FunctionType, owner: st
     given = function.__defaults__ or ()
     if not all(isinstance(value, (int, float)) for value in given):
         raise InputError(owner, f"{function.__name__} has a default that is no number (use numbers)")
-    arguments.defaults = [ast.Constant(value) for value in given]
+    arguments.defaults = [_literal(value, f"{function.__name__} has a default that", owner) for value in given]
 
 
-def _globals_used(node: ast.FunctionDef) -> set[str]:
-    local = {a.arg for a in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs, node.args.vararg, node.args.kwarg) if a}
-    for child in ast.walk(node):
-        if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store):
-            local.add(child.id)
-    loaded = (n for stmt in node.body for n in ast.walk(stmt))
-    return {n.id for n in loaded if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)} - local
+def _literal(value: float, what: str, owner: str) -> ast.expr:
+    """A number as an expression that means the same wherever it is put: ``-2.0`` before ``** 2`` needs its brackets."""
+    if isinstance(value, bool):
+        return ast.Constant(value)
+    try:
+        number = int(value) if isinstance(value, int) and abs(value) < _WHOLE else float(value)
+    except OverflowError:
+        raise InputError(owner, f"{what} is a whole number beyond the largest float (use a number below 1e308)") from None
+    if not math.isfinite(number):
+        size: ast.expr = ast.Attribute(ast.Name("math", ast.Load()), "nan" if math.isnan(number) else "inf", ast.Load())
+    else:
+        size = ast.Constant(abs(number))
+    return ast.UnaryOp(ast.USub(), size) if math.copysign(1.0, number) < 0 else size
 
 
-def _resolve(name: str, scope: Mapping[str, Any], user: str, sources: dict[str, str], owner: str) -> ast.expr:
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    """The code of a function and of the comprehensions within it."""
+    yield code
+    for inner in code.co_consts:
+        if isinstance(inner, CodeType):
+            yield from _codes(inner)
+
+
+def _globals_used(node: ast.FunctionDef, function: FunctionType, owner: str) -> set[str]:
+    """Names from outside the function, as Python itself sees them; each of them has to mean one thing throughout the function."""
+    if any(isinstance(n, (ast.Global, ast.Nonlocal)) for n in ast.walk(node)):
+        raise InputError(owner, f"{function.__name__} declares names as global or nonlocal (a function of a channel only returns numbers)")
+    inside = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
+    if any(isinstance(n, inside) for n in ast.walk(node) if n is not node):
+        raise InputError(owner, f"{function.__name__} defines a function or class within it (define it in the module, beside the channel)")
+    codes = list(_codes(function.__code__))
+    outer = set(function.__code__.co_freevars)
+    outer |= {i.argval for code in codes for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
+    inner = {name for code in codes for name in (*code.co_varnames, *code.co_cellvars)}
+    loaded = (n for statement in node.body for n in ast.walk(statement))  # of them Python drops what is never reached
+    outer |= {n.id for n in loaded if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load) and n.id not in inner}
+    for name in sorted(outer & inner):
+        raise InputError(owner, f"{function.__name__} uses '{name}' for a variable and for what its module calls so (rename the variable)")
+    return outer
+
+
+def _returns(body: list[ast.stmt]) -> bool:
+    """Whether a block surely returns, or stops with an error, in its last statement."""
+    last = body[-1]
+    return isinstance(last, (ast.Return, ast.Raise)) or (
+        isinstance(last, ast.If) and bool(last.orelse) and _returns(last.body) and _returns(last.orelse)
+    )
+
+
+def _resolve(
+    name: str, scope: Mapping[str, Any], user: FunctionType, sources: dict[str, str], owner: str, callers: tuple[FunctionType, ...]
+) -> ast.expr:
     value: Any = scope.get(name, getattr(builtins, name, None))
     if value is math:
         return ast.Name("math", ast.Load())
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return ast.Constant(value)
+        return _literal(value, f"{user.__name__} uses '{name}', which", owner)
     if plain_function(value) is not None:
-        return ast.Name(embed(value, sources, owner), ast.Load())
+        return ast.Name(_embed(value, sources, owner, (*callers, user)), ast.Load())
     if value is not None and value is getattr(math, name, None):
         return ast.parse(f"math.{name}", mode="eval").body
     if name in _BUILTINS and value is getattr(builtins, name):
         return ast.Name(name, ast.Load())
-    raise InputError(owner, f"{user} uses '{name}', which is {type(value).__name__}; use numbers, math and plain functions")
+    raise InputError(owner, f"{user.__name__} uses '{name}', which is {type(value).__name__}; use numbers, math and plain functions")
 
 
 class _Rename(ast.NodeTransformer):
-    def __init__(self, table: dict[str, ast.expr]) -> None:
-        self.table = table
+    """Puts what names from outside stand for in their place, and floats where whole numbers could grow beyond 2^63."""
+
+    def __init__(self, table: dict[str, ast.expr], owner: str, function: str) -> None:
+        self.table, self.owner, self.function = table, owner, function
+        self.counted: set[str] = set()
+        self.summed: set[str] = set()
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        for n in ast.walk(node):
+            if isinstance(n, ast.AugAssign) and isinstance(n.target, ast.Name):
+                self.summed.add(n.target.id)
+            if isinstance(n, ast.For):
+                self.counted |= {m.id for m in ast.walk(n.target) if isinstance(m, ast.Name)}
+            if isinstance(n, ast.Assign) and _whole(n.value) is not None:
+                self.counted |= {t.id for t in n.targets if isinstance(t, ast.Name)}
+        return self.generic_visit(node)
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
-        return self.table.get(node.id, node) if isinstance(node.ctx, ast.Load) else node
+        return copy.deepcopy(self.table.get(node.id, node)) if isinstance(node.ctx, ast.Load) else node
+
+    def visit_Constant(self, node: ast.Constant) -> ast.expr:
+        if isinstance(node.value, int) and abs(node.value) >= _WHOLE:
+            return _literal(node.value, f"{self.function} has what", self.owner)
+        return node
+
+    def visit_NamedExpr(self, node: ast.NamedExpr) -> ast.expr:
+        raise InputError(self.owner, f"{self.function} sets a variable within an expression (:=); give it a line of its own")
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
+        if node.value is None:
+            return ast.Pass()
+        return self.visit(ast.Assign([node.target], node.value))
+
+    def visit_Assign(self, node: ast.Assign) -> ast.AST:
+        self.generic_visit(node)
+        value = _whole(node.value)
+        if value is not None and any(isinstance(t, ast.Name) and t.id in self.summed for t in node.targets):
+            node.value = _literal(float(value), "", self.owner)
+        return node
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        self.generic_visit(node)
+        left, right = _whole(node.left), _whole(node.right)
+        if left is not None and right is not None and (result := _exact(left, node.op, right)) is not None:
+            return _literal(result, f"{self.function} has what", self.owner)
+        if isinstance(node.op, ast.Pow):
+            if left is not None:
+                node.left = _literal(float(left), "", self.owner)
+            elif isinstance(node.left, ast.Name) and node.left.id in self.counted:
+                node.left = ast.Call(ast.Name("float", ast.Load()), [node.left], [])
+        return node
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        self.generic_visit(node)
+        if isinstance(node.func, ast.Name) and node.func.id == "range":
+            node.args = [self._index(a) for a in node.args]
+        return node
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
+        self.generic_visit(node)
+        node.slice = self._index(node.slice)
+        return node
+
+    def _index(self, node: ast.expr) -> ast.expr:
+        """A place in a row, or the end of a range, that may be written as a float by now."""
+        names = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+        return ast.Call(ast.Name("int", ast.Load()), [node], []) if names & self.summed else node
+
+
+def _whole(node: ast.expr) -> int | None:
+    """The value of a literal whole number; None of anything else."""
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        value = _whole(node.operand)
+        return None if value is None else -value
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, int) and not isinstance(node.value, bool) else None
+
+
+def _exact(left: int, op: ast.operator, right: int) -> float | None:
+    """The number that Python makes of two whole numbers; None where it makes none, or one too long to be written."""
+    known = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Pow: operator.pow}
+    if type(op) not in known or (isinstance(op, ast.Pow) and abs(right) > 4096):
+        return None
+    try:
+        result: float = known[type(op)](left, right)
+    except ArithmeticError:
+        return None
+    return result

@@ -36,6 +36,8 @@ UNARY = (
     "clip",
 )
 BINARY = ("add", "sub", "mul", "div", "minimum", "maximum")
+TURNING = ("tanh", "sigmoid", "log", "log10", "log1p", "asinh", "relu", "sqrt", "abs", "softplus", "elu", "pow")
+"""Operations of one operand that have a kink, a pole or the middle of a step at zero."""
 KINDS = ("dense", *UNARY, *BINARY, "sum", "norm")
 COLUMNS, ONE, NUMBERS = 0, 1, 2
 TOLERANCE = {"float32": 1e-6, "float64": 1e-12}
@@ -120,10 +122,21 @@ def _dense(op: Op, x: Array, weights: Array) -> Array:
     return np.concatenate(rows)
 
 
-def evaluate(program: Program, columns: Any, seen: list[Array] | None = None) -> Array:
+def _turns(op: Op, a: Array, b: Array) -> list[Array]:
+    """What is zero where an operation on `a` turns; `b` are its second operand or its numbers."""
+    if op.kind in ("minimum", "maximum"):
+        return [a - b]
+    if op.kind in ("mul", "div"):
+        return [x + 0.0 for x, mode in ((a, op.a_mode), (b, op.b_mode)) if mode != NUMBERS]
+    if op.kind == "clip":
+        return [a - limit for limit in b[:2] if np.isfinite(limit)]
+    return [a + 0.0] if op.kind in TURNING else []
+
+
+def evaluate(program: Program, columns: Any, seen: list[Array] | None = None, turns: list[Array] | None = None) -> Array:
     """Reference evaluation in numpy, (inputs, nodes) -> (outputs, nodes), in the program's precision.
 
-    What every operation returns is added to `seen`.
+    What every operation returns is added to `seen`; to `turns` what is zero where an operation has a kink, or its middle.
     """
     given = np.asarray(columns, program.weights.dtype)
     if given.ndim != 2 or given.shape[0] != program.inputs:
@@ -137,6 +150,8 @@ def evaluate(program: Program, columns: Any, seen: list[Array] | None = None) ->
 
     with np.errstate(all="ignore"):
         for op in program.ops:
+            if turns is not None:
+                turns += _turns(op, operand(op, op.a, op.a_mode), operand(op, op.b, op.b_mode) if op.kind in BINARY else w[op.at :])
             out = slice(op.target, op.target + op.width)
             if op.kind == "dense":
                 x[out] = _dense(op, x[op.a : op.a + op.inner], w)

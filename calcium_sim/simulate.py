@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .compilable import NumbaError, explained
 from .diagnostics import THRESHOLD, micromolar
 from .drive import STRETCH, Drive
 from .errors import InputError, ModelWarning, nearest
@@ -137,8 +138,11 @@ class Simulation:
         end = float(end) if isinstance(end, (int, float)) else value(end, "ms", "until")
         if not end >= self.t:
             raise InputError("until", f"{end:g} ms lies before the {self.t:g} ms that the run has reached; a run goes forward only")
-        while self.state.t < end:
-            self._stretch(min(end, self.t + STRETCH) if self.drive.sampled else end)
+        try:
+            while self.state.t < end:
+                self._stretch(min(end, self.t + STRETCH) if self.drive.sampled else end)
+        except NumbaError as error:  # what is run first is compiled then
+            raise explained(error, dict.fromkeys(type(g.channel) for g in self.plan.gauges)) from error
         self.ranges.check(end)
         self.seconds["steps"] += time.process_time() - began
 

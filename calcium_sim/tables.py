@@ -1,12 +1,14 @@
 """Tables instead of networks: functions of one input, sampled as finely as a tolerance asks for.
 
-Even spacings alone would not see what is narrower than they are. A network tells where to look: `bends` halves the range where any of its
-operations is not yet straight between two points. Each of them is monotone or convex in what it reads, so that a feature of the result,
-however narrow, shows at the ends or in the middle of some interval of some operation.
+Even spacings alone would not see what is narrower than they are. A network tells where to look. `kinks` finds where what an operation
+reads passes the place of its kink, or the middle of its step: between these a network of straight pieces is straight, so that nothing of it
+is missed though large parts of it cancel. `bends` halves the range where any operation is not yet straight between two points. Each of them
+is monotone or convex in what it reads, so that a feature, however narrow, shows at the ends or in the middle of some interval.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +27,8 @@ STRAIGHT, LEVEL = 0.02, 1e-6
 """An operation is straight between two points if its value halfway is off by less than this fraction of it, or less than this number."""
 ROUNDS, POINTS = 48, 200_000
 """Halvings of a range, and points, after which a network is too intricate for a table."""
+LAYERS = 32
+"""Kinks are looked for again between those that were found, layer by layer, this many times at most."""
 
 
 @dataclass(frozen=True)
@@ -113,23 +117,67 @@ def tabulate(
 
 
 def looked_at(function: Any, low: float, high: float) -> NDArray[np.float64] | None:
-    """Where a function of one input has to be right: an even grid, one by decades, random points, and the `bends` of a network.
+    """Where a function of one input has to be right: an even grid, one by decades, random points, and the `kinks` and `bends` of a network.
 
-    None of a network with more of them than `POINTS`.
+    The random points are drawn anew for every network, and the same for one network at any time. None of a network with more than `POINTS`.
     """
     even = np.linspace(low, high, GRID)
     least = low if low > 0 else 1e-9 * high
     decades = np.geomspace(least, high, GRID) if high > 0 and low >= 0 else even[:0]
-    random = np.random.default_rng().random((2, GRID))
+    random = np.random.default_rng(_seed(function)).random((2, GRID))
     drawn = [low + (high - low) * random[0], least * (high / least) ** random[1] if decades.size else even[:0]]
     grid = np.unique(np.clip(np.concatenate([even, decades, *drawn]), low, high))
     if not isinstance(function, Program):
         return grid
-    found = bends(function, grid)
-    if found is None:
-        return None
-    grid = np.unique(np.concatenate([grid, found]))
+    for find in (kinks, bends, kinks):
+        found = find(function, grid)
+        if found is None:
+            return None
+        grid = np.unique(np.concatenate([grid, found]))
     return np.concatenate([grid, 0.5 * (grid[1:] + grid[:-1])])
+
+
+def _seed(function: Any) -> int:
+    if not isinstance(function, Program):
+        return 0
+    return int.from_bytes(hashlib.sha256(repr(function.structure).encode() + function.weights.tobytes()).digest()[:8], "big")
+
+
+def kinks(program: Program, grid: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Points on both sides of every kink and step of a network of one input that changes a sign between points of a grid."""
+    exact, known = replace(program, weights=program.weights.astype(float)), grid
+    for _ in range(LAYERS):
+        found = _crossings(exact, known)
+        if found is None:
+            return None
+        merged = np.unique(np.concatenate([known, found]))
+        if len(merged) == len(known):
+            break
+        known = merged
+    return np.setdiff1d(known, grid)
+
+
+def _crossings(program: Program, grid: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """The neighbouring numbers between which something that a network turns at changes its sign, by bisection."""
+
+    def turns(x: NDArray[np.float64]) -> NDArray[np.bool_]:
+        seen: list[Any] = []
+        evaluate(program, x[None], turns=seen)
+        return np.concatenate([s < 0.0 for s in seen]) if seen else np.zeros((0, x.size), bool)
+
+    below = turns(grid)
+    row, place = np.nonzero(below[:, 1:] != below[:, :-1])
+    a, b, sign = grid[place], grid[place + 1], below[row, place]
+    if len(a) > POINTS // 2:
+        return None
+    for _ in range(64):
+        x = 0.5 * (a + b)
+        inside = (a < x) & (x < b)
+        if not inside.any():
+            break
+        same = turns(x)[row, np.arange(len(x))] == sign
+        a, b = np.where(inside & same, x, a), np.where(inside & ~same, x, b)
+    return np.concatenate([a, b])
 
 
 def bends(program: Program, grid: NDArray[np.float64]) -> NDArray[np.float64] | None:

@@ -4,7 +4,8 @@ numba would keep it beside the source: in an installation, from where pip does n
 the function changes, though the code of the functions that it calls is inside. A damaged file of its own ends in an error or a crash. Only
 functions that are compiled here are concerned: what else the process compiles stays where numba puts it.
 
-A file is the SHA-256 of the rest, and the rest a pickle of (signature, compiled code). What does not fit is compiled again and replaced.
+A file is the SHA-256 of the rest, and the rest a pickle of (what it was made for, compiled code): digest, function, types, processor. What
+does not fit is compiled again and replaced.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import numba
@@ -25,7 +27,7 @@ from numba.core.ccallback import CFunc
 from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 
-from .folder import cache_folder
+from .folder import DIGEST, cache_folder
 
 _warned: set[str] = set()
 
@@ -67,24 +69,26 @@ class Store:
     disable = flush = enable
 
     def load_overload(self, signature: Any, target: Any) -> Any:
-        """The code for a signature, or None: not there, damaged, or made for another one."""
+        """The code for a signature, or None: not there, damaged, or made for another one, or of another function."""
         target.refresh()
-        path = self._file(signature, target.codegen())
+        identity = self._identity(signature, target.codegen())
+        path = self._file(identity)
         try:
             content = path.read_bytes() if path else b""
             if content[:32] != hashlib.sha256(content[32:]).digest():
                 return None
             made_for, code = pickle.loads(content[32:])
-            return CompileResult._rebuild(target, *code) if made_for == signature else None
+            return CompileResult._rebuild(target, *code) if made_for == identity else None
         except Exception:  # whatever it is, compiling mends it
             return None
 
     def save_overload(self, signature: Any, result: Any) -> None:
         """Keep the code for a signature; where that fails, say so once and go on."""
-        path = self._file(signature, result.codegen)
+        identity = self._identity(signature, result.codegen)
+        path = self._file(identity)
         if path is None or any(not x.can_cache for x in result.lifted) or result.library.has_dynamic_globals:
             return
-        content = dumps((signature, result._reduce()))
+        content = dumps((identity, result._reduce()))
         try:
             replace_file(path, hashlib.sha256(content).digest() + content)
         except OSError as error:
@@ -93,16 +97,21 @@ class Store:
                 what = f"compiled code cannot be kept in '{path.parent}': {error.strerror}"
                 warnings.warn(f"{what} (mend it, or set CALCIUM_SIM_CACHE)", stacklevel=2)
 
-    def _file(self, signature: Any, codegen: Any) -> Path | None:
-        """File for a signature on this processor (numba's own description of it), by the function's code and place."""
-        folder = cache_folder()
-        if folder is None:
-            return None
+    def _identity(self, signature: Any, codegen: Any) -> str:
+        """What compiled code is made for: these kernels, the function's place, code and constants, the types, the processor."""
         f, code = self.function, self.function.__code__
         cells = dumps(tuple(c.cell_contents for c in f.__closure__ or ()))
-        parts = (f.__module__, f.__qualname__, code.co_firstlineno, str(signature), codegen.magic_tuple(), code.co_code, cells)
+        constants = [c for c in code.co_consts if not isinstance(c, CodeType)]
+        place = (DIGEST, f.__module__, f.__qualname__, code.co_firstlineno)
+        return repr((*place, str(signature), codegen.magic_tuple(), code.co_code, code.co_names, constants, cells))
+
+    def _file(self, identity: str) -> Path | None:
+        """The file of what compiled code is made for."""
+        folder, f = cache_folder(), self.function
+        if folder is None:
+            return None
         module = f.__module__.rpartition(".")[2]
-        return folder / f"{module}.{f.__name__}-{hashlib.sha256(repr(parts).encode()).hexdigest()[:20]}.machine"
+        return folder / f"{module}.{f.__name__}-{hashlib.sha256(identity.encode()).hexdigest()[:20]}.machine"
 
 
 def replace_file(path: Path, content: bytes) -> None:

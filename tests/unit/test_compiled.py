@@ -35,9 +35,13 @@ def twice(x):
     return 2.0 * x
 
 
-def made():
+def thrice(x):
+    return 3.0 * x
+
+
+def made(of=twice):
     """A fresh compiled function, as a new process would make it, and what it gives for 4."""
-    function = compiled.njit(cache=True)(twice)
+    function = compiled.njit(cache=True)(of)
     return function, function(4.0)
 
 
@@ -108,6 +112,25 @@ def test_a_file_for_other_types_or_code_is_not_taken(cache):
     one.write_bytes(other.read_bytes())
     assert made()[0](4) == 8
     assert made()[1] == 8.0
+
+
+def test_a_file_of_another_function_is_not_taken(cache, monkeypatch):
+    """It is whole and its types fit; nor is one that was made by other kernels."""
+    made()
+    (mine,) = cache.glob("*.machine")
+    made(thrice)
+    (other,) = set(cache.glob("*.machine")) - {mine}
+    mine.write_bytes(other.read_bytes())
+    function, value = made()
+    assert (value, hits(function)) == (8.0, 0)
+    assert hits(made()[0]) == 1, "replaced"
+    with monkeypatch.context() as patch:
+        patch.setattr(compiled, "DIGEST", "other kernels")
+        made()
+    (outdated,) = set(cache.glob("*.twice-*.machine")) - {mine}
+    mine.write_bytes(outdated.read_bytes())
+    function, value = made()
+    assert (value, hits(function)) == (8.0, 0)
 
 
 def test_generated_text_is_never_read_back(cache):
