@@ -13,7 +13,7 @@ import numpy as np
 from .codegen_secant import memory_of
 from .errors import InputError
 from .gates import RELAXING, gate_of
-from .mesh import OUTSIDE, Axisymmetric, Columns, Floats, Membrane
+from .mesh import OUTSIDE, Axisymmetric, Columns, Floats, Membrane, called
 from .model import Influx, Model, Set, direction, resolve_side, stimulus_target
 from .names import number_labels
 from .plugin import BALANCE, Channel, parse_port
@@ -183,7 +183,11 @@ def weight(model: Model, membrane: Membrane, channel: Channel) -> Floats | None:
     where = f"membranes.{membrane.name}.{channel.label()}"
     out = model.mesh.select(channel.at, membrane.inside, f"{where}.at").astype(float)
     if channel.scale is not None:
-        out = out * np.asarray(channel.scale(*model.mesh.position[membrane.inside].T), float)
+        factor = called(channel.scale, list(model.mesh.position[membrane.inside].T), f"{where}.scale")
+        if factor.shape not in ((), out.shape) or factor.dtype.kind not in "biuf":
+            told = f"{factor.dtype} of shape {factor.shape}"
+            raise InputError(f"{where}.scale", f"the function returned {told}, expected one number per place, shape {out.shape}")
+        out = out * factor.astype(float)
         if not (np.isfinite(out).all() and (out >= 0).all()):
             raise InputError(f"{where}.scale", "the function must return finite numbers >= 0")
     return out

@@ -6,7 +6,7 @@ region. A membrane is a set of node pairs (inside, outside) with an area; its ou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import InputError, nearest
+from .fixed import Fixed
 
 Floats = NDArray[np.float64]
 Nodes = NDArray[np.uint32]
@@ -110,11 +111,15 @@ class Mesh:
 
     def __post_init__(self) -> None:
         check(self)
-        arrays: list[NDArray[Any]] = [self.start, self.volume, self.position, self.distance, self.edges, self.conductance]
-        for membrane in self.membranes.values():
-            arrays += [membrane.inside, membrane.outside, membrane.area]
-        for array in arrays:
-            array.setflags(write=False)
+        parts = [self, *self.membranes.values(), *self.faces.values(), *([self.structure] if self.structure else [])]
+        held = [v for part in parts for v in vars(part).values()]
+        tables = {name: table for name, table in vars(self).items() if isinstance(table, dict)}  # others make what is asked for
+        rows = [row for row in held if isinstance(row, tuple)] + [tuple(t.values()) for t in tables.values()]
+        for array in [*held, *(v for row in rows for v in row)]:
+            if isinstance(array, np.ndarray):
+                array.setflags(write=False)
+        for name, table in tables.items():
+            object.__setattr__(self, name, Fixed(table))
 
     @property
     def nodes(self) -> int:
@@ -158,11 +163,13 @@ class Mesh:
         if callable(place):
             args = _argument_names(place)
             given = [self.distance[nodes]] if args == ("distance",) else list(self.position[nodes].T)
-            chosen = np.asarray(place(*given))
+            chosen = called(place, given, where)
             if chosen.shape != (len(nodes),) or chosen.dtype != bool:
                 raise InputError(
                     where, f"the function returned {chosen.dtype} of shape {chosen.shape}, expected one bool per node (use & and |)"
                 )
+        elif not isinstance(place, str):
+            raise InputError(where, f"{place!r} is no place, expected one label or a function of x, y, z (in um, with & and |)")
         elif place in self.labels:
             chosen = self.labels[place][nodes]
         elif place in self.faces:
@@ -174,6 +181,23 @@ class Mesh:
         if not chosen.any():
             raise InputError(where, "no node of the mesh lies there (check the coordinates: they are in um)")
         return chosen
+
+
+def called(function: Callable[..., Any], given: Sequence[Floats], where: str) -> NDArray[Any]:
+    """What a user's function returns at arrays of coordinates, or of path distances.
+
+    Raises
+    ------
+    InputError
+        If it fails, such as one that was written for single numbers.
+    """
+    try:
+        return np.asarray(function(*given))
+    except Exception as error:
+        told = " ".join(str(error).split())
+        raise InputError(
+            where, f"the function fails on arrays of coordinates: {type(error).__name__}: {told} (use & and |, and np.where in place of if)"
+        ) from error
 
 
 def within(low: Any, high: Any) -> Callable[[Floats], NDArray[np.bool_]]:

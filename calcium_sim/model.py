@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .errors import InputError, nearest
+from .fixed import Fixed, several
 from .mesh import OUTSIDE, Columns, Mesh, Place
 from .names import ResultNames, assign
 from .plugin import Channel, parse_port
@@ -50,7 +51,7 @@ class Species:
         for attribute, unit in [("diffusion", "um^2/ms"), ("initial", "uM"), ("rest", "uM")]:
             given = getattr(self, attribute)
             if given is None:
-                object.__setattr__(self, attribute, dict(self.initial))
+                object.__setattr__(self, attribute, Fixed(self.initial))
                 continue
             if not isinstance(given, Mapping):
                 raise InputError(
@@ -60,7 +61,7 @@ class Species:
                 r: _positive(value(v, unit, f"{where}.{attribute}.{r}"), f"{where}.{attribute}.{r}", unit, zero=True)
                 for r, v in given.items()
             }
-            object.__setattr__(self, attribute, table)
+            object.__setattr__(self, attribute, Fixed(table))
         decay = 0.0 if self.decay == 0.0 else value(self.decay, "1/ms", f"{where}.decay")
         object.__setattr__(self, "decay", _positive(decay, f"{where}.decay", "1/ms", zero=True))
         for region in self.diffusion:
@@ -189,10 +190,13 @@ class Model:
     voltage: Any = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "species", tuple(self.species))
-        object.__setattr__(self, "buffers", tuple(self.buffers))
-        object.__setattr__(self, "stimuli", tuple(self.stimuli))
-        object.__setattr__(self, "membranes", {name: tuple(channels) for name, channels in self.membranes.items()})
+        object.__setattr__(self, "species", several(self.species, (Species,), "species"))
+        object.__setattr__(self, "buffers", several(self.buffers, (Buffer,), "buffers"))
+        object.__setattr__(self, "stimuli", several(self.stimuli, (Influx, Set), "stimuli"))
+        if not isinstance(self.membranes, Mapping):
+            raise InputError("membranes", f"{self.membranes!r} is not a table, expected {{membrane: [channels]}}")
+        membranes = {name: several(channels, (Channel,), f"membranes.{name}") for name, channels in self.membranes.items()}
+        object.__setattr__(self, "membranes", Fixed(membranes))
         object.__setattr__(self, "voltage", _voltage(self.voltage))
         _validate(self)
 
@@ -275,9 +279,7 @@ def _validate(model: Model) -> None:
             raise InputError(
                 f"membranes.{name}", f"unknown membrane{nearest(name, mesh.membranes)}; the mesh has {', '.join(mesh.membranes)}"
             )
-        for k, c in enumerate(channels):
-            if not isinstance(c, Channel):
-                raise InputError(f"membranes.{name}[{k}]", f"{c!r} is not a channel (call the class: get_channel('...')())")
+        for c in channels:
             _validate_channel(model, name, c, species)
     for stimulus in model.stimuli:
         _validate_stimulus(model, stimulus, species)

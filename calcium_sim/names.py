@@ -26,6 +26,9 @@ DERIVED = {"ledger": "ledger_{}", "arrival": "{}_arrival", "peak": "{}_peak", "p
 
 _NO_NAME = "@()"
 
+LONGEST = 100
+"""Letters of a name as it is written: a variable joins two of them and a few words, and netCDF takes 256."""
+
 
 @dataclass(frozen=True)
 class ResultNames:
@@ -90,6 +93,9 @@ def assign(species: Sequence[str], buffers: Sequence[str], regions: Sequence[str
         for name in names:
             told = name if isinstance(name, str) and name.isprintable() else repr(name)
             _check(name, f"{place}.{told}", place in ("species", "buffers"))
+    for membrane, labels in channels.items():
+        for label in labels:
+            _check_length(label, f"membranes.{membrane[:60]}.{label[:60]}")
     taken = set(FIXED | KEYWORDS)
     fields = _written_names([*species, *buffers], taken, ("{}",))
     membranes = _written_names(channels, taken, ("pair_{}", "node_inside_{}", "node_outside_{}", "area_{}"))
@@ -104,8 +110,17 @@ def assign(species: Sequence[str], buffers: Sequence[str], regions: Sequence[str
 def _check(name: object, where: str, field: bool) -> None:
     if not isinstance(name, str) or not name or name != name.strip() or not name.isprintable() or any(c in name for c in _NO_NAME):
         raise InputError(where, f"{name!r} is no name, expected printable text without blanks at its ends and without {' '.join(_NO_NAME)}")
+    if len(variable(name)) > LONGEST:
+        raise InputError(
+            where[:60], f"is written with {len(variable(name))} letters, expected at most {LONGEST} (netCDF takes no longer names)"
+        )
     if field and variable(name) in FIXED | KEYWORDS:
         raise InputError(where, f"'{name}' is the name of something in every result (choose another, such as '{name}_1')")
+
+
+def _check_length(name: str, where: str) -> None:
+    if (length := len(variable(name))) > LONGEST:
+        raise InputError(where, f"is written with {length} letters, expected at most {LONGEST} (netCDF takes no longer names)")
 
 
 def _written_names(names: Iterable[str], taken: set[str], texts: tuple[str, ...]) -> dict[str, str]:

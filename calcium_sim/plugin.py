@@ -6,12 +6,19 @@ A channel is a table (what it reads, its states, its parameters with units) and 
 
 from __future__ import annotations
 
+import inspect
+import math
+import os
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from . import units
+from .entries import installed, provider
 from .errors import InputError, nearest
+from .fixed import FIX, Fixed
 from .imported import keep
 from .mesh import Place
 
@@ -116,13 +123,13 @@ class Channel:
 
     def __init__(
         self,
-        *,
+        *unnamed: Any,
         at: Place = None,
         scale: Callable[..., Any] | None = None,
         initial: Mapping[str, float] | None = None,
         **values: Any,
     ) -> None:
-        """Set parameters (quantities, strings such as ``"3 /um^2"``, or BALANCE).
+        """Set parameters by name (quantities, strings such as ``"3 /um^2"``, or BALANCE); what is set stays as it is.
 
         Parameters
         ----------
@@ -130,12 +137,24 @@ class Channel:
         scale : function of (x, y, z) [um] that multiplies the flux density.
         initial : start values of states, instead of the equilibrium at rest.
         """
+        if unnamed:
+            first = next(iter(self.params), "parameter")
+            raise InputError(self.label(), f"{unnamed[0]!r} is given without a name (write {first}={unnamed[0]!r})")
+        if not (at is None or isinstance(at, str) or callable(at)):
+            raise InputError(f"{self.label()}.at", f"{at!r} is no place, expected one label or a function of x, y, z (in um, with & and |)")
+        if not (scale is None or callable(scale)):
+            raise InputError(f"{self.label()}.scale", f"{scale!r} is no function of x, y, z (write lambda x, y, z: {scale!r} + 0 * x)")
         self.at, self.scale = at, scale
-        self.initial = dict(initial or {})
-        self.values = _values(type(self), values)
+        self.initial = Fixed(_initial(self.label(), initial))
+        self.values = Fixed(_values(type(self), values))
         for state in self.initial:
             if state not in self.states:
                 raise InputError(f"{self.label()}.initial", f"unknown state '{state}'{nearest(state, self.states)}")
+
+    def __setattr__(self, name: str, given: Any) -> None:
+        if name in ("at", "scale", "initial", "values") and name in vars(self):
+            raise InputError(f"{self.label()}.{name}", FIX)
+        super().__setattr__(name, given)
 
     @classmethod
     def label(cls) -> str:
@@ -162,6 +181,16 @@ def _parameter(row: tuple[Any, ...]) -> Parameter:
     default, unit = row[0], row[1]
     low, high = row[2] if len(row) > 2 else (-float("inf"), float("inf"))
     return Parameter(None if default is None else float(default), unit, low, high)
+
+
+def _initial(label: str, given: Any) -> dict[str, float]:
+    """Start values of states as numbers."""
+    if given is not None and not isinstance(given, Mapping):
+        raise InputError(f"{label}.initial", f"{given!r} is not a table, expected {{state: number}}")
+    for name, start in (given or {}).items():
+        if isinstance(start, bool) or not isinstance(start, (int, float)) or not math.isfinite(start):
+            raise InputError(f"{label}.initial.{name}", f"{start!r} is no finite number")
+    return dict(given or {})
 
 
 def _values(cls: type[Channel], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -196,16 +225,35 @@ def channel(name: str) -> Callable[[C], C]:
     Raises
     ------
     InputError
-        If the tables or functions break the contract.
+        If the tables or functions break the contract, or the name is that of a channel in an installed package.
     """
 
     def register(cls: C) -> C:
         cls.name = name
         check_class(cls)
+        for point in installed().get(name, ()):
+            if not _same(cls, point.value):
+                raise InputError(f"@channel('{name}')", f"is the name of a channel of {provider(point)} (give yours a name of its own)")
+        earlier = LOCAL.get(name)
+        if earlier is not None and (earlier.__module__, earlier.__qualname__) != (cls.__module__, cls.__qualname__):
+            told = " and ".join(f"{c.__module__}.{c.__qualname__}" for c in (earlier, cls))
+            warnings.warn(f"@channel('{name}'): names {told}; the second is taken (give each a name of its own)", stacklevel=2)
         LOCAL[name] = cls
         return cls
 
     return register
+
+
+def _same(cls: type[Channel], value: str) -> bool:
+    """Whether a class is what an entry point names, be its file run as a script."""
+    module, _, name = value.partition(":")
+    if cls.__qualname__ != name or cls.__module__ == module:
+        return cls.__qualname__ == name
+    try:
+        spec = find_spec(module)
+        return spec is not None and spec.origin is not None and os.path.samefile(spec.origin, inspect.getfile(cls))
+    except (ImportError, OSError, TypeError, ValueError):
+        return False
 
 
 LOCAL: dict[str, type[Channel]] = {}

@@ -4,24 +4,12 @@ from __future__ import annotations
 
 import os
 import warnings
-from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
+from .entries import installed, provider
 from .errors import InputError, nearest
 from .plugin import LOCAL, Channel
-
-GROUP = "calcium_sim.channels"
-
-
-@cache
-def installed() -> dict[str, tuple[EntryPoint, ...]]:
-    """Entry points by channel name; a name that two distributions claim keeps both."""
-    found: dict[str, tuple[EntryPoint, ...]] = {}
-    for point in entry_points(group=GROUP):
-        others = [p for p in found.get(point.name, ()) if p.value != point.value]
-        found[point.name] = (*others, point)
-    return found
 
 
 def add_channel_folder(folder: str | os.PathLike[str]) -> list[str]:
@@ -83,18 +71,18 @@ def get_channel(name: str) -> type[Channel]:
     if not points:
         raise InputError("channel", f"unknown channel '{name}'{nearest(name, list_channels())}; list them with `calcium-sim channels list`")
     if len(points) > 1:
-        owners = " and ".join(_owner(p) for p in points)
+        owners = " and ".join(provider(p) for p in points)
         raise InputError("channel", f"'{name}' is registered by {owners}; uninstall one")
     point = points[0]
     try:
         cls = point.load()
     except Exception as error:
         last = str(error).splitlines()[-1] if str(error) else type(error).__name__
-        raise InputError("channel", f"'{name}' of {_owner(point)} cannot be imported: {type(error).__name__}: {last}") from error
+        raise InputError("channel", f"'{name}' of {provider(point)} cannot be imported: {type(error).__name__}: {last}") from error
     if not (isinstance(cls, type) and issubclass(cls, Channel)):
-        raise InputError("channel", f"'{name}' of {_owner(point)} is {cls!r}, expected a subclass of calcium_sim.Channel")
+        raise InputError("channel", f"'{name}' of {provider(point)} is {cls!r}, expected a subclass of calcium_sim.Channel")
     if cls.name != name:
-        warnings.warn(f"channel '{name}' of {_owner(point)} calls itself '{cls.name}'", stacklevel=2)
+        warnings.warn(f"channel '{name}' of {provider(point)} calls itself '{cls.name}'", stacklevel=2)
     return cls
 
 
@@ -102,7 +90,7 @@ def _from_file(name: str, files: list[Path], points: tuple[EntryPoint, ...]) -> 
     from .learned import load_channel
 
     if len(files) > 1 or points:
-        claims = [str(f) for f in files] + [_owner(p) for p in points]
+        claims = [str(f) for f in files] + [provider(p) for p in points]
         raise InputError("channel", f"'{name}' is claimed by {' and by '.join(claims)}; rename one")
     file = files[0]
     stamp = file.stat() if file.exists() else None
@@ -120,8 +108,4 @@ def owner(name: str) -> str:
     if files := learned_files(name):
         return str(files[0])
     points = installed().get(name, ())
-    return _owner(points[0]) if points else "this process"
-
-
-def _owner(point: EntryPoint) -> str:
-    return f"{point.dist.name} {point.dist.version}" if point.dist else point.value
+    return provider(points[0]) if points else "this process"

@@ -154,7 +154,8 @@ def script(module: Any, card: Card, where: str) -> bytes:
     """
     torch = _torch()
     with _quiet():
-        fresh = copy.deepcopy(module).eval().to(getattr(torch, card.dtype))
+        with torch.no_grad():  # a copy of a traced module would be a step of a computation, whose gradients cannot be switched off
+            fresh = copy.deepcopy(module).eval().to(getattr(torch, card.dtype))
         for parameter in fresh.parameters():
             parameter.requires_grad_(False)
         try:
