@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -142,7 +141,7 @@ def _branches(edges: Any) -> bool:
 def _wave_lines(ds: xr.Dataset) -> Iterator[str]:
     """What there is to say of a calcium wave, and what casts doubt on its speed."""
     from .arrivals import arrival_times, level_of
-    from .diagnostics import wave_path, wave_speed
+    from .diagnostics import measured_speed, wave_path
 
     if "cytosol" not in ds.region.values or not any(v.attrs.get("model_name") == "ca" for v in ds.data_vars.values()):
         return
@@ -154,13 +153,11 @@ def _wave_lines(ds: xr.Dataset) -> Iterator[str]:
         return
     if len(path.nodes) < 5:
         return
-    with warnings.catch_warnings(record=True) as doubts:
-        warnings.simplefilter("always")
-        speed = wave_speed(ds)
+    speed, doubts = measured_speed(ds)
     reached = float(np.isfinite(arrival.values).mean())
     told = f"wave at {speed:.3g} um/ms" if np.isfinite(speed) else "wave"
     yield f"{told}, reached {100 * reached:.0f} % of the nodes by {float(ds.time[-1]):g} ms"
-    yield from (f"warning: {doubt.message}" for doubt in doubts)
+    yield from (f"warning: {doubt}" for doubt in doubts if doubt not in str(ds.attrs["notes"]))
 
 
 def readable(size: float) -> str:

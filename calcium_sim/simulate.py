@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .compilable import NumbaError, explained
-from .diagnostics import THRESHOLD, micromolar
+from .diagnostics import THRESHOLD, coarse_front, micromolar
 from .drive import STRETCH, Drive
 from .errors import InputError, ModelWarning, nearest
 from .kernels.stimulus import train_end, train_integral
@@ -26,7 +26,7 @@ from .state import State
 from .stepping import Control, Loop, Stepper, check_step
 from .threads import chosen, running
 from .units import value
-from .validity import remarks
+from .validity import released, remarks
 from .watch import Watcher
 
 if TYPE_CHECKING:
@@ -281,7 +281,12 @@ def simulate(
         if progress is not None:
             progress(stop, end)
     simulation.ranges.conclude()
-    return assemble(model, _frames(simulation, frames, record))
+    ds = assemble(model, _frames(simulation, frames, record))
+    fronts = released(simulation.plan) if "cytosol" in model.mesh.regions and model.mesh.nodes > len(model.mesh.regions) else []
+    for line in (line for species in fronts for line in coarse_front(ds, species)):
+        warnings.warn(line, ModelWarning, stacklevel=2)
+        ds.attrs["notes"] = "\n".join(filter(None, [ds.attrs["notes"], line]))
+    return ds
 
 
 def observation_times(end: float, interval: float) -> list[float]:

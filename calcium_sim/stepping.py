@@ -44,8 +44,8 @@ RUNGS = 40
 """Depth of the ladder: steps from the whole stretch down to 2^-40 of it."""
 
 
-STRETCH = 16
-"""Most steps of a fixed length that are taken before observers see the state."""
+STRETCH = 6
+"""Most steps that are taken before observers see the state: a peak is as sharp as some steps are long (see `watch`)."""
 
 LARGEST_MEASURE = 0.01
 """Above this value of the measure the error of the speed is no longer proportional to it (seen on (z, s) grids)."""
@@ -152,7 +152,7 @@ class Loop:
                 f"dt: the potential moves by more than 10 mV within a fixed step of {h:.3g} ms (take a smaller dt=)", stacklevel=5
             )
         while done < steps:
-            count = min(STRETCH if self.observers else 256, steps - done)
+            count = min(STRETCH, steps - done)
             saved.assign(state)
             if self.fixed.due():
                 self._look(state, h, clock)
@@ -204,6 +204,8 @@ class Loop:
             left = (total - done) // unit
             checked = left > control.credit  # else the stretch ends before the next check is due
             count = min(control.credit + 2, left) if checked else left
+            if count > STRETCH and control.credit >= STRETCH:
+                checked, count = False, STRETCH
             smooth = count if clock.travel is None else clock.smooth_steps(state.t, h, count)
             if smooth < count:  # further on, what drives the cell moves too far within one step of this length
                 checked, count = checked and smooth > 1, smooth
