@@ -47,7 +47,8 @@ def kymograph(
     ----------
     ds : result of a run.
     path : (start node, end node) or a list of nodes; by default the way of the wave, from the node that it reaches first to the farthest
-        that it reaches, or from the root to the farthest tip where fewer than five places are reached. On a mesh that is no tree or cable the position is
+        that it reaches, or from the root to the farthest tip where fewer than five places are reached. On a mesh that is no tree or
+        cable the position is
         ``distance`` and the concentration its mean over the cross-section.
     ax : matplotlib axes; a new figure by default.
     species : species, buffer, or any variable over (time, node).
@@ -192,7 +193,7 @@ def draw(kind: Any, ds: xr.Dataset, file: str | File, size: tuple[float, float] 
 
 
 def _profile(ds: xr.Dataset, path: Any, species: str, region: str, threshold: Any = None) -> tuple[Floats, Floats, str, Ints, Ints]:
-    """Position (ascending), concentration of shape (times, positions), label of the axis; the nodes, and the position that each belongs to."""
+    """Position (ascending), concentration (times, positions), label of the axis; the nodes, and the position that each belongs to."""
     nodes, values = concentration(ds, species, region)
     if path is None and not graph(ds, nodes)[1]:
         position, group, means = _section_means(ds, nodes, values)

@@ -20,6 +20,7 @@ class Ranges:
 
     def __init__(self, parts: Sequence[tuple[Watches, Floats]]) -> None:
         self.parts = parts
+        self.any = any(watches.items for watches, _ in parts)
         self.first: dict[tuple[str, str, bool], float] = {}
         self.warned: set[str] = set()
         self.known: list[bytes] = []
@@ -41,6 +42,8 @@ class Ranges:
         RunStopped
             If a network returned no number within its range, or left it although its card says ``error``.
         """
+        if not self.any:
+            return
         noted = [(counts[:, :, 1:5:3] > 0.0).any(axis=0).tobytes() for watches, counts in self.parts if watches.items]
         if noted == self.known:  # asked at every output: the same inputs and outputs as before have been outside, or no number
             return
