@@ -2,6 +2,7 @@
 
 import warnings
 
+import numpy as np
 from studies import write
 
 import calcium_sim as cs
@@ -18,13 +19,13 @@ CASES = [
 
 
 def speed(radius, er, density, total, **options):
-    """Steady speed on 30 um [um/ms], or None where no wave runs."""
+    """Steady speed on 30 um [um/ms], or None where no wave reaches the other end."""
     mesh = neurite("30 um", f"{radius} um", f"{er} um", **options)
     model = breit_queisser(mesh, ryr_density=f"{density} /um^2", buffer=f"{total} uM")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # 1-D on purpose
-        found = cs.wave_speed(cs.simulate(model, until="100 ms", every="0.25 ms", record=["ca"]))
-    return found if found == found else None
+        ds = cs.simulate(model, until="100 ms", every="0.25 ms", record=["ca"])
+        return cs.wave_speed(ds) if np.isfinite(cs.arrival_times(ds)).all() else None
 
 
 def main():

@@ -49,10 +49,26 @@ def concentration(ds: xr.Dataset, species: str, region: str) -> tuple[Ints, Floa
         raise InputError("species", f"the result has no '{species}'{nearest(species, known)}; {has}")
     check_dimensions(ds, key)
     nodes = region_nodes(ds, region)
+    _check_times(ds)
     values = np.asarray(ds[key].values[:, nodes], float)
     if np.isnan(values).all():
         raise InputError("region", f"'{species}' does not live in '{region}'")
+    _check_whole(key, np.isnan(values))
     return nodes, values
+
+
+def _check_times(ds: xr.Dataset) -> None:
+    """Refuse times that run backwards: a crossing upwards would be one downwards."""
+    time = np.asarray(ds["time"].values, float).reshape(-1) if "time" in ds else np.zeros(0)
+    for k in np.flatnonzero(~(np.diff(time) >= 0))[:1]:
+        raise InputError("time", f"{time[k + 1]:g} ms comes after {time[k]:g} ms, expected ascending times (ds.sortby('time'))")
+
+
+def _check_whole(key: str, missing: NDArray[np.bool_]) -> None:
+    """Refuse values of which some are missing: nobody can tell whether a wave was there."""
+    if missing.any():
+        share = f"{100 * missing.mean():.3g} % of its values"
+        raise InputError(key, f"{share} are missing (NaN), expected numbers (where() masks; take nodes by ds.sel(node=...), ds.isel(...))")
 
 
 def check_dimensions(ds: xr.Dataset, key: str) -> None:
@@ -117,6 +133,7 @@ def arrivals(ds: xr.Dataset, threshold: Any, species: str, region: str) -> tuple
     """Places along ``node`` of a region, and the arrival there; see `arrival_times`."""
     level, key = level_of(ds, species, threshold), key_of(ds, species)
     nodes = region_nodes(ds, region)
+    _check_times(ds)
     noted = _noted(ds, key, level, nodes)
     if noted is None:
         nodes, values = concentration(ds, species, region)
@@ -138,9 +155,20 @@ def _noted(ds: xr.Dataset, key: str, level: float, nodes: Ints) -> tuple[Floats,
     arrival, peak = (noted_of(ds, key).get(what) for what in ("arrival", "peak"))
     if arrival is None or peak is None or arrival.dims != ("node",) or peak.dims != ("node",) or "time" not in ds:
         return None
-    if abs(arrival.attrs.get("threshold", np.nan) - level) > 1e-9 * level or np.isnan(peak.values[nodes]).all():
+    if not _same(arrival, level) or np.isnan(peak.values[nodes]).all():
         return None
+    _check_whole(str(peak.name), np.isnan(peak.values[nodes]))
     return np.array(arrival.values[nodes], float), float(arrival.attrs.get("seen_until", np.inf))
+
+
+def _same(arrival: xr.DataArray, level: float) -> bool:
+    return bool(abs(arrival.attrs.get("threshold", np.nan) - level) <= 1e-9 * level)
+
+
+def is_noted(ds: xr.Dataset, species: str, threshold: Any) -> bool:
+    """Whether arrivals at a threshold were noted by the run itself, and not sought between outputs."""
+    arrival = noted_of(ds, key_of(ds, species)).get("arrival")
+    return arrival is not None and _same(arrival, level_of(ds, species, threshold))
 
 
 def first_crossing(time: Floats, c: Floats, level: float) -> Floats:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from . import units
-from .compilable import compiled, naming, row_type
+from .compilable import NumbaError, compiled, explained, row_type
 from .errors import InputError
 from .plugin import BALANCE, Channel, Parameter, Port, check_class, parse_port
 
@@ -121,8 +121,10 @@ class _Trial:
     def compiled(self) -> None:
         """The functions as a run compiles them give the numbers of plain Python."""
         names = [f for f in self.functions() if f in ("rates", "flux", "steady", "open_probability")]
-        with naming([self.cls]):
+        try:
             self.same(compiled(self.cls, names))
+        except NumbaError as error:
+            raise explained(error, [self.cls]) from error
 
     def same(self, functions: Mapping[str, Callable[..., Any]]) -> None:
         """Compiled functions against those of plain Python, at random states and ports."""

@@ -168,12 +168,12 @@ def _region(r: int, region: Region, module: Module) -> str:
 def _transport(spec: GraphSpec, limited: bool) -> str:
     """RKL2 over all regions with the membrane fluxes in every stage, with limited edges or without.
 
-    J holds fluxes, J0 those at the start, B and C amounts moved.
+    J holds fluxes, J0 those at the start, B and C amounts moved; T the shares of limited edges and G what diffusion did at the start.
     """
-    kind = "_limited" if limited else ""
     regions, membranes = range(len(spec.regions)), range(len(spec.membranes))
     xs = _names("X", len(regions))
     ps, ns = _names("P", len(regions)), _names("N", len(regions))
+    graphs = [f"p{r}, i{r}, w{r}, q{r}, h * d{r}" for r in regions]
 
     def fluxes(increments: str) -> list[str]:
         return [f"fluxes{k}({xs}{increments}Y{k}, J{k}, W{k}, I{k}, O{k}, P, t, v)" for k in membranes]
@@ -181,7 +181,12 @@ def _transport(spec: GraphSpec, limited: bool) -> str:
     lines = ["c = graph.coefficients(s)"]
     for r in regions:
         lines += [f"S{r}, P{r}, N{r} = K{r}[0], K{r}[1], K{r}[2]", f"n{r} = X{r}.shape[0]", f"N{r}[:] = 0.0"]
-        lines += _rows(r, f"graph.apply{kind}(X{r}, p{r}, i{r}, w{r}, q{r}, h * d{r}, S{r}, a, z)")
+        if limited:
+            lines += [f"T{r}, G{r} = K{r}[3], K{r}[4]", *_rows(r, f"graph.shares(X{r}, N{r}, p{r}, i{r}, w{r}, T{r}, a, z)")]
+            lines += _rows(r, f"graph.apply_limited(X{r}, N{r}, T{r}, {graphs[r]}, S{r}, a, z)")
+            lines.append(f"G{r}[:] = S{r}")
+        else:
+            lines += _rows(r, f"graph.apply(X{r}, {graphs[r]}, S{r}, a, z)")
     lines += fluxes(ns)
     for k in membranes:
         lines += [f"J0{k}[:] = J{k}", f"J{k}[:] = 0.0"]
@@ -194,8 +199,11 @@ def _transport(spec: GraphSpec, limited: bool) -> str:
     lines.append("for j in range(2, s + 1):")
     stage: list[str] = fluxes(ps)
     for r in regions:
-        whole = f"X{r}, " if limited else ""
-        stage += _rows(r, f"graph.stage{kind}(P{r}, N{r}, S{r}, {whole}p{r}, i{r}, w{r}, q{r}, h * d{r}, c[j], a, z)")
+        if limited:
+            stage += _rows(r, f"graph.shares(X{r}, P{r}, p{r}, i{r}, w{r}, T{r}, a, z)")
+            stage += _rows(r, f"graph.stage_limited(P{r}, N{r}, S{r}, X{r}, T{r}, G{r}, {graphs[r]}, c[j], a, z)")
+        else:
+            stage += _rows(r, f"graph.stage(P{r}, N{r}, S{r}, {graphs[r]}, c[j], a, z)")
     for k in membranes:
         stage.append(f"spread{k}({ns}J{k}, J0{k}, A{k}, I{k}, O{k}, c[j, 2] * h)")
         stage.append(f"next{k}[:] = c[j, 0] * now{k} + c[j, 1] * next{k} + h * (c[j, 2] * J{k} + (c[j, 3] - c[j, 2]) * J0{k})")
@@ -221,6 +229,7 @@ def _arguments(spec: GraphSpec) -> str:
 
 
 def _advance(spec: GraphSpec) -> str:
+    """Steps with s stages, or with as many as diffusion and fluxes need at the start (s = 0); returns s and what they need at the end."""
     xs = _names("X", len(spec.regions))
     region_fields = [len(r.fields) for r in spec.regions]
     lines: list[str] = []
@@ -240,16 +249,20 @@ def _advance(spec: GraphSpec) -> str:
             if f in region.sources:
                 body.append(f"F{r}[{column}, :] = S[{row}, :F{r}.shape[1]]")
                 row += 1
-    given = f"({_arguments(spec)}P, t0 + 0.5 * h, v, h, s)"
+    given = f"({_arguments(spec)}P, t0 + 0.5 * h, v, h, stages)"
     limited = ["if limited:", f"    transport_limited{given}", "else:", f"    transport{given}"]
     body += ["v = table_value(vt, vv, t0 + 0.5 * h)", *(limited if spec.can_limit else [f"transport{given}"]), *react]
     lines += ["for k in range(steps):", *("    " + line for line in body), *gates("t + (steps - 0.25) * h", "0.5 * h")]
     decayed = "".join(f"D{r}, " for r in range(len(region_fields)))
-    tail = "P, nets, C, S, course, target, start, node, rate, vt, vv, t, h, steps, s, limited"
-    calls = [f"steep{k}({xs}Y{k}, W{k}, A{k}, I{k}, O{k}, P, t, v)" for k in range(len(spec.membranes))]
-    steep = ["v = table_value(vt, vv, t)", f"return ({''.join(f'{c}, ' for c in calls)})"]
-    given = _arguments(spec) + "P, vt, vv, t"
-    return _define("steepness", given, steep, "cache=True, ") + _define("advance", _arguments(spec) + decayed + tail, lines, "cache=True, ")
+    tail = "P, nets, C, S, course, target, start, node, rate, vt, vv, t, h, steps, s, limited, bound, shared"
+
+    def needed(time: str) -> str:
+        calls = [f"shared[{k}] * steep{k}({xs}Y{k}, W{k}, A{k}, I{k}, O{k}, P, {time}, v)" for k in range(len(spec.membranes))]
+        return f"graph.stages_for(h, bound, {' + '.join(calls) or '0.0'})"
+
+    choose = ["v = table_value(vt, vv, t)", f"stages = s if s else {needed('t')}"]
+    lines = [*choose, *lines, "v = table_value(vt, vv, t + steps * h)", f"return stages, {needed('t + steps * h')}"]
+    return _define("advance", _arguments(spec) + decayed + tail, lines, "cache=True, ")
 
 
 __all__ = ["ChannelSpec", "GraphSpec", "Membrane", "Region", "source"]

@@ -26,8 +26,9 @@ SMALLEST = 2.0**-100
 TOLERANCE = 1e-4
 """Newton's method ends when its last change of every concentration is below this fraction of (concentration + `FLOOR`); it is quadratic."""
 FLOOR = 0.01
-ITERATIONS = 20
-"""Two or three are the rule; a step for which this many do not do gives no numbers."""
+WHOLE, ITERATIONS = 8, 60
+"""Two or three are the rule; after `WHOLE` the method goes half the way, which ends its cycles; a step that needs more than `ITERATIONS`
+gives no numbers."""
 
 
 @dataclass(frozen=True)
@@ -240,7 +241,7 @@ def _update_loop(spec: AxisymmetricSpec, text: Text, lanes: Lanes) -> list[str]:
             slopes = [f" - {float(count)!r} * j{m}_{q} * k{q}_{j}" for m, count, q in read]
             body.append(f"w{i}_{j} = {'1.0' if i == j else '0.0'}{''.join(slopes)}")
     factor, filled = lu_factor(n, {(i, j) for i in range(n) for j in range(n)}, "w")
-    body += [*factor, *lu_solve(n, filled, "w", "r"), *(f"J{j} = J{j} + r{j}" for j in range(n))]
+    body += [*factor, *lu_solve(n, filled, "w", "r"), *(f"J{j} = J{j} + share * r{j}" for j in range(n))]
     moved = sorted({q for q, _ in coupled})
     body += [f"x{q} = {' + '.join(f'k{q}_{j} * r{j}' for p, j in spec.coupling() if p == q)}" for q in moved]
     for m, c in enumerate(spec.channels):
@@ -261,8 +262,11 @@ def newton(spec: AxisymmetricSpec, module: Module, lanes: Lanes) -> str:
     once = _port_loop(spec, lanes)
     for m in range(len(spec.channels)):
         once += _channel_loop(text, lanes, m)
-    lines = [*head, f"for iteration in range({ITERATIONS}):"]
-    lines += ["    " + t for t in [*once, "count = 0", *_update_loop(spec, text, lanes), "if count == 0:", "    break"]]
+    # the last step is a whole one, for J and the channels' fluxes agree to round-off only after that
+    share = f"share = 1.0 if iteration < {WHOLE} or count == 0 else 0.5"
+    end = ["if count == 0 and share == 1.0:", "    break"]
+    lines = [*head, "count = 1", f"for iteration in range({ITERATIONS}):"]
+    lines += ["    " + t for t in [*once, share, "count = 0", *_update_loop(spec, text, lanes), *end]]
     # the step is far too long: say so, and the loop repeats with a shorter one or stops
     lines += [
         "if count > 0:",

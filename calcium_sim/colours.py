@@ -60,7 +60,7 @@ def scale(shown: Floats) -> Scale:
     top, extend = (wave, "max") if high > 1.25 * wave > 0 and not local else (high, "neither")
     band = _NEGLIGIBLE * max(abs(rest), 1e-12)
     if top - low <= band:  # nothing happened
-        return _scale(rest - 0.5 * max(abs(rest), 1e-12), rest, rest + 0.5 * max(abs(rest), 1e-12), extend, False)
+        return _scale(rest, rest, rest + (abs(rest) or 1.0), "neither", False)
     decades = 0 < DECADES * rest < top
     floor = rest / _DEEPEST if decades else low
     if low < floor:
@@ -100,7 +100,7 @@ def _tones(below: float) -> Any:
     count = 512
     lower = round(below * count)
     cold = matplotlib.colormaps["GnBu_r"](np.linspace(0.55, 0.0, max(lower, 1)))
-    cold[:, :3] *= np.linspace(1.0, 0.12, len(cold))[:, None] ** 0.8
+    cold[:, :3] *= np.linspace(1.0, 0.0, len(cold))[:, None] ** 0.8
     warm = matplotlib.colormaps["magma"](np.linspace(0.0, 1.0, max(count - lower, 1)))
     return ListedColormap(np.concatenate([cold[:lower], warm[: count - lower]]))
 

@@ -40,6 +40,7 @@ class ColumnStepper:
         self.sources = pack_sources(plan, n)
         self.torch = TorchGates(plan)
         self.pacing = Pacing(plan, self.torch)
+        self.slow = self.torch.relaxing()
         if any(follows(g.spec) for g in plan.gauges):
             self.scheme += " | networks of rates once per step, outputs continued"
         self.parallel = n > PARALLEL_FROM if parallel is None else parallel
@@ -94,7 +95,7 @@ class ColumnStepper:
             self._take(state, h, steps, clock)
 
     def _take(self, state: State, h: float, steps: int, clock: Clock) -> None:
-        if self.torch.relaxing():
+        if self.slow:
             self._take_with_torch(state, h, steps, clock)
             return
         s = self.sources

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import namedtuple
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any
 
@@ -35,23 +34,13 @@ def row_type(names: tuple[str, ...]) -> Any:
     return namedtuple("row_type", names)
 
 
-@contextmanager
-def naming(classes: Iterable[type[Channel]]) -> Iterator[None]:
-    """Run code that may compile functions of these channels; where that fails, say of which one and why.
-
-    Raises
-    ------
-    InputError
-        Instead of numba's error, where one of the functions is not compiled on its own, or does not return what a run expects.
-    """
-    try:
-        yield
-    except NumbaError as error:
-        for cls in classes:
-            for name in ("flux", "rates", "steady", "open_probability"):
-                if getattr(cls, name) is not None and (reason := _reason(cls, name)):
-                    raise InputError(cls.label(), f"{name} {reason}") from error
-        raise
+def explained(error: NumbaError, classes: Iterable[type[Channel]]) -> Exception:
+    """An InputError that says which function of these channels cannot be compiled and why; numba's own error where it is none of them."""
+    for cls in classes:
+        for name in ("flux", "rates", "steady", "open_probability"):
+            if getattr(cls, name) is not None and (reason := _reason(cls, name)):
+                return InputError(cls.label(), f"{name} {reason}")
+    return error
 
 
 def _reason(cls: type[Channel], name: str) -> str:
@@ -78,3 +67,6 @@ def _first(message: str) -> str:
     told = [line for line in lines if line and not line.startswith("Failed in")]
     short = re.sub(r"<module '(\w+)'[^>]*>", r"\1", told[0]) if told else "numba gives no reason"
     return re.split(r", (?:location:|defined at )", short)[0].rstrip(". :")
+
+
+__all__ = ["NumbaError", "compiled", "explained", "row_type"]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .arrivals import THRESHOLD as THRESHOLD
 from .arrivals import arrival_times as arrival_times
-from .arrivals import arrivals, check_dimensions, key_of, level_of, noted_of
+from .arrivals import arrivals, check_dimensions, is_noted, key_of, level_of, noted_of
 from .arrivals import first_crossing as first_crossing
 from .arrivals import micromolar as micromolar
 from .errors import CalciumSimError, InputError, nearest
@@ -27,6 +27,12 @@ Floats = NDArray[np.float64]
 _FIT_POINTS = 400
 _FEWEST = 5
 """A path of fewer nodes carries no wave."""
+_ROUNDED = 1.06
+"""A spacing is coarse above so many times the advice, which is rounded to two digits."""
+_DYING = 2.0
+"""A wave that ended and took so many times longer for the last third of its middle part than for the first one was never steady."""
+_PATIENCE = 4.0
+"""A wave that is so many times slower in the end than in the middle of its way has ended."""
 
 
 def wave_path(ds: xr.Dataset, threshold: Any = None, species: str = "ca", region: str = "cytosol") -> Path:
@@ -73,24 +79,63 @@ def wave_speed(
     Returns
     -------
     float
-        NaN, with a warning that says how far it came, when the wave does not pass the part that is asked for.
+        NaN, with a warning that says how far it came, when the wave does not pass the part that is asked for, or when it died: it came
+        to its end before that of the cell, and was slower and slower on its way. A wave that ended after a steady run, or was still on its
+        way when the result ends, has the speed of the part that it passed, and a warning says which of the two it is.
     """
+    speed, doubts = measured_speed(ds, between, threshold, species, region, path)
+    for line in doubts:
+        if line not in str(ds.attrs.get("notes", "")):  # the run has said so
+            warnings.warn(line, stacklevel=2)
+    return speed
+
+
+def measured_speed(
+    ds: xr.Dataset,
+    between: Sequence[Any] | None = None,
+    threshold: Any = None,
+    species: str = "ca",
+    region: str = "cytosol",
+    path: Any = None,
+) -> tuple[float, list[str]]:
+    """`wave_speed`, and what there is to say about it."""
+    speed, doubts, on = _measured(ds, between, threshold, species, region, path)
+    return speed, [*doubts, *_coarse(ds, species, region, on, speed)]
+
+
+def coarse_front(ds: xr.Dataset, species: str, region: str = "cytosol") -> list[str]:
+    """A line where the mesh is coarse for the wave of a species that ran in a result."""
+    if not np.isfinite(arrivals(ds, None, species, region)[1]).any():
+        return []
+    speed, _, on = _measured(ds, None, None, species, region, None)
+    return _coarse(ds, species, region, on, speed)
+
+
+def _measured(ds: xr.Dataset, between: Any, threshold: Any, species: str, region: str, path: Any) -> tuple[float, list[str], Ints]:
+    """Speed, doubts about it, and the nodes that the wave was followed through (none without a speed)."""
     nodes, arrival = arrivals(ds, threshold, species, region)
     if not np.isfinite(arrival).any():
         return _no_wave(f"'{species}' never crosses {level_of(ds, species, threshold):g} uM in '{region}'")
     span = None if between is None else _span(between)
     position, time, on = _course(ds, nodes, arrival, region, path, span)
+    ended = _ended(ds, position, time, species, threshold)
+    doubts = []
     if span is None:
         if np.isfinite(time).sum() < _FEWEST:
             return _no_wave(f"the wave was seen at {np.isfinite(time).sum()} places only")
         low, high = (position.min() + f * np.ptp(position) for f in (0.2, 0.8))
         chosen = (position >= low - 1e-9) & (position <= high + 1e-9)
         if np.isnan(time[chosen]).any() or chosen.sum() < 2:
-            return _no_wave(_how_far(position, time, low, high))
+            return _no_wave(_how_far(position, time, low, high, ended))
+        goes_on = path is None and _goes_on(ds, nodes, arrival, on)
+        if goes_on and ended and _slower(time[chosen]):
+            return _no_wave(f"{_seen(position, time)}, slower and slower, and {ended}")
         speed = _theil_sen(time[chosen], position[chosen])
-        if path is None and _goes_on(ds, nodes, arrival, on):
-            seen = f"{position.min():.4g} to {position.max():.4g} um"
-            warnings.warn(f"the wave was seen from {seen} and not beyond, the speed is that of this part (run longer?)", stacklevel=2)
+        if goes_on:
+            told = (
+                f"and {ended}; the speed is that until there" if ended else "and not beyond, the speed is that of this part (run longer?)"
+            )
+            doubts.append(f"{_seen(position, time)} {told}")
     else:
         low, high = span
         if low == high or low < position.min() - 1e-9 or high > position.max() + 1e-9:
@@ -99,11 +144,40 @@ def wave_speed(
             )
         passed = _at(position, time, np.array([low, high]))
         if not np.isfinite(passed).all():
-            return _no_wave(_how_far(position, time, low, high))
+            return _no_wave(_how_far(position, time, low, high, ended))
         speed = float(abs(high - low) / abs(passed[1] - passed[0])) if passed[1] != passed[0] else float("inf")
     if not np.isfinite(speed):
         return _no_wave("all places have the same arrival (the result starts after the wave, or has one time only)")
-    return _resolved(ds, species, region, on, speed)
+    return speed, doubts, on
+
+
+def _ended(ds: xr.Dataset, position: Floats, time: Floats, species: str, threshold: Any) -> str:
+    """Words for a wave that came hardly farther in the end; empty for one that the end of the result cut off.
+
+    What it took from the last tenth of its way to the end of the result, per length, is compared with the middle of the way.
+    """
+    there = np.isfinite(time)
+    x, t = position[there], time[there]
+    if len(t) < _FEWEST:
+        return ""
+    x, t = (x, t) if t[-1] >= t[0] else (x[::-1], t[::-1])
+    middle = slice(len(t) // 5, 1 + (4 * len(t)) // 5)
+    usual = np.median(np.abs(np.diff(t[middle]) / np.diff(x[middle])))
+    k = 1 + max(2, len(t) // 10)
+    outputs = np.asarray(ds["time"].values, float).reshape(-1)
+    between = 0.0 if is_noted(ds, species, threshold) or len(outputs) < 2 else float(np.median(np.diff(outputs)))
+    last, way = float(outputs[-1] - t[-k]), float(abs(x[-1] - x[-k]))
+    if last - between <= _PATIENCE * usual * way:
+        return ""
+    return f"has ended: it came only {way:.3g} um farther in the last {last:.3g} ms"
+
+
+def _slower(time: Floats) -> bool:
+    """Whether a wave slows down in the middle of its way: its last third takes more than twice the time of its first."""
+    third = max(1, (len(time) - 1) // 3)
+    ends = abs(time[third] - time[0]), abs(time[-1] - time[-1 - third])
+    first, last = ends if time[-1] >= time[0] else ends[::-1]
+    return bool(last > _DYING * first)
 
 
 def _goes_on(ds: xr.Dataset, nodes: Ints, arrival: Floats, on: Ints) -> bool:
@@ -121,18 +195,18 @@ def _span(between: Sequence[Any]) -> tuple[float, float]:
     return low, high
 
 
-def _resolved(ds: xr.Dataset, species: str, region: str, on: Ints, speed: float) -> float:
-    """The speed, with a warning where the mesh is coarser than a quarter of the front's width D/v."""
+def _coarse(ds: xr.Dataset, species: str, region: str, on: Ints, speed: float) -> list[str]:
+    """A line where the mesh is coarser than a quarter of the front's width D/v."""
     key, name = key_of(ds, species), f"diffusion_{variable(region)}"
     known = [*([ds[key]] if key in ds else []), *noted_of(ds, key).values()]
     diffusion = next((d for v in known if (d := v.attrs.get(name))), None)
+    if not len(on):
+        return []
     length = spacing(ds, on)
-    if diffusion and length > diffusion / (4.0 * speed) * (1 + 1e-9):
-        warnings.warn(
-            f"the spacing of {length:.3g} um is coarse for a front of {diffusion / speed:.2g} um, take {0.25 * diffusion / speed:.2g} um",
-            stacklevel=3,
-        )
-    return speed
+    if not diffusion or length <= _ROUNDED * diffusion / (4.0 * speed):
+        return []
+    front = diffusion / speed
+    return [f"the spacing of {length:.3g} um is coarse for a front of {front:.2g} um, take {0.25 * front:.2g} um"]
 
 
 def _course(
@@ -180,15 +254,18 @@ def _theil_sen(time: Floats, position: Floats) -> float:
     return abs(1.0 / slowness) if slowness else float("inf")
 
 
-def _how_far(position: Floats, time: Floats, low: float, high: float) -> str:
+def _seen(position: Floats, time: Floats) -> str:
     there = position[np.isfinite(time)]
-    seen = f"the wave was seen from {there.min():.4g} to {there.max():.4g} um" if len(there) else "no wave was seen on the path"
-    return f"{seen}, but not everywhere from {low:.4g} to {high:.4g} um (run longer, or give path= or between=)"
+    return f"the wave was seen from {there.min():.4g} to {there.max():.4g} um" if len(there) else "no wave was seen on the path"
 
 
-def _no_wave(message: str) -> float:
-    warnings.warn(f"no wave speed: {message}", stacklevel=3)
-    return float("nan")
+def _how_far(position: Floats, time: Floats, low: float, high: float, ended: str) -> str:
+    more = f", and {ended} (give path= or between=)" if ended else " (run longer, or give path= or between=)"
+    return f"{_seen(position, time)}, but not everywhere from {low:.4g} to {high:.4g} um{more}"
+
+
+def _no_wave(message: str) -> tuple[float, list[str], Ints]:
+    return float("nan"), [f"no wave speed: {message}"], np.zeros(0, np.int64)
 
 
 def total_calcium(ds: xr.Dataset, species: str = "ca") -> xr.DataArray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,8 +19,6 @@ from .specs import PortRef
 from .state import Clock, State, pack_networks, pack_sources
 
 PARALLEL_FROM = 30000
-MARGIN = 1.2
-"""Stages are chosen for this much more than the spectrum of diffusion, so that their number does not follow every change of the fluxes."""
 RETRIES = 8
 """How often steps are taken with more stages because fluxes have become steeper on the way."""
 
@@ -29,7 +26,7 @@ RETRIES = 8
 class GraphStepper:
     """Advances a state on any mesh: RKL2 with the membrane fluxes in its stages, gates and reactions by Strang splitting."""
 
-    calibration = 1.0
+    calibration = 0.75
     scheme = "Strang: gates ROS2 | reactions ROS2 | RKL2 diffusion with membrane fluxes in every stage"
 
     def __init__(self, plan: Plan, *, parallel: bool | None = None) -> None:
@@ -48,7 +45,8 @@ class GraphStepper:
         self.nets, self.counts = pack_networks(networks, 1)
         self.bound = 0.0
         self.region_args = {r: self._region_arrays(r) for r in self.regions}
-        self.shared = [_most_at_one_node(mesh.membranes[name]) for name in plan.blocks]
+        self.shared = np.array([_most_at_one_node(mesh.membranes[name]) for name in plan.blocks], float)
+        self.kept: list[Any] = []
         self.membrane_args = {name: self._membrane_arrays(name) for name in plan.blocks}
 
     def _region_arrays(self, name: str) -> list[Any]:
@@ -59,20 +57,25 @@ class GraphStepper:
         diffusion = np.array([plan.fields[i].diffusion for i in index])
         self.bound = max(self.bound, graph.spectral_bound(*rows) * diffusion.max())
         n = span.stop - span.start
-        return [np.zeros((n, len(index))), *rows, diffusion, np.zeros((3, n, len(index))), np.zeros((len(index), n))]
+        return [
+            np.zeros((n, len(index))),
+            *rows,
+            diffusion,
+            np.zeros((5 if self.can_limit else 3, n, len(index))),
+            np.zeros((len(index), n)),
+        ]
 
-    def _rate(self, steep: tuple[float, ...]) -> float:
-        """A bound of the rates [1/ms] of diffusion and membrane fluxes together."""
-        fluxes = sum(times * found for times, found in zip(self.shared, steep, strict=True))
-        return float(max(MARGIN * self.bound, self.bound + fluxes))
+    def _keep(self, state: State) -> None:
+        """Remember where the steps begin, in arrays made once."""
+        now = [*(self.region_args[r][0] for r in self.regions), state.y, state.moved]
+        if not self.kept:
+            self.kept = [np.empty_like(x) for x in now]
+        for kept, x in zip(self.kept, now, strict=True):
+            kept[:] = x
 
-    def _kept(self, state: State) -> tuple[list[Any], Any, Any]:
-        return [self.region_args[r][0].copy() for r in self.regions], state.y.copy(), state.moved.copy()
-
-    def _restore(self, state: State, kept: tuple[list[Any], Any, Any], decayed: list[Any]) -> None:
-        for r, x in zip(self.regions, kept[0], strict=True):
-            self.region_args[r][0][:] = x
-        state.y[:], state.moved[:] = kept[1:]
+    def _restore(self, state: State, decayed: list[Any]) -> None:
+        for kept, x in zip(self.kept, [*(self.region_args[r][0] for r in self.regions), state.y, state.moved], strict=True):
+            x[:] = kept
         for rows, r in zip(decayed, self.regions, strict=True):
             rows[:] = np.array(self._decays(state, r)).reshape(rows.shape)
 
@@ -153,19 +156,17 @@ class GraphStepper:
             arguments += [y, *scratch[:4], state.moved[moved].reshape(-1, pairs), *scratch[4:]]
         decays = [self._decays(state, r) for r in self.regions]
         decayed = [np.array(rows).reshape(-1, self.region_args[r][0].shape[0]) for rows, r in zip(decays, self.regions, strict=True)]
-        steepness = partial(self.module.steepness, *arguments, plan.parameters, clock.times, clock.potential)
-        rate = self._rate(steepness(state.t))
-        kept = self._kept(state)
+        self._keep(state)
+        stages = 0
         for _ in range(RETRIES):
-            stages = int(graph.stages(h, rate))
-            self.module.advance(
+            used, needed = self.module.advance(
                 *arguments, *decayed, plan.parameters, self.nets, self.counts, s.buffer, s.course, s.target, s.start, s.node, s.rate,
-                clock.times, clock.potential, state.t, h, steps, stages, state.limited,
+                clock.times, clock.potential, state.t, h, steps, stages, state.limited, self.bound, self.shared,
             )  # fmt: skip
-            rate = self._rate(steepness(state.t + steps * h))
-            if not graph.stages(h, min(rate, 1e12)) > stages:  # enough, or no number at all
+            if needed <= used:
                 break
-            self._restore(state, kept, decayed)
+            stages = needed
+            self._restore(state, decayed)
         for rows, new in zip(decays, decayed, strict=True):
             for row, values in zip(rows, new, strict=True):
                 row[:] = values

@@ -36,8 +36,6 @@ class Ledger:
 
     def _gain(self, species: str, amount: float) -> None:
         self.gained[species] = self.gained.get(species, 0.0) + amount
-        there = abs(self.start.get(species, 0.0) + self.gained[species])
-        self.largest[species] = max(self.largest.get(species, 0.0), there, abs(amount))
 
     def contents(self, state: State) -> dict[str, dict[str, float]]:
         """Amounts per species: free in each region, and bound to each buffer."""
@@ -78,13 +76,14 @@ class Ledger:
     def drift(self, state: State) -> float:
         """Largest relative error of the books at any observation so far, with the one now (which has to be booked).
 
-        The error is what is there less (what was there at the start and what came in since), relative to the largest amount that has been
-        there or come in at once.
+        The error is what is there less (what was there at the start and what came in since), relative to the largest amount that was there
+        at any observation.
         """
         for species, parts in self.contents(state).items():
             start, gained = self.start[species], self.gained.get(species, 0.0)
             error = abs(math.fsum([*parts.values(), -start, -gained]))
-            self.worst = max(self.worst, error / (max(abs(start), self.largest.get(species, 0.0)) or 1.0))
+            self.largest[species] = max(self.largest.get(species, 0.0), abs(start), abs(start + gained))
+            self.worst = max(self.worst, error / (self.largest[species] or 1.0))
         return self.worst
 
     def accounts(self, state: State) -> dict[str, dict[str, float]]:

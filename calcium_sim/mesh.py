@@ -72,7 +72,7 @@ class Axisymmetric:
     radii: tuple[Floats, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Mesh:
     """Control volumes and how they are joined. Lengths in um.
 
@@ -126,6 +126,22 @@ class Mesh:
         """Number of nodes."""
         return len(self.volume)
 
+    def __repr__(self) -> str:
+        kind = type(self.structure).__name__ if self.structure is not None else "general graph"
+        return f"<Mesh of {self.nodes} nodes ({kind}): {', '.join(self.regions)}; membranes {', '.join(self.membranes) or 'none'}>"
+
+    def __str__(self) -> str:
+        """A line per region, membrane, list of places and note; arrays stay out of it."""
+        lines = [repr(self)[1:].split(":")[0] + ":"]
+        for name in self.regions:
+            span = self.span(name)
+            lines.append(f"  {name}: {span.stop - span.start} nodes, {self.volume[span].sum():.4g} um^3")
+        for name, m in self.membranes.items():
+            lines.append(f"  membrane {name} ({m.sides[0]} | {m.sides[1]}): {len(m.area)} faces, {m.area.sum():.4g} um^2")
+        places = list(dict.fromkeys([*self.faces, *self.labels]))
+        lines += [f"  places: {', '.join(places[:12])}{f' and {len(places) - 12} more' if len(places) > 12 else ''}"] if places else []
+        return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
+
     def region(self, name: str, where: str = "region") -> int:
         """Index of a region, or an InputError with the nearest name."""
         if name not in self.regions:
@@ -159,7 +175,7 @@ class Mesh:
         elif place in self.faces:
             chosen = np.isin(nodes, self.faces[place].nodes)
         else:
-            known = [*self.labels, *self.faces]
+            known = list(dict.fromkeys([*self.labels, *self.faces]))
             listed = ", ".join(known[:12]) + (f" and {len(known) - 12} more" if len(known) > 12 else "")
             raise InputError(where, f"unknown place '{place}'{nearest(place, known)}; the mesh has {listed or 'no named places'}")
         if not chosen.any():
@@ -184,8 +200,8 @@ def called(function: Callable[..., Any], given: Sequence[Floats], where: str) ->
         ) from error
 
 
-def within(low: float | str, high: float | str) -> Callable[[Floats], NDArray[np.bool_]]:
-    """Place: nodes whose path distance from the root (left end, soma) lies between two lengths (quantities or um)."""
+def within(low: Any, high: Any) -> Callable[[Floats], NDArray[np.bool_]]:
+    """Place: nodes whose path distance from the root (left end, soma) lies between two lengths (quantities such as "10 um")."""
     from .units import value
 
     lo, hi = (value(v, "um", "within") for v in (low, high))

@@ -70,9 +70,15 @@ def places(ds: xr.Dataset, numbers: Any) -> Ints:
 
 def _edges(ds: xr.Dataset, nodes: Ints) -> tuple[Ints, Ints]:
     """Edges whose ends both are among some places along ``node``, as indices into these."""
+    known = ds["edge_nodes"]
+    if set(known.dims) != {"edge", "two"} or not np.isfinite(known.values).all():
+        told = f"has the dimensions ({', '.join(map(str, known.dims))}) and {np.isnan(known.values).mean():.0%} of it is missing"
+        raise InputError(
+            "edge_nodes", f"{told}, expected numbers over (edge, two) (where() masks; take nodes by ds.sel(node=...), ds.isel(...))"
+        )
     local = np.full(ds.sizes["node"] + 1, -1, np.int64)
     local[nodes] = np.arange(len(nodes))
-    pairs = local[places(ds, ds["edge_nodes"].values)]
+    pairs = local[places(ds, known.transpose("edge", "two").values)]
     a, b = pairs[(pairs >= 0).all(axis=1)].T
     return a, b
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path as File
 from typing import TYPE_CHECKING, Any
@@ -10,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .arrivals import arrival_times, arrivals, concentration, first_crossing, key_of, level_of
+from .arrivals import arrival_times, arrivals, concentration, key_of, level_of
 from .colours import resting, scale, thinned
-from .diagnostics import wave_path, wave_speed
+from .diagnostics import measured_speed, wave_path
 from .errors import InputError, StorageError
 from .paths import Path, choose, graph, places
 from .results import CONCENTRATION
@@ -22,14 +21,13 @@ if TYPE_CHECKING:
     import xarray as xr
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 INK, QUIET, GHOST = "#22252b", "#70757d", "#d5d8dc"
 _CELLS_PER_INCH = 100
 """A cell of a picture is larger than a dot of it, or what only one cell shows would be lost when it is drawn."""
 _BINS = 200
 _FEWEST = 5
 """Places that have to be reached before one speaks of a wave."""
-_SHORT = 0.1
-"""A way of a wave shorter than this part of the cell is no default for a picture."""
 
 
 def kymograph(
@@ -49,7 +47,7 @@ def kymograph(
     ----------
     ds : result of a run.
     path : (start node, end node) or a list of nodes; by default the way of the wave, from the node that it reaches first to the farthest
-        that it reaches, or from the root to the farthest tip where there is no wave. On a mesh that is no tree or cable the position is
+        that it reaches, or from the root to the farthest tip where fewer than five places are reached. On a mesh that is no tree or cable the position is
         ``distance`` and the concentration its mean over the cross-section.
     ax : matplotlib axes; a new figure by default.
     species : species, buffer, or any variable over (time, node).
@@ -60,7 +58,7 @@ def kymograph(
     matplotlib.axes.Axes
     """
     ax = _axes(ax, (7.2, 4.2))
-    position, values, label, nodes = _profile(ds, path, species, region, threshold)
+    position, values, label, nodes, place = _profile(ds, path, species, region, threshold)
     time = np.asarray(ds["time"].values, float)
     rest = resting(values.T)
     width, height = (int(_CELLS_PER_INCH * inches) for inches in ax.figure.get_size_inches())
@@ -81,11 +79,12 @@ def kymograph(
     if (threshold is None and units != CONCENTRATION) or rest >= level_of(ds, species, threshold):
         ax.set_title(name, loc="left", color=INK, fontsize=11, pad=8)  # what rests above the level, or is no concentration, has no front
     else:
-        first = _front(ds, nodes, time, values, species, region, threshold)
+        first = _front(ds, nodes, place, species, region, threshold)
         if np.isfinite(first).sum() >= min(_FEWEST, len(first)):
             ax.plot(first, position, color="white", lw=1.1, ls=(0, (4, 2.5)), alpha=0.9)
-            speed = _quiet_speed(ds, threshold, species, region, path)
-            head = f"{name} wave" + (f", {speed:.3g} µm/ms" if np.isfinite(speed) else "")
+            speed, _ = measured_speed(ds, threshold=threshold, species=species, region=region, path=path)
+            told = f"{name} above {level_of(ds, species, threshold):g} µM"
+            head = f"{name} wave, {speed:.3g} µm/ms" if np.isfinite(speed) else told
         else:
             head = f"{name}: no wave on this path (threshold {level_of(ds, species, threshold):g} µM)"
         ax.set_title(head, loc="left", color=INK, fontsize=11, pad=8)
@@ -93,17 +92,16 @@ def kymograph(
     return ax
 
 
-def _front(ds: xr.Dataset, nodes: Any, time: Floats, values: Floats, species: str, region: str, threshold: Any) -> Floats:
-    """Arrival at each place of a profile: of the nodes, or of the mean where a place stands for many."""
-    if nodes is None:
-        return first_crossing(time, values, level_of(ds, species, threshold))
-    all_nodes, arrival = arrivals(ds, threshold, species, region)
-    return arrival[np.searchsorted(all_nodes, nodes)]
+def _front(ds: xr.Dataset, picked: Ints, place: Ints, species: str, region: str, threshold: Any) -> Floats:
+    """Arrival at each place of a profile: the median over its nodes, none where some were not reached."""
+    nodes, arrival = arrivals(ds, threshold, species, region)
+    when = arrival[np.searchsorted(nodes, picked)][np.argsort(place, kind="stable")]
+    return np.array([np.median(part) for part in np.split(when, np.cumsum(np.bincount(place))[:-1])])
 
 
 def traces(
     ds: xr.Dataset,
-    at: Sequence[Any] | None = None,
+    at: Any = None,
     path: Any = None,
     ax: Any = None,
     species: str = "ca",
@@ -113,11 +111,12 @@ def traces(
 
     Parameters
     ----------
-    at : positions along the path, lengths or um; five evenly spaced ones by default.
+    at : one position along the path or several, lengths or um; five evenly spaced ones by default.
     path, ax, species, region : as in `kymograph`.
     """
     ax = _axes(ax, (7.2, 3.6))
-    position, values, label, _ = _profile(ds, path, species, region)
+    at = at if at is None or (isinstance(at, (Sequence, np.ndarray)) and not isinstance(at, str)) else [at]
+    position, values, label, *_ = _profile(ds, path, species, region)
     inner = np.linspace(position.min(), position.max(), 7)[1:-1]
     wanted = inner if at is None else np.array([float(a) if isinstance(a, (int, float)) else value(a, "um", "at") for a in at])
     if (wanted < _edges(position)[0] - 1e-9).any() or (wanted > _edges(position)[-1] + 1e-9).any():
@@ -180,6 +179,9 @@ def draw(kind: Any, ds: xr.Dataset, file: str | File, size: tuple[float, float] 
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=size, layout="constrained")
+    known = figure.canvas.get_supported_filetypes()
+    if (suffix := File(file).suffix) and suffix[1:].lower() not in known:
+        raise InputError(str(file), f"unknown kind of picture '{suffix}' (give .png, .svg or .pdf)")
     kind(ds, ax=figure.add_subplot(), **options)
     target = File(file)
     try:
@@ -189,36 +191,34 @@ def draw(kind: Any, ds: xr.Dataset, file: str | File, size: tuple[float, float] 
     return target
 
 
-def _profile(
-    ds: xr.Dataset, path: Any, species: str, region: str, threshold: Any = None
-) -> tuple[Floats, Floats, str, NDArray[np.int64] | None]:
-    """Position (ascending), concentration of shape (times, positions), the label of the axis, and the nodes (None: means over sections)."""
+def _profile(ds: xr.Dataset, path: Any, species: str, region: str, threshold: Any = None) -> tuple[Floats, Floats, str, Ints, Ints]:
+    """Position (ascending), concentration of shape (times, positions), label of the axis; the nodes, and the position that each belongs to."""
     nodes, values = concentration(ds, species, region)
     if path is None and not graph(ds, nodes)[1]:
-        return *_section_means(ds, nodes, values), "distance [µm]", None
+        position, group, means = _section_means(ds, nodes, values)
+        return position, means, "distance [µm]", nodes, group
     way: Path = choose(ds, path, region) if path is not None else _default_path(ds, species, region, threshold)
     order = np.argsort(way.position, kind="stable")
     picked = way.nodes[order]
-    along = np.array_equal(way.position, ds["distance"].values[way.nodes])
-    return way.position[order], values[:, np.searchsorted(nodes, picked)], "distance [µm]" if along else "path length [µm]", picked
+    label = "distance [µm]" if np.array_equal(way.position, ds["distance"].values[way.nodes]) else "path length [µm]"
+    return way.position[order], values[:, np.searchsorted(nodes, picked)], label, picked, np.arange(len(picked))
 
 
 def _default_path(ds: xr.Dataset, species: str, region: str, threshold: Any) -> Path:
-    """The way of the wave; the root to the farthest tip where there is none, or where it is too short to be one."""
-    whole = choose(ds, None, region)
+    """The way of the wave; the root to the farthest tip where there is none."""
     try:
         way = wave_path(ds, threshold, species, region)
     except InputError:
-        return whole
-    return way if np.ptp(way.position) > _SHORT * np.ptp(whole.position) else whole
+        return choose(ds, None, region)
+    return way if len(way.nodes) >= _FEWEST else choose(ds, None, region)
 
 
 def _plain_number(number: float, _: Any = None) -> str:
     return f"{number:g}"
 
 
-def _section_means(ds: xr.Dataset, nodes: NDArray[np.int64], values: Floats) -> tuple[Floats, Floats]:
-    """Means over nodes of equal ``distance``, weighted by volume; over equal bins where there are too many distances."""
+def _section_means(ds: xr.Dataset, nodes: Ints, values: Floats) -> tuple[Floats, Ints, Floats]:
+    """Positions, the one of each node, and means over nodes of equal ``distance`` by volume; equal bins where there are many distances."""
     distance, volume = np.round(ds["distance"].values[nodes], 9), ds["volume"].values[nodes]
     places, group = np.unique(distance, return_inverse=True)
     if len(places) > max(_BINS, len(nodes) // 2):
@@ -226,13 +226,7 @@ def _section_means(ds: xr.Dataset, nodes: NDArray[np.int64], values: Floats) -> 
         places, group = np.unique(group, return_inverse=True)
         places = distance.min() + (places + 0.5) * np.ptp(distance) / _BINS
     weight = np.bincount(group, volume)
-    return places.astype(float), np.stack([np.bincount(group, volume * row) / weight for row in values])
-
-
-def _quiet_speed(ds: xr.Dataset, threshold: Any, species: str, region: str, path: Any) -> float:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return wave_speed(ds, threshold=threshold, species=species, region=region, path=path)
+    return places.astype(float), group, np.stack([np.bincount(group, volume * row) / weight for row in values])
 
 
 def _edges(centres: Floats) -> Floats:
@@ -249,7 +243,7 @@ def _widest(arrival: xr.DataArray) -> tuple[str, str]:
     return across, up
 
 
-def _radius(ds: xr.Dataset, nodes: NDArray[np.int64]) -> Floats:
+def _radius(ds: xr.Dataset, nodes: Ints) -> Floats:
     """Radius of the dendrite at each node [um], from volume (with the ER inside) and membrane area; 0 where there is no plasma membrane."""
     volume = np.array(ds["volume"].values, float)
     for inner, outer in [(f"node_inside_{m}", f"node_outside_{m}") for m in _membranes(ds)]:

@@ -22,7 +22,7 @@ class Ranges:
         self.parts = parts
         self.first: dict[tuple[str, str, bool], float] = {}
         self.warned: set[str] = set()
-        self.known = 0.0
+        self.known: list[bytes] = []
 
     def _seen(self) -> dict[tuple[str, str, bool], tuple[Item, Seen]]:
         """By network, what, and whether it is an output; channels with one name are added up."""
@@ -41,8 +41,8 @@ class Ranges:
         RunStopped
             If a network returned no number within its range, or left it although its card says ``error``.
         """
-        noted = sum(float(counts[:, :, 1].sum() + counts[:, :, 4].sum()) for watches, counts in self.parts if watches.items)
-        if noted == self.known:  # asked at every output: nothing new
+        noted = [(counts[:, :, 1:5:3] > 0.0).any(axis=0).tobytes() for watches, counts in self.parts if watches.items]
+        if noted == self.known:  # asked at every output: the same inputs and outputs as before have been outside, or no number
             return
         self.known = noted
         if name := self.faulty(within=True):

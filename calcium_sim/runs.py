@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +41,8 @@ def result_bytes(model: Model, options: RunOptions) -> int:
     fields = [s.name for s in model.species] + [b.name for b in model.buffers]
     per_frame = mesh.nodes * sum(keep(name) for name in fields)
     for name, channels in model.membranes.items():
-        per_frame += len(channels) * len(mesh.membranes[name].area) * (keep("flux") + keep("po"))
+        shown = sum(c.open_probability is not None for c in channels)
+        per_frame += len(mesh.membranes[name].area) * (len(channels) * keep("flux") + shown * keep("po"))
     frames = int(np.ceil(options.until / (options.every or options.until / 200))) + 1
     return 8 * per_frame * frames
 
@@ -141,7 +141,7 @@ def _branches(edges: Any) -> bool:
 def _wave_lines(ds: xr.Dataset) -> Iterator[str]:
     """What there is to say of a calcium wave, and what casts doubt on its speed."""
     from .arrivals import arrival_times, level_of
-    from .diagnostics import wave_path, wave_speed
+    from .diagnostics import measured_speed, wave_path
 
     if "cytosol" not in ds.region.values or not any(v.attrs.get("model_name") == "ca" for v in ds.data_vars.values()):
         return
@@ -153,13 +153,11 @@ def _wave_lines(ds: xr.Dataset) -> Iterator[str]:
         return
     if len(path.nodes) < 5:
         return
-    with warnings.catch_warnings(record=True) as doubts:
-        warnings.simplefilter("always")
-        speed = wave_speed(ds)
+    speed, doubts = measured_speed(ds)
     reached = float(np.isfinite(arrival.values).mean())
     told = f"wave at {speed:.3g} um/ms" if np.isfinite(speed) else "wave"
     yield f"{told}, reached {100 * reached:.0f} % of the nodes by {float(ds.time[-1]):g} ms"
-    yield from (f"warning: {doubt.message}" for doubt in doubts)
+    yield from (f"warning: {doubt}" for doubt in doubts if doubt not in str(ds.attrs["notes"]))
 
 
 def readable(size: float) -> str:

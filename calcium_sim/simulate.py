@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .compilable import naming
-from .diagnostics import THRESHOLD, micromolar
+from .compilable import NumbaError, explained
+from .diagnostics import THRESHOLD, coarse_front, micromolar
 from .drive import STRETCH, Drive
 from .errors import InputError, ModelWarning, nearest
 from .kernels.stimulus import train_end, train_integral
@@ -26,7 +26,7 @@ from .state import State
 from .stepping import Control, Loop, Stepper, check_step
 from .threads import chosen, running
 from .units import value
-from .validity import remarks
+from .validity import released, remarks
 from .watch import Watcher
 
 if TYPE_CHECKING:
@@ -62,7 +62,8 @@ class Simulation:
     ----------
     model : Model.
     tolerance : relative error of a wave's speed that steps are chosen for (0.002 by default).
-    dt : fixed step instead; observations and stimulus edges are hit exactly by slightly shorter steps.
+    dt : fixed step instead, and the longest: every stretch between two observations or edges of stimuli is divided into equal steps of
+        this length or shorter, so that a `dt` longer than the interval of observations gives one step for each.
     threads : number of threads for large meshes, one by default (or CALCIUM_SIM_THREADS); results are the same bits for any number.
     active : on cables, trees and points: a network of opening and closing rates runs only in groups of 64 positions in which one of its
         inputs has moved by this fraction (try 0.05) since it ran last. Off by default: the result then depends on it a little.
@@ -109,6 +110,7 @@ class Simulation:
         self.observed = 0.0
         self.quiet_from = max((train_end(*s.course) for s in self.plan.sources), default=0.0)
         self.drive = Drive(self.plan)
+        self.sets = [(k, s) for k, s in enumerate(model.stimuli) if isinstance(s, Set)]
         self.seconds = {"setup": time.process_time() - began, "steps": 0.0, "observe": 0.0}
         self._apply_sets(-1.0)
         self.watch = Watcher(self.plan, self.state, levels)
@@ -130,28 +132,33 @@ class Simulation:
         self.advance(value(until, "ms", "until"))
         self.ranges.conclude()
 
-    def advance(self, end: float) -> None:
-        """`run` to a time given in ms."""
+    def advance(self, end: Any) -> None:
+        """`run` to a time, a quantity or a number in ms."""
         began = time.process_time()
+        end = float(end) if isinstance(end, (int, float)) else value(end, "ms", "until")
         if not end >= self.t:
             raise InputError("until", f"{end:g} ms lies before the {self.t:g} ms that the run has reached; a run goes forward only")
-        while self.t < end:
-            self._stretch(min(end, self.t + STRETCH) if self.drive.sampled else end)
-        self.ranges.check(self.t)
+        try:
+            while self.state.t < end:
+                self._stretch(min(end, self.t + STRETCH) if self.drive.sampled else end)
+        except NumbaError as error:  # what is run first is compiled then
+            raise explained(error, dict.fromkeys(type(g.channel) for g in self.plan.gauges)) from error
+        self.ranges.check(end)
         self.seconds["steps"] += time.process_time() - began
 
     def _stretch(self, end: float) -> None:
         """Advance to `end`; edges on the way are hit exactly."""
-        clock = self.drive.clock(self.t, end)
-        known = self._edges_between(self.t, end)
-        for stop in [*known, *([end] if end not in known[-1:] else [])]:
-            start = self.t
-            with running(self.threads), naming({type(g.channel): None for g in self.plan.gauges}):
+        start = self.state.t
+        clock, known = self.drive.clock(start, end), self._edges_between(start, end)
+        for stop in known if end in known[-1:] else [*known, end]:
+            with running(self.threads):
                 self.loop.advance(self.state, stop, clock)
-            self._book_sources(start, self.t)
+            self._book_sources(start, stop)
             self._apply_sets(start)
+            start = stop
             if stop in known:
                 self.control.restart()
+                self.loop.fixed.restart()
 
     def _edges_between(self, start: float, end: float) -> list[float]:
         """Edges of stimuli, channels and potential after `start`, up to `end`."""
@@ -207,7 +214,9 @@ class Simulation:
 
     def _apply_sets(self, after: float) -> None:
         """Carry out every Set with a time in (after, now]."""
-        due = [(k, s) for k, s in enumerate(self.model.stimuli) if isinstance(s, Set) and after < s.time <= self.t]
+        if not self.sets:
+            return
+        due = [(k, s) for k, s in self.sets if after < s.time <= self.t]
         before = self.state.copy() if due else self.state
         for k, s in due:
             f = self.plan.fields[self.plan.index(s.species, s.region)]
@@ -227,7 +236,7 @@ def simulate(
     *,
     tolerance: float | None = None,
     dt: Any = None,
-    record: Sequence[str] | None = None,
+    record: Sequence[str] | str | None = None,
     threads: int | None = None,
     active: float | None = None,
     threshold: Any = THRESHOLD,
@@ -240,7 +249,8 @@ def simulate(
     model : Model.
     until, every : end of the run and interval between observations (quantities; 200 observations by default).
     tolerance, dt, threads, active, threshold : see `Simulation`.
-    record : what to keep besides the ledger, arrivals and peaks: names of species and buffers, ``"flux"``, ``"po"``; everything by default.
+    record : what to keep besides the ledger, arrivals and peaks: one name or several, of species and buffers, ``"flux"``, ``"po"``;
+        everything by default.
     progress : called with (time reached, end) [ms] at every observation.
 
     Returns
@@ -255,7 +265,14 @@ def simulate(
     """
     end = check_step(value(until, "ms", "until"), "until")
     interval = end / 200 if every is None else check_step(value(every, "ms", "every"), "every")
+    record = (record,) if isinstance(record, str) else record
     _check_record(model, record)
+    for s in model.stimuli:
+        begin = s.time if isinstance(s, Set) else s.start
+        if begin > end or (begin == end and not isinstance(s, Set)):
+            warnings.warn(
+                f"stimuli.{s.species}: comes at {begin:g} ms, the run ends at {end:g} ms and never sees it (a longer until=)", stacklevel=2
+            )
     simulation = Simulation(model, tolerance=tolerance, dt=dt, threads=threads, active=active, threshold=threshold)
     frames = [simulation.frame()]
     for stop in observation_times(end, interval):
@@ -264,7 +281,12 @@ def simulate(
         if progress is not None:
             progress(stop, end)
     simulation.ranges.conclude()
-    return assemble(model, _frames(simulation, frames, record))
+    ds = assemble(model, _frames(simulation, frames, record))
+    fronts = released(simulation.plan) if "cytosol" in model.mesh.regions and model.mesh.nodes > len(model.mesh.regions) else []
+    for line in (line for species in fronts for line in coarse_front(ds, species)):
+        warnings.warn(line, ModelWarning, stacklevel=2)
+        ds.attrs["notes"] = "\n".join(filter(None, [ds.attrs["notes"], line]))
+    return ds
 
 
 def observation_times(end: float, interval: float) -> list[float]:

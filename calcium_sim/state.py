@@ -47,7 +47,8 @@ class State:
     def assign(self, other: State) -> None:
         """Overwrite with another state, keeping the arrays."""
         self.u[:], self.y[:], self.moved[:] = other.u, other.y, other.moved
-        self.t, self.before, self.known, self.limited = other.t, other.before, other.known.copy(), other.limited
+        self.t, self.before, self.limited = other.t, other.before, other.limited
+        self.known = other.known.copy() if other.known.size else other.known
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ import numpy as np
 from .codegen_learned import Networks
 from .errors import InputError, RunStopped
 from .fallback import TorchGates
+from .fixed_step import FixedStep
 from .gates import gate_of
 from .kernels.control import below_zero, pair_error, sound
 from .lowering import Gauge, Plan
@@ -43,8 +44,8 @@ RUNGS = 40
 """Depth of the ladder: steps from the whole stretch down to 2^-40 of it."""
 
 
-STRETCH = 16
-"""Most steps of a fixed length that are taken before observers see the state."""
+STRETCH = 6
+"""Most steps that are taken before observers see the state: a peak is as sharp as some steps are long (see `watch`)."""
 
 LARGEST_MEASURE = 0.01
 """Above this value of the measure the error of the speed is no longer proportional to it (seen on (z, s) grids)."""
@@ -113,7 +114,7 @@ class Loop:
         gauges = [g for g in stepper.plan.gauges if g.spec.paced and g.states]
         self.paced = _Paced(stepper.plan, gauges) if gauges else None
         self.scratch: list[State] = []
-        self.warned = False
+        self.warned, self.fixed = False, FixedStep()
         self.ranges = Ranges(
             [
                 (stepper.networks.watches, stepper.counts),
@@ -151,13 +152,27 @@ class Loop:
                 f"dt: the potential moves by more than 10 mV within a fixed step of {h:.3g} ms (take a smaller dt=)", stacklevel=5
             )
         while done < steps:
-            count = min(STRETCH if self.observers else 256, steps - done)
+            count = min(STRETCH, steps - done)
             saved.assign(state)
+            if self.fixed.due():
+                self._look(state, h, clock)
             self._in_parts(state, saved, h, count, clock)
+            self.fixed.since += count
             done += count
             state.t = begin + stretch * (done / steps)
             for observer in self.observers:
                 observer.see(saved, state)
+
+    def _look(self, state: State, h: float, clock: Clock) -> None:
+        """See on copies what two steps of h and one of twice the length make of the state, and warn where this differs much."""
+        _, pair, coarse = self._saved(state)
+        pair.assign(state)
+        coarse.assign(state)
+        self.stepper.advance(pair, h, 2, clock)
+        self.stepper.advance(coarse, 2 * h, 1, clock)
+        self.fixed.note(self._error(pair, coarse, state) * self.tolerance, state.t)
+        if told := self.fixed.doubt():
+            warnings.warn(told, stacklevel=6)
 
     def _in_parts(self, state: State, saved: State, h: float, count: int, clock: Clock) -> None:
         """`count` steps of h, or of a half, a quarter ... where a concentration would become negative."""
@@ -189,7 +204,9 @@ class Loop:
             left = (total - done) // unit
             checked = left > control.credit  # else the stretch ends before the next check is due
             count = min(control.credit + 2, left) if checked else left
-            smooth = clock.smooth_steps(state.t, h, count)
+            if count > STRETCH and control.credit >= STRETCH:
+                checked, count = False, STRETCH
+            smooth = count if clock.travel is None else clock.smooth_steps(state.t, h, count)
             if smooth < count:  # further on, what drives the cell moves too far within one step of this length
                 checked, count = checked and smooth > 1, smooth
                 if count == 0 or (not checked and count > control.credit):
@@ -272,9 +289,13 @@ class Loop:
         coarse.assign(state)
         self.stepper.advance(state, h, 2, clock)
         self.stepper.advance(coarse, 2 * h, 1, clock)
-        error = pair_error(state.u, coarse.u, pair.u, self.volume, self.start, self.rest, self.tolerance)
+        return self._error(state, coarse, pair)
+
+    def _error(self, fine: State, coarse: State, before: State) -> float:
+        """The error of a pair of steps over the tolerance, see `pair_error`."""
+        error = pair_error(fine.u, coarse.u, before.u, self.volume, self.start, self.rest, self.tolerance)
         if self.paced is not None:  # what a law in du/dt makes of its states shows in the concentrations only later
-            error = max(error, self.paced.error(state.y, coarse.y, pair.y, self.tolerance))
+            error = max(error, self.paced.error(fine.y, coarse.y, before.y, self.tolerance))
         return float(error)
 
     def _saved(self, state: State) -> list[State]:

@@ -21,7 +21,7 @@ initial = { cytosol = "0.05 uM", er = "250 uM", outside = "1000 uM" }
 name = "calbindin"
 binds = "ca"
 region = "cytosol"
-total = "40 uM"
+total = "80 uM"
 kon = "27 /uM/s"
 koff = "19 /s"
 diffusion = "20 um^2/s"

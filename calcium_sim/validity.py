@@ -25,6 +25,11 @@ def remarks(plan: Plan) -> tuple[str, ...]:
     return (line,) if line else ()
 
 
+def released(plan: Plan) -> list[str]:
+    """Species that make waves: what a channel brings from one region into another can open it further."""
+    return list(dict.fromkeys(name for g in plan.gauges for name in g.channel.moves if _regenerative(plan.model, g)))
+
+
 def cell_radius(mesh: Mesh) -> Floats | None:
     """Radius of the cell [um] at each position of a cable or tree: 2 volume/area of a cylinder; None for other meshes and for points."""
     outer = [m.area for m in mesh.membranes.values() if m.sides[1] == OUTSIDE]

@@ -13,12 +13,12 @@ from .lowering import Field, Plan
 from .mesh import Floats
 from .state import State
 
-STRIDE = 10
-"""Steps between two looks. A front of P1 grows by a factor of 20 in that time, and arrivals are good to a microsecond."""
+STRIDE = 4
+"""Steps between two looks, or a few more: a peak where waves end or meet is some ten steps wide."""
 
 
 class Observer(Protocol):
-    """What the loop calls after every stretch that it has accepted, of at most some 18 steps."""
+    """What the loop calls after every stretch that it has accepted, of a few steps."""
 
     def see(self, before: State, after: State) -> None:
         """The states at the ends of the stretch, both only lent; of equal time where a value was set."""

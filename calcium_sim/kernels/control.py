@@ -6,7 +6,7 @@ import math
 
 from .compiled import njit
 
-QUIET = 0.01
+QUIET = 0.03
 ROUNDING = 1e-7
 ROUND_OFF = 1e-12
 

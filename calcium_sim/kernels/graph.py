@@ -11,9 +11,9 @@ volume at the end; both ends of an edge see the same number with opposite signs,
 increments. Rows are independent: the result does not depend on the number of threads.
 
 Obtuse cells of simplices have edges of negative conductance, which carry from low to high. They belong to the second order, but beside a
-sharp source they can empty a node below zero. `apply_limited` and `stage_limited` scale what such an edge carries by 2 low/high where the
-concentrations at its ends differ by more than a factor of two: nothing is then taken from an empty node, what leaves one end still
-enters the other, and nothing changes where the solution is resolved.
+sharp source they can empty a node below zero. With `shares` what a node gives along such edges is scaled down to what its other neighbours
+hand to it: an empty node then gives no more than it gets, what leaves one end of an edge still enters the other, and nothing changes where
+the solution is resolved.
 """
 
 from __future__ import annotations
@@ -31,6 +31,10 @@ LANES, HALF = Index(8), Index(4)
 BLOCKS = 64
 ITERATIONS = 100
 SAFETY = 1.05
+MARGIN = 1.2
+"""Stages are chosen for this much more than the spectrum of diffusion, so that their number does not follow every change of the fluxes."""
+HIGHEST = 1e12
+"""No more stages than for this rate [1/ms]."""
 
 
 def gather_rows(edges: Indices, conductance: Floats, volume: Floats) -> tuple[Indices, Indices, Floats, Floats]:
@@ -99,6 +103,14 @@ def stages(h: float, rate: float) -> int:
     """
     s = math.ceil(0.5 * (math.sqrt(9.0 + 8.0 * h * rate) - 1.0))
     return max(3, s + 1 - s % 2)
+
+
+@njit(**OPTIONS)
+def stages_for(h: float, bound: float, fluxes: float) -> int:
+    """Stages for diffusion with rates up to `bound` and membrane fluxes with rates up to `fluxes` [1/ms]; 0 if these are no number."""
+    if math.isnan(fluxes):
+        return 0
+    return stages(h, min(max(MARGIN * bound, bound + fluxes), HIGHEST))
 
 
 @njit(**OPTIONS)
@@ -203,34 +215,47 @@ def finish(increment, x, begin, end):
             x[i, f] += increment[i, f]
 
 
+@njit(**OPTIONS)
+def shares(x, increment, indptr, indices, weight, out, begin, end):
+    """What part of the sum over its edges of negative conductance each node can give: no more than its other neighbours hand to it."""
+    for i in range(begin, end):
+        for f in range(U(x.shape[1])):
+            given, taken, here = 0.0, 0.0, x[i, f] + increment[i, f]
+            for k in range(U(indptr[i]), U(indptr[i + ONE])):
+                there = x[indices[k], f] + increment[indices[k], f]
+                if weight[k] > 0.0:
+                    given += weight[k] * max(there, 0.0)
+                elif there > here:
+                    taken -= weight[k] * (there - here)
+            out[i, f] = given / taken if taken > given else 1.0
+
+
 @njit(forceinline=True, **OPTIONS)
-def _limited(weight, here, there):
-    """Flux along an edge into `here`."""
-    if weight < 0.0:
-        low, high = max(min(here, there), 0.0), max(here, there)
-        weight = weight * min(1.0, 2.0 * low / high) if high > 0.0 else 0.0
-    return weight * (there - here)
+def _gather_limited(x, increment, share, indptr, indices, weight, i, f):
+    """Net flux into node i of the values x + increment; an edge of negative conductance carries the share of its lower end."""
+    total, here = 0.0, x[i, f] + increment[i, f]
+    for k in range(U(indptr[i]), U(indptr[i + ONE])):
+        j = indices[k]
+        difference = x[j, f] + increment[j, f] - here
+        w = weight[k]
+        if w < 0.0:
+            w *= share[i, f] if difference > 0.0 else share[j, f]
+        total += w * difference
+    return total
 
 
 @njit(**OPTIONS)
-def apply_limited(x, indptr, indices, weight, inverse_volume, rate, out, begin, end):
-    """`apply` with limited edges."""
+def apply_limited(x, increment, share, indptr, indices, weight, inverse_volume, rate, out, begin, end):
+    """`apply` on x + increment with limited edges."""
     for i in range(begin, end):
         for f in range(U(x.shape[1])):
-            total = 0.0
-            for k in range(U(indptr[i]), U(indptr[i + ONE])):
-                total += _limited(weight[k], x[i, f], x[indices[k], f])
-            out[i, f] = rate[f] * inverse_volume[i] * total
+            out[i, f] = rate[f] * inverse_volume[i] * _gather_limited(x, increment, share, indptr, indices, weight, i, f)
 
 
 @njit(**OPTIONS)
-def stage_limited(previous, new, start, x, indptr, indices, weight, inverse_volume, rate, c, begin, end):
-    """`stage` with limited edges; x are the values at the beginning of the step, which limited fluxes depend on."""
+def stage_limited(previous, new, start, x, share, flow, indptr, indices, weight, inverse_volume, rate, c, begin, end):
+    """`stage` with limited edges; x are the values at the beginning of the step and `flow` what `apply_limited` gave for them."""
     for i in range(begin, end):
         for f in range(U(x.shape[1])):
-            total, here = 0.0, x[i, f] + previous[i, f]
-            for k in range(U(indptr[i]), U(indptr[i + ONE])):
-                j = indices[k]
-                total += _limited(weight[k], here, x[j, f] + previous[j, f]) - _limited(weight[k], x[i, f], x[j, f])
-            held = c[0] * previous[i, f] + (c[1] * new[i, f] + c[3] * start[i, f])
-            new[i, f] = c[2] * rate[f] * inverse_volume[i] * total + held
+            change = rate[f] * inverse_volume[i] * _gather_limited(x, previous, share, indptr, indices, weight, i, f) - flow[i, f]
+            new[i, f] = c[2] * change + (c[0] * previous[i, f] + (c[1] * new[i, f] + c[3] * start[i, f]))

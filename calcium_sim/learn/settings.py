@@ -125,6 +125,7 @@ def _thin(rest: float = 0.05, er: float = 250.0) -> tuple[WaveSetting, WaveSetti
 
 
 STEADY = (
+    WaveSetting(0.2, 0.1, 1.0, 80.0),
     WaveSetting(0.2, 0.1, 1.0, 160.0),
     BREIT_QUEISSER[3],
     *BREIT_QUEISSER[:3],

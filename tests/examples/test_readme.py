@@ -28,17 +28,19 @@ def wave():
     """Names that the README's first example defines."""
     (code, *_) = [b for b in blocks("python") if "cs.simulate" in b]
     names = {}
-    exec(compile(code, "README.md", "exec"), names)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # nothing in it is doubtful, nor does the network leave its range
+        exec(compile(code, "README.md", "exec"), names)
     return names
 
 
 def test_wave_crosses_the_neurite(wave):
-    """It crosses, 4 % slower than where the cross-section is resolved (README says so), and the ledger closes to round-off."""
+    """It crosses, 5 % slower than where the cross-section is resolved (README says so), and the ledger closes to round-off."""
     assert wave["ds"].attrs["ledger_drift"] < 1e-14, wave["ds"].attrs["ledger_drift"]
     mesh = neurite("20 um", "0.2 um", "0.1 um", "0.04 um", dims=2)
     resolved = cs.simulate(replace(wave["model"], mesh=mesh), until="20 ms", every="0.25 ms")
     speeds = cs.wave_speed(wave["ds"]), cs.wave_speed(resolved, between=("5 um", "15 um"))
-    assert speeds[0] == pytest.approx(0.96 * speeds[1], rel=0.005), speeds
+    assert speeds[0] == pytest.approx(0.947 * speeds[1], rel=0.005), speeds
 
 
 def test_example_is_within_its_range_and_says_nothing(wave):
@@ -52,7 +54,7 @@ def test_example_is_within_its_range_and_says_nothing(wave):
 def test_learned_receptor_carries_the_same_wave(wave):
     """Swapped by name, the network that was trained on the receptor gives its wave."""
     speeds = cs.wave_speed(wave["ds"]), cs.wave_speed(wave["ds2"])
-    assert speeds[1] == pytest.approx(speeds[0], rel=0.03), speeds
+    assert speeds[1] == pytest.approx(speeds[0], rel=1e-3), speeds
 
 
 def test_own_network_carries_a_wave(wave, tmp_path, monkeypatch):

@@ -2,16 +2,18 @@
 
 import itertools
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import xarray as xr
 
 import calcium_sim as cs
-from calcium_sim.diagnostics import cite, first_crossing, undershoot, wave_path
+from calcium_sim.diagnostics import cite, coarse_front, first_crossing, undershoot, wave_path
 from calcium_sim.meshes import neurite
 from calcium_sim.meshes.simplices import from_simplices
 from calcium_sim.paths import region_nodes, spacing, travel
+from calcium_sim.presets import breit_queisser
 from calcium_sim.results import Frames, assemble
 
 
@@ -80,6 +82,46 @@ def test_a_wave_that_stops_has_the_speed_of_its_way_and_says_how_far_it_came(cab
         assert np.isnan(cs.wave_speed(cable, threshold=50))
     with pytest.warns(UserWarning, match=r"seen at 1 places only"):
         assert np.isnan(cs.wave_speed(cable.isel(time=slice(0, 6))))
+
+
+def test_a_wave_that_ended_is_told_from_one_that_is_on_its_way(cable):
+    """The front of the cable stands still at 20 um, where it is at 42 ms: at 100 ms it has ended, at 42 ms it may go on."""
+    dead = cable.copy(deep=True)
+    dead.ca.values[:, 100:200] = 0.05
+    seen = r"seen from 0\.1 to 19\.9 um and has ended: it came only 2 um farther in the last 62\.2 ms; the speed is that until there"
+    with pytest.warns(UserWarning, match=seen):
+        assert cs.wave_speed(dead) == pytest.approx(0.5, rel=1e-3)
+    with pytest.warns(UserWarning, match=r"and not beyond.*\(run longer\?\)"):
+        assert cs.wave_speed(dead.isel(time=slice(0, 85))) == pytest.approx(0.5, rel=1e-3)
+    with pytest.warns(UserWarning, match=r"but not everywhere from 16 to 30 um, and has ended: it came"):
+        assert np.isnan(cs.wave_speed(dead, between=(16, 30)))
+
+
+def test_a_wave_that_dies_has_no_speed():
+    """ER of 0.08 um in 0.2 um of cell, 1 receptor per um^2, 160 uM of buffer: no wave, though 0.2 uM creep 5 um far, 0.1 um in 0.2 to 10 ms."""
+    model = breit_queisser(neurite("10 um", "0.2 um", "0.08 um", spacing="0.1 um"), ryr_density="1 /um^2", buffer="160 uM")
+    ds = cs.simulate(model, until="100 ms", every="1 ms", record=[])
+    reached = np.isfinite(cs.arrival_times(ds).values)
+    assert 40 <= reached.sum() < 70
+    with pytest.warns(UserWarning, match="slower and slower, and has ended: it came only"):
+        assert np.isnan(cs.wave_speed(ds))
+
+
+def test_masked_results_and_reversed_times_are_told_in_one_line(cable, noted):
+    ds, exact = noted
+    masked = ds.where(ds.distance < 20)
+    for told in (masked, masked.drop_vars("ca_arrival")):
+        with pytest.raises(cs.InputError, match=r"50 % of its values are missing \(NaN\), expected numbers \(where\(\) masks"):
+            cs.wave_speed(told)
+    for part in (ds.where(ds.region == "cytosol", drop=True), ds.where(ds.region == "cytosol")):
+        with pytest.raises(
+            cs.InputError, match=r"edge_nodes: has the dimensions \(edge, two, node\) and .* expected numbers over \(edge, two\)"
+        ):
+            cs.wave_speed(part)
+    for back in (cable, ds):
+        with pytest.raises(cs.InputError, match=r"time: 99.5 ms comes after 100 ms, expected ascending times \(ds.sortby"):
+            cs.arrival_times(back.isel(time=slice(None, None, -1)))
+    np.testing.assert_array_equal(cs.arrival_times(ds.isel(time=slice(None, None, -1)).sortby("time")).values, exact[:200])
 
 
 def test_a_branch_that_no_wave_reached_does_not_hide_the_speed(fork):
@@ -176,6 +218,34 @@ def test_spacing_advice_on_a_grid_is_the_spacing_along_the_wave():
     ca = cs.Species("ca", dict.fromkeys(mesh.regions, "220 um^2/s"), dict.fromkeys(mesh.regions, "0.05 uM"))
     ds = assemble(cs.Model(mesh, [ca]), Frames(np.zeros(1), {("ca", "cytosol"): np.ones((1, mesh.start[1]))}))
     assert spacing(ds, region_nodes(ds, "cytosol")) == pytest.approx(0.1, rel=1e-12)
+
+
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_a_coarse_spacing_is_told_when_the_run_ends_and_the_advice_is_not_coarse(dims):
+    """A wave of 1.3 um/ms has a front of 0.17 um, and a quarter of that is 0.04 um: told by the run, in its notes, and not again."""
+    mesh = neurite("5 um", "0.2 um", "0.1 um", spacing="0.2 um", dims=min(dims, 2))
+    model = breit_queisser(replace(mesh, structure=None) if dims == 3 else mesh)
+    with pytest.warns(cs.ModelWarning, match=r"the spacing of 0\.2 um is coarse for a front of 0\.\d+ um, take 0\.0\d+ um"):
+        ds = cs.simulate(model, until="8 ms", every="1 ms", record=["ca"])
+    assert "is coarse for a front" in ds.attrs["notes"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        speed = cs.wave_speed(ds)
+    for rounded in (f"{0.25 * 0.22 / speed:.2g}", f"{1.01 * 0.25 * 0.22 / speed:.6g}"):
+        assert not _coarse_line(speed, float(rounded))
+    assert _coarse_line(speed, 1.1 * 0.25 * 0.22 / speed)
+
+
+def _coarse_line(speed, spacing):
+    """What a synthetic wave of a speed is told on a cable of a spacing."""
+    mesh = neurite(f"{40 * spacing} um", "0.2 um", "0.1 um", spacing=f"{spacing} um")
+    ca = cs.Species("ca", dict.fromkeys(mesh.regions, "220 um^2/s"), dict.fromkeys(mesh.regions, "0.05 uM"))
+    ds = assemble(cs.Model(mesh, [ca]), Frames(np.array([0.0, 1e3]), {("ca", "cytosol"): np.ones((2, 40))}))
+    exact = np.where(ds.region.values == "cytosol", 1.0 + ds.distance.values / speed, np.nan)
+    told = {"of": "ca", "model_name": "ca", "threshold": 0.2, "seen_until": 1e3, "diffusion_cytosol": 0.22}
+    ds["ca_arrival"] = ("node", exact, told | {"noted": "arrival"})
+    ds["ca_peak"] = ("node", 0 * exact + 2.0, told | {"noted": "peak"})
+    return coarse_front(ds, "ca")
 
 
 def _bar(size):

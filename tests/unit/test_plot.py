@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 import calcium_sim as cs
 from calcium_sim.colours import scale, thinned
+from calcium_sim.errors import InputError
 from calcium_sim.plot import _radius, arrival_map, draw, kymograph, traces
 
 mpl.use("Agg")
@@ -44,13 +45,54 @@ def test_kymograph_follows_the_wave_or_says_that_there_is_none(fork, ax):
     assert not still.lines
 
 
+def test_a_short_way_of_a_wave_is_drawn_and_not_the_quiet_rest(cable, ax):
+    """A wave that came 2 um far on 40 um of cable: 10 places of 0.2 um. It was a picture of the whole, and "no wave on this path"."""
+    short = cable.copy(deep=True)
+    short.ca.values[:, 10:200] = 0.05
+    kymograph(short, ax=ax)
+    assert ax.get_ylim()[1] == pytest.approx(2.0)
+    assert len(ax.lines) == 1
+    assert ax.get_title(loc="left") == "Ca²⁺ wave, 0.5 µm/ms"
+    traces(short, ax=(other := Figure().add_subplot()))
+    assert max(line.get_ydata().max() for line in other.lines) > 2.0
+
+
+def test_the_front_of_a_section_is_that_of_the_noted_arrivals(cable, ax):
+    """Two layers of nodes that are no tree, outputs every 10 ms: the front has 1 % of an output interval, as noted, and not 2 ms."""
+    exact = np.where(cable.region.values == "cytosol", 2.0 + cable.distance.values / 0.5, np.nan)
+    told = {"of": "ca", "model_name": "ca", "threshold": 0.2, "seen_until": 100.0}
+    noted = cable.assign(
+        ca_arrival=("node", exact, told | {"noted": "arrival"}), ca_peak=("node", 0 * exact + 2.9, told | {"noted": "peak"})
+    ).sel(region="cytosol")
+    pairs = cable.edge_nodes.values[:199]
+    looped = noted.drop_vars("edge_nodes").assign(edge_nodes=(("edge", "two"), np.concatenate([pairs, [[0, 5]]])))
+    kymograph(looped.isel(time=slice(0, None, 20)), ax=ax)
+    np.testing.assert_allclose(ax.lines[0].get_xdata(), exact[:200], rtol=1e-12)
+
+
 def test_a_cell_at_rest_has_a_scale_and_no_front(cable, ax):
     flat = cable.copy(deep=True)
     flat.ca.values[:, :200] = 0.05
     kymograph(flat, ax=ax)
     assert "no wave on this path" in ax.get_title(loc="left")
-    norm = ax.collections[0].norm
-    assert (norm.vmin, norm.vmax) == pytest.approx((0.025, 0.075))
+    norm, tones = ax.collections[0].norm, ax.collections[0].cmap
+    assert (norm.vmin, norm.vmax) == pytest.approx((0.05, 0.1))
+    assert max(tones(float(norm(0.05)))[:3]) < 0.02, "rest is black"
+
+
+@pytest.mark.parametrize(
+    ("rest", "above", "below"), [(0.05, 0, 0), (0.05, 4e-4, 4e-4), (0, 0, 0), (250, 0, 20), (0.05, 8, 0.03), (0.05, 0.01, 0)]
+)
+def test_rest_is_black_and_every_tick_on_the_scale(rest, above, below):
+    """Quiet cells, stores that empty, waves: rest within 0.02 of black in each channel, ticks between the ends."""
+    values = np.full((100, 50), float(rest))
+    values[30:60, 10:] += above
+    values[70:80, 10:] -= below
+    seen = scale(values)
+    assert max(seen.tones(float(seen.norm(rest)))[:3]) < 0.02
+    assert ((seen.ticks >= seen.norm.vmin * (1 - 1e-9)) & (seen.ticks <= seen.norm.vmax * (1 + 1e-9))).all()
+    assert seen.norm.vmax - seen.norm.vmin > 0.04 * rest
+    assert len(seen.ticks) > 2
 
 
 def test_what_is_below_rest_does_not_look_like_rest():
@@ -173,3 +215,11 @@ def test_files_are_written_without_pyplot(cable, tmp_path):
     assert path.read_bytes()[:4] == b"\x89PNG"
     with pytest.raises(cs.StorageError, match="cannot be written"):
         draw(kymograph, cable, tmp_path / "missing" / "wave.png")
+
+
+def test_one_place_is_enough_and_unknown_pictures_are_refused(cable, ax, tmp_path):
+    """A number, a length; an ending that matplotlib does not write is named before anything is drawn."""
+    assert len(traces(cable, at=5, ax=ax).lines) == 1
+    assert len(traces(cable, at="5 um", ax=Figure().add_subplot()).lines) == 1
+    with pytest.raises(InputError, match=r"k.foo: unknown kind of picture '.foo' \(give .png, .svg or .pdf\)"):
+        draw(traces, cable, tmp_path / "k.foo")

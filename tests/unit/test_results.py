@@ -8,7 +8,11 @@ import pytest
 import xarray as xr
 
 import calcium_sim as cs
+from calcium_sim import units
+from calcium_sim.bench import coaxial
+from calcium_sim.meshes import neurite
 from calcium_sim.names import assign
+from calcium_sim.runs import RunOptions, result_bytes
 
 
 def test_names_and_units(cable):
@@ -106,3 +110,32 @@ def test_one_label_on_two_membranes_keeps_both():
     assert ends({"er": ["leak/linear", "ryr/dnn"], "plasma": ["leak/linear"]}) == ["leak_linear_er", "ryr_dnn", "leak_linear_plasma"]
     assert ends({"er": ["leak/linear", "leak/linear"], "plasma": []}) == ["leak_linear_1", "leak_linear_2"]
     assert ends({"er": ["a-b", "a_b"], "plasma": []}) == ["a_b_er", "a_b_er_2"]
+
+
+def test_the_size_that_is_told_before_a_run_is_that_of_its_result():
+    """Within 2 % of the Dataset: `calcium-sim check` and the refusal of what does not fit go by it."""
+    model = coaxial(20.0, 0.1)
+    ds = cs.simulate(model, until="2 ms", every="0.01 ms")
+    assert result_bytes(model, RunOptions(until=2.0, every=0.01)) == pytest.approx(ds.nbytes, rel=0.02)
+
+
+def test_a_stimulus_that_the_run_never_reaches_is_told():
+    """It may be a slip of units; a Set at the very end still acts."""
+    species = [cs.Species("ca", {"cytosol": "220 um^2/s"}, {"cytosol": "0.05 uM"})]
+    late = [cs.Influx("ca", "left", "1 uM um/ms", "1 ms", start="5 ms"), cs.Set("ca", "1 uM", time="5 ms")]
+    model = cs.Model(neurite("5 um", "0.1 um", spacing="0.1 um"), species, stimuli=late)
+    with pytest.warns(UserWarning, match=r"stimuli.ca: comes at 5 ms, the run ends at 5 ms") as caught:
+        ds = cs.simulate(model, until="5 ms")
+    assert len(caught) == 1
+    assert float(ds.ca[-1, 0]) == 1.0
+
+
+def test_one_name_to_record_and_times_as_quantities():
+    """What people write first."""
+    model = coaxial(5.0, 0.1)
+    ds = cs.simulate(model, until="1 ms", every="0.5 ms", record="ca")
+    assert [name for name in ds if "time" in ds[name].dims] == ["ca", "ledger_ca"]
+    sim = cs.Simulation(model)
+    for end in (0.5 * units.ms, "1 ms", 1.5):
+        sim.advance(end)
+    assert sim.t == 1.5

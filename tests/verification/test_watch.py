@@ -6,7 +6,7 @@ import pytest
 import calcium_sim as cs
 from calcium_sim.bench import coaxial
 from calcium_sim.kernels import watch
-from calcium_sim.meshes import well_mixed
+from calcium_sim.meshes import neurite, well_mixed
 from calcium_sim.meshes.columns import columns_mesh
 from calcium_sim.presets import breit_queisser
 
@@ -67,6 +67,24 @@ def test_arrivals_do_not_depend_on_the_outputs(name):
         assert np.median(np.abs(late[steep])) < 0.03, f"{every} ms: peaks {np.median(np.abs(late[steep]))} ms apart"
 
 
+@pytest.mark.parametrize("ends", [("left",), ("left", "right")], ids=["tip", "collision"])
+def test_peaks_where_waves_end_and_meet(ends):
+    """Peaks at every node of 15 um of cable, tips and the place of a collision among them, against steps of 2 us with outputs every 10 us.
+
+    Measured: within 0.37 %, with chosen steps. With looks 10 to 28 steps apart peaks were up to 12.7 % too high.
+    """
+    mesh = neurite(length="15 um", radius="0.2 um", er_radius="0.1 um", spacing="0.05 um")
+    flux = [cs.Influx("ca", at=end, flux="2.5 uM*um/ms", shape="ramp-down", duration="1 ms") for end in ends]
+    model = breit_queisser(mesh, stimulus=flux)
+    here = np.arange(300)
+    exact = cs.simulate(model, "14 ms", "0.01 ms", dt="0.002 ms", record=["ca"]).ca.values[:, here].max(axis=0)
+    for every in (0.05, 0.25, 1.0, 3.0, 14.0, 60.0):
+        found = cs.simulate(model, f"{max(every, 14.0)} ms", f"{every} ms", record=[]).ca_peak.values[here]
+        error = found / exact - 1
+        print(f"{ends}, every {every} ms: {error.min():+.3%} to {error.max():+.3%}")
+        np.testing.assert_allclose(found, exact, rtol=0.005, err_msg=f"outputs every {every} ms")
+
+
 def point(*stimuli, decay="0 1/s"):
     mesh = well_mixed({"cytosol": "1 um^3"}, {"plasma": (("cytosol", "outside"), "1 um^2")})
     ca = cs.Species("ca", {"cytosol": "0 um^2/s"}, {"cytosol": "0.05 uM", "outside": "1 uM"}, decay=decay)
@@ -114,6 +132,11 @@ def test_vertex_of_a_parabola_at_unequal_times():
     """3 - (t - 1.4)^2 at 0, 1 and 3."""
     y = [3 - (t - 1.4) ** 2 for t in (0.0, 1.0, 3.0)]
     assert watch.vertex(0.0, 1.0, 3.0, *y) == pytest.approx((1.4, 3.0), rel=1e-14)
+
+
+def test_the_top_of_uneven_samples_stays_near_them():
+    """0, 10, 10 at 0, 1 and 5: the parabola would rise to 18; a quarter of the range is 2.5."""
+    assert watch.vertex(0.0, 1.0, 5.0, 0.0, 10.0, 10.0) == pytest.approx((3.0, 12.5), rel=1e-14)
 
 
 def test_an_exponential_is_crossed_exactly_and_a_sudden_rise_as_a_line():

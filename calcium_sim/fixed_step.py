@@ -1,0 +1,55 @@
+"""How good a fixed step is: what a step of twice the length does differently, looked at now and then, and a warning where it is much."""
+
+from __future__ import annotations
+
+import math
+
+ALLOWED = 0.02
+"""Mean error of a fixed step, relative to what changes in it, above which a run warns."""
+
+RAREST = 64
+"""Most steps between two looks: they cost three steps each, 5 % of the run."""
+
+FEWEST = 5
+"""Looks before anything is said: the first moments after a jump tell little about a run."""
+
+
+class FixedStep:
+    """Mean of the error measures of a run with fixed steps, weighted by the steps that each stands for.
+
+    Looks come after 2, 4, 8, ... steps, then after every `RAREST`, and begin again after an edge of a stimulus.
+    """
+
+    def __init__(self) -> None:
+        self.wait, self.since, self.looks = 2, 2, 0
+        self.total = self.weight = self.worst = 0.0
+        self.where = 0.0
+        self.told = False
+
+    def restart(self) -> None:
+        """Something has just happened: look at once, and more often."""
+        self.wait = self.since = 2
+
+    def due(self) -> bool:
+        """Whether to look before the next steps."""
+        return not self.told and self.since >= self.wait
+
+    def note(self, measure: float, t: float) -> None:
+        """Take a measure (NaN: the long step failed) at time t [ms]."""
+        measure = min(measure, 1.0) if math.isfinite(measure) else 1.0
+        if measure > self.worst:
+            self.worst, self.where = measure, t
+        self.total += measure * self.since
+        self.weight += self.since
+        self.looks += 1
+        self.since, self.wait = 0, min(2 * self.wait, RAREST)
+
+    def doubt(self) -> str | None:
+        """What to warn of, once."""
+        if self.told or self.looks < FEWEST or not self.total > ALLOWED * self.weight:
+            return None
+        self.told = True
+        return (
+            f"dt: a fixed step errs by {100 * self.total / self.weight:.3g} % of what changes in it, {100 * self.worst:.3g} % at "
+            f"t={self.where:.4g} ms (take a smaller dt=, or none: steps are then chosen)"
+        )
