@@ -27,6 +27,13 @@ OPEN = 0.3
 THIN = 0.25
 """Radius of the points of an outline, at most, as a part of the radius that it gives: cones of a real body are as thick as it is."""
 
+THICK = 0.5
+"""The same for outlines that are told of without being taken."""
+
+HOLLOW, RING = 0.2, 0.6
+"""Volume of the cones of a soma as a part of that of a body as wide as its points; less is told of, of a closed ring less than the second.
+Bodies that are meant as cones reach 0.29 (a centre with thin spokes) and more, a ring with a pen of a third of its radius 0.35."""
+
 BETTER = 1.005
 """Factor by which another way to cut the points must enclose more to be taken: lines that change from one plane to the next gain less."""
 
@@ -40,9 +47,12 @@ def one_point_soma(points: Points) -> Points:
     Warns
     -----
     UserWarning
-        If the soma was drawn as outlines: where, how many points, the radius made.
+        If the soma was drawn as outlines: where, how many points, the radius made. If it stays a chain of cones that hold far less than a
+        body as wide as its points (an outline of which a part is missing, spokes, a thick line).
     """
-    return _outlined(_three_points(points))
+    made = _outlined(_three_points(points))
+    _tell_hollow(made)
+    return made
 
 
 def _three_points(points: Points) -> Points:
@@ -112,6 +122,35 @@ def _rooted(parent: Ints, top: int) -> Ints:
     return turned
 
 
+def _tell_hollow(points: Points) -> None:
+    """Warn of soma points that spread in a plane and whose cones hold little: lines drawn around a body, or across it."""
+    for group in _groups(points):
+        if len(group) < 3:
+            continue
+        xyz, r = points.position[group], points.radius
+        inner = np.array(group[1:])
+        outer = points.parent[inner]
+        long = np.sqrt(((points.position[inner] - points.position[outer]) ** 2).sum(axis=1))
+        cones = float((np.pi / 3 * long * (r[inner] ** 2 + r[inner] * r[outer] + r[outer] ** 2)).sum())
+        axes = np.linalg.svd(xyz - xyz.mean(axis=0), full_matrices=False)[2]
+        half = np.ptp(xyz @ axes.T, axis=0) / 2
+        body = 2 * math.pi * float(half[0] * half[1]) ** 1.5
+        ring = cones < RING * body and any(_shut(points.position[list(o.points)]) for o in _outlines(points, group, THICK))
+        if ring or cones < HOLLOW * body:
+            warnings.warn(
+                f"{points.at(group[0])}: the soma's {len(group)} points are taken as cones, which hold {cones:.3g} um^3; a body as wide as "
+                f"they lie would hold about {body:.3g} um^3 (if they draw one, give one soma point of its radius)",
+                stacklevel=4,
+            )
+            return
+
+
+def _shut(line: Floats) -> bool:
+    """Whether a line comes back to its first point within half a step more than its longest."""
+    steps = np.sqrt(((line - np.roll(line, 1, axis=0)) ** 2).sum(axis=1))
+    return bool(steps[0] <= 1.5 * steps[1:].max())
+
+
 def _groups(points: Points) -> Iterator[list[int]]:
     """Connected soma points, the one next to the root first, parents before children."""
     kids = children(points.parent)
@@ -124,7 +163,7 @@ def _groups(points: Points) -> Iterator[list[int]]:
             yield group
 
 
-def _outlines(points: Points, group: list[int]) -> list[Outline]:
+def _outlines(points: Points, group: list[int], thin: float = THIN) -> list[Outline]:
     """The outlines that most of the soma points belong to, the largest first; none where the soma is something else."""
     xyz = points.position
     found: list[Outline] = []
@@ -133,7 +172,7 @@ def _outlines(points: Points, group: list[int]) -> list[Outline]:
     apart: list[Outline] = []
     used: set[int] = set()
     for outline in sorted(found, key=lambda o: -o.area):
-        if used.isdisjoint(outline.points) and points.radius[list(outline.points)].max() <= THIN * outline.radius:
+        if used.isdisjoint(outline.points) and points.radius[list(outline.points)].max() <= thin * outline.radius:
             used.update(outline.points)
             apart.append(outline)
     return apart if 2 * len(used) > len(group) else []

@@ -84,7 +84,8 @@ def from_swc(
     Warns
     -----
     UserWarning
-        If the soma is drawn as outlines, is not at the root, or is missing, or the file seems not to be in um.
+        If the soma is drawn as outlines, stays a chain of cones that hold far less than a body as wide as its points, is not at the root,
+        or is missing, or the file seems not to be in um.
     """
     step = positive_length(spacing, "from_swc.spacing")
     points = one_point_soma(read_swc(path))

@@ -116,10 +116,75 @@ class BackwardRelease(PlainRelease):
     moves = {"ca": -1}
 
 
+@channel("test/negative-release")
+class NegativeRelease(PlainRelease):
+    """The same with a flux that is negative instead."""
+
+    across = ("cytosol", "er")
+    reads = {"ca": "ca@cytosol", "ca_er": "ca@er"}
+
+    @staticmethod
+    def flux(y, x, p):
+        return -p.permeability * x.ca**4 / (1.0 + x.ca**4) * (x.ca_er - x.ca)
+
+
+@channel("test/negative-gates")
+class NegativeGates(NegativeRelease):
+    """The same with a gate."""
+
+    reads = {"ca": "ca@from", "ca_er": "ca@er"}
+    states = {"h": 0.0}
+
+    @staticmethod
+    def rates(y, x, p):
+        return (x.ca * (1.0 - y.h) - y.h,)
+
+    @staticmethod
+    def flux(y, x, p):
+        return -p.permeability * y.h * (x.ca_er - x.ca)
+
+
+@channel("test/negative-leak")
+class NegativeLeak(NegativeRelease):
+    """No receptor: more calcium on the side that it feeds makes it smaller."""
+
+    @staticmethod
+    def flux(y, x, p):
+        return -p.permeability * (x.ca_er - x.ca)
+
+
+@channel("test/negative-pump")
+class NegativePump(NegativeRelease):
+    """No receptor: a pump into the ER, written from there; it takes more where there is more."""
+
+    across = ("er", "cytosol")
+
+    @staticmethod
+    def flux(y, x, p):
+        return -p.permeability * x.ca**2 / (0.1 + x.ca**2)
+
+
+@channel("test/gated-pump")
+class GatedPump(NegativeGates):
+    """No receptor: a pump with a gate that calcium in the cytosol opens."""
+
+    across = ("er", "cytosol")
+    reads = {"ca": "ca@cytosol"}
+
+    @staticmethod
+    def flux(y, x, p):
+        return -p.permeability * y.h * x.ca
+
+
 def test_receptors_of_a_users_own_count():
-    for cls in (PlainRelease, BackwardRelease):
+    for cls in (PlainRelease, BackwardRelease, NegativeRelease, NegativeGates):
         assert KNOWN in told(with_channels(wide(), cls())), cls
         assert told(with_channels(wide(), cls(permeability="0 um/ms"))) == ""
+
+
+def test_what_is_no_receptor_does_not_count_whichever_way_it_is_written():
+    for cls in (NegativeLeak, NegativePump, GatedPump):
+        assert told(with_channels(wide(), cls())) == "", cls
 
 
 def test_leaks_pumps_and_other_geometries_do_not():
