@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from .arrivals import THRESHOLD as THRESHOLD
 from .arrivals import arrival_times as arrival_times
-from .arrivals import arrivals, check_dimensions, is_noted, key_of, level_of, noted_of
+from .arrivals import arrivals, check_dimensions, check_result, is_noted, key_of, level_of, noted_of
 from .arrivals import first_crossing as first_crossing
 from .arrivals import micromolar as micromolar
 from .errors import CalciumSimError, InputError, nearest
 from .names import variable
 from .paths import Ints, Path, choose, graph, spacing, travel
-from .units import value
+from .units import numbers_in
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -191,8 +191,10 @@ def _goes_on(ds: xr.Dataset, nodes: Ints, arrival: Floats, on: Ints) -> bool:
 
 
 def _span(between: Sequence[Any]) -> tuple[float, float]:
-    low, high = sorted(float(b) if isinstance(b, (int, float)) else value(b, "um", "between") for b in between)
-    return low, high
+    places = sorted(numbers_in(between, "um", "between"))
+    if len(places) != 2:
+        raise InputError("between", f"{between!r} must be two places on the path (e.g. ('10 um', '40 um'))")
+    return places[0], places[1]
 
 
 def _coarse(ds: xr.Dataset, species: str, region: str, on: Ints, speed: float) -> list[str]:
@@ -278,6 +280,7 @@ def total_calcium(ds: xr.Dataset, species: str = "ca") -> xr.DataArray:
     """
     import xarray as xr
 
+    check_result(ds)
     key = key_of(ds, species)
     if key not in ds:
         raise InputError("species", f"the result has no '{species}'{nearest(species, map(str, ds.data_vars))}")
@@ -302,6 +305,7 @@ def cite(ds: xr.Dataset) -> list[str]:
     """The sources that the channels of a result name, one line per channel."""
     from .registry import get_channel
 
+    check_result(ds)
     out = []
     for name in json.loads(ds.attrs.get("channels", "{}")):
         try:

@@ -160,8 +160,8 @@ class Mesh:
         return chosen
 
 
-def within(low: float | str, high: float | str) -> Callable[[Floats], NDArray[np.bool_]]:
-    """Place: nodes whose path distance from the root (left end, soma) lies between two lengths (quantities or um)."""
+def within(low: Any, high: Any) -> Callable[[Floats], NDArray[np.bool_]]:
+    """Place: nodes whose path distance from the root (left end, soma) lies between two lengths (quantities, e.g. "10 um")."""
     from .units import value
 
     lo, hi = (value(v, "um", "within") for v in (low, high))

@@ -174,7 +174,6 @@ class Model:
     buffers, stimuli : sequences.
     voltage : membrane potential (inside - outside) of the plasma membrane for channels that read ``v``: a quantity, a table of
         (time, potential) pairs joined by straight lines, or a function of the time in ms that returns mV.
-    temperature : K, for channels with a parameter `temperature`.
 
     Raises
     ------

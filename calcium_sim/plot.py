@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path as File
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +11,10 @@ from numpy.typing import NDArray
 from .arrivals import arrival_times, arrivals, concentration, key_of, level_of
 from .colours import resting, scale, thinned
 from .diagnostics import measured_speed, wave_path
-from .errors import InputError, StorageError
+from .errors import InputError, StorageError, file_path
 from .paths import Path, choose, graph, places
 from .results import CONCENTRATION
-from .units import value
+from .units import numbers_in
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -47,8 +46,8 @@ def kymograph(
     ----------
     ds : result of a run.
     path : (start node, end node) or a list of nodes; by default the way of the wave, from the node that it reaches first to the farthest
-        that it reaches, or from the root to the farthest tip where fewer than five places are reached. On a mesh that is no tree or cable the position is
-        ``distance`` and the concentration its mean over the cross-section.
+        that it reaches, or from the root to the farthest tip where fewer than five places are reached. On a mesh that is no tree or cable
+        the position is ``distance`` and the concentration its mean over the cross-section.
     ax : matplotlib axes; a new figure by default.
     species : species, buffer, or any variable over (time, node).
     threshold : the front is where the concentration first passes it, as in `arrival_times`.
@@ -101,7 +100,7 @@ def _front(ds: xr.Dataset, picked: Ints, place: Ints, species: str, region: str,
 
 def traces(
     ds: xr.Dataset,
-    at: Sequence[Any] | None = None,
+    at: Any = None,
     path: Any = None,
     ax: Any = None,
     species: str = "ca",
@@ -111,14 +110,14 @@ def traces(
 
     Parameters
     ----------
-    at : positions along the path, lengths or um; five evenly spaced ones by default.
+    at : positions along the path, or one, lengths or um; five evenly spaced ones by default.
     path, ax, species, region : as in `kymograph`.
     """
     ax = _axes(ax, (7.2, 3.6))
     position, values, label, *_ = _profile(ds, path, species, region)
     inner = np.linspace(position.min(), position.max(), 7)[1:-1]
-    wanted = inner if at is None else np.array([float(a) if isinstance(a, (int, float)) else value(a, "um", "at") for a in at])
-    if (wanted < _edges(position)[0] - 1e-9).any() or (wanted > _edges(position)[-1] + 1e-9).any():
+    wanted = inner if at is None else np.array(numbers_in(at, "um", "at"))
+    if not len(wanted) or (wanted < _edges(position)[0] - 1e-9).any() or (wanted > _edges(position)[-1] + 1e-9).any():
         raise InputError("at", f"{wanted.tolist()} um must lie on the path, from {position.min():g} to {position.max():g} um")
     chosen = dict.fromkeys(int(np.argmin(np.abs(position - p))) for p in wanted)
     for k, node in enumerate(chosen):
@@ -175,11 +174,15 @@ def arrival_map(ds: xr.Dataset, ax: Any = None, species: str = "ca", region: str
 
 def draw(kind: Any, ds: xr.Dataset, file: str | File, size: tuple[float, float] = (7.2, 4.2), **options: Any) -> File:
     """Draw one of the pictures above into a file, without touching pyplot; margins that stay empty are cut off."""
+    from matplotlib.backend_bases import FigureCanvasBase
     from matplotlib.figure import Figure
 
+    target = file_path(file, "file")
+    known = sorted(FigureCanvasBase.get_supported_filetypes())
+    if target.suffix[1:].lower() not in known:
+        raise InputError(str(target), f"'{target.suffix}' is no format of a picture; there are {', '.join(known)}")
     figure = Figure(figsize=size, layout="constrained")
     kind(ds, ax=figure.add_subplot(), **options)
-    target = File(file)
     try:
         figure.savefig(target, dpi=160, bbox_inches="tight", pad_inches=0.08)
     except OSError as error:
@@ -188,7 +191,7 @@ def draw(kind: Any, ds: xr.Dataset, file: str | File, size: tuple[float, float] 
 
 
 def _profile(ds: xr.Dataset, path: Any, species: str, region: str, threshold: Any = None) -> tuple[Floats, Floats, str, Ints, Ints]:
-    """Position (ascending), concentration of shape (times, positions), label of the axis; the nodes, and the position that each belongs to."""
+    """Position (ascending), concentration (times, positions), label of the axis; the nodes, and the position that each belongs to."""
     nodes, values = concentration(ds, species, region)
     if path is None and not graph(ds, nodes)[1]:
         position, group, means = _section_means(ds, nodes, values)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .embed import digest
-from .errors import InputError, StorageError
+from .errors import InputError, StorageError, file_path
 from .mesh import OUTSIDE, Floats, Mesh
 from .model import Influx, Model, Set, Species
 from .names import ResultNames
@@ -284,7 +284,9 @@ def save(ds: xr.Dataset, path: str | Path) -> Path:
     StorageError
         If it cannot be written: folder missing, no permission, no space.
     """
-    target = Path(path)
+    target = file_path(path, "save")
+    if not hasattr(ds, "to_netcdf"):
+        raise InputError("save", f"{type(ds).__name__} is no result, expected the xarray.Dataset of a run")
     temporary = None
     try:
         handle, name = tempfile.mkstemp(prefix=".tmp-", suffix=".nc", dir=target.parent)
@@ -337,7 +339,7 @@ def open(path: str | Path) -> xr.Dataset:
     """
     import xarray as xr
 
-    source = Path(path)
+    source = file_path(path, "open")
     if not source.is_file():
         raise InputError(str(path), "no such file" if not source.exists() else "is a directory, expected a netCDF file (e.g. out/wave.nc)")
     try:

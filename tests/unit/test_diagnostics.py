@@ -98,7 +98,7 @@ def test_a_wave_that_ended_is_told_from_one_that_is_on_its_way(cable):
 
 
 def test_a_wave_that_dies_has_no_speed():
-    """ER of 0.08 um in 0.2 um of cell, 1 receptor per um^2, 160 uM of buffer: no wave, though 0.2 uM creep 5 um far, 0.1 um in 0.2 to 10 ms."""
+    """ER of 0.08 um in 0.2 um of cell, 1 receptor per um^2, 160 uM of buffer: 0.2 uM creep 5 um far, 0.1 um in 0.2 to 10 ms."""
     model = breit_queisser(neurite("10 um", "0.2 um", "0.08 um", spacing="0.1 um"), ryr_density="1 /um^2", buffer="160 uM")
     ds = cs.simulate(model, until="100 ms", every="1 ms", record=[])
     reached = np.isfinite(cs.arrival_times(ds).values)
