@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ Floats = NDArray[np.float64]
 Nodes = NDArray[np.uint32]
 Place = str | Callable[..., NDArray[np.bool_]] | None
 OUTSIDE = "outside"
+_NAMED = 6
+"""So many names of a kind are shown when a mesh is printed."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,9 @@ class Membrane:
     outside: Nodes
     area: Floats
 
+    def __repr__(self) -> str:
+        return f"Membrane({self.name}: {' to '.join(self.sides)}, {len(self.area)} pairs, {self.area.sum():.6g} um^2)"
+
 
 @dataclass(frozen=True)
 class Face:
@@ -42,6 +48,9 @@ class Face:
     region: str
     nodes: Nodes
     area: Floats
+
+    def __repr__(self) -> str:
+        return f"Face({self.region}: {len(self.nodes)} nodes, {np.sum(self.area):.6g} um^2)"
 
 
 @dataclass(frozen=True)
@@ -56,6 +65,9 @@ class Columns:
     parent: Nodes
     conductance: Floats
 
+    def __repr__(self) -> str:
+        return f"Columns({len(self.parent)} positions)"
+
 
 @dataclass(frozen=True)
 class Axisymmetric:
@@ -69,6 +81,9 @@ class Axisymmetric:
     cells: tuple[int, ...]
     spacing: float
     radii: tuple[Floats, ...]
+
+    def __repr__(self) -> str:
+        return f"Axisymmetric({self.slices} slices of {self.spacing:g} um, {' + '.join(map(str, self.cells))} radial cells)"
 
 
 @dataclass(frozen=True)
@@ -107,6 +122,15 @@ class Mesh:
     structure: Columns | Axisymmetric | None = None
     simplices: Nodes | None = None
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        parts = [f"{int(n)} nodes in {r}" for r, n in zip(self.regions, np.diff(self.start), strict=True)]
+        for kind in ("membranes", "faces", "labels"):
+            names = list(islice(getattr(self, kind), _NAMED))
+            more = f" and {len(getattr(self, kind)) - _NAMED} more" if len(getattr(self, kind)) > _NAMED else ""
+            parts += [f"{kind} {', '.join(names)}{more}"] if names else []
+        shape = "graph" if self.structure is None else repr(self.structure)
+        return f"Mesh({'; '.join(parts)}; {len(self.edges)} edges; {shape})"
 
     def __post_init__(self) -> None:
         check(self)

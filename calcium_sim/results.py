@@ -36,13 +36,13 @@ class ChannelRecord:
     Parameters
     ----------
     label, membrane : registry name of the channel, name of the membrane.
-    flux : mean flux density over the output interval [uM um/ms], positive from the first to the second region of the channel.
+    flux : mean flux density over the output interval [uM um/ms], positive from the first to the second region; None where not recorded.
     open_probability : at the output times, None for a channel without one.
     """
 
     label: str
     membrane: str
-    flux: Floats
+    flux: Floats | None
     open_probability: Floats | None = None
 
 
@@ -110,7 +110,8 @@ def assemble(model: Model, frames: Frames) -> xr.Dataset:
     for key in frames.channels:
         dims, suffix = ("time", f"pair_{names.membranes[key.membrane]}"), names.channels[key.membrane, key.label]
         attributes = {"units": FLUX, "long_name": f"mean flux density of {key.label} on {key.membrane}", "channel": key.label}
-        ds[f"flux_{suffix}"] = (dims, np.asarray(key.flux, float), attributes)
+        if key.flux is not None:
+            ds[f"flux_{suffix}"] = (dims, np.asarray(key.flux, float), attributes)
         if key.open_probability is not None:
             told = {"units": "1", "long_name": f"open probability of {key.label} on {key.membrane}", "channel": key.label}
             ds[f"po_{suffix}"] = (dims, np.asarray(key.open_probability, float), told)

@@ -25,7 +25,7 @@ from .state import State
 from .stepping import Control, Loop, Stepper, check_step
 from .threads import chosen, running
 from .units import number_in, value
-from .validity import released, remarks
+from .validity import late, released, remarks
 from .watch import Watcher
 
 if TYPE_CHECKING:
@@ -265,6 +265,8 @@ def simulate(
         told = f"{value(dt, 'ms', 'dt'):g} ms is longer than the {interval:g} ms between two observations: steps are of {interval:g} ms"
         warnings.warn(f"dt: {told} (give every= as well, or a smaller dt=)", ModelWarning, stacklevel=2)
     simulation = Simulation(model, tolerance=tolerance, dt=dt, threads=threads, active=active, threshold=threshold)
+    for line in late(model, end):
+        warnings.warn(line, ModelWarning, stacklevel=2)
     frames = [simulation.frame()]
     for stop in observation_times(end, interval):
         simulation.advance(stop)
@@ -325,8 +327,8 @@ def _frames(simulation: Simulation, frames: Sequence[dict[str, Any]], record: Se
     channels = []
     for k, g in enumerate(plan.gauges):
         po = np.array([fr["po"][k] for fr in frames]) if wanted("po") and frames[0]["po"][k] is not None else None
-        if wanted("flux") or po is not None:
-            channels.append(ChannelRecord(g.label, g.membrane, np.array([fr["flux"][k] for fr in frames]), po))
+        flux = np.array([fr["flux"][k] for fr in frames]) if wanted("flux") else None
+        channels.append(ChannelRecord(g.label, g.membrane, flux, po))
     accounts = {s: {a: None for fr in frames for a in fr["ledger"].get(s, {})} for s in frames[-1]["ledger"]}
     ledger = {s: {a: np.array([fr["ledger"][s].get(a, 0.0) for fr in frames]) for a in names} for s, names in accounts.items()}
     control = simulation.control
