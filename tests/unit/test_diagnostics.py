@@ -238,9 +238,9 @@ def test_a_coarse_spacing_is_told_when_the_run_ends_and_the_advice_is_not_coarse
 
 def _coarse_line(speed, spacing):
     """What a synthetic wave of a speed is told on a cable of a spacing."""
-    mesh = neurite(f"{40 * spacing} um", "0.2 um", "0.1 um", spacing=f"{spacing} um")
+    mesh = neurite(f"{100 * spacing} um", "0.2 um", "0.1 um", spacing=f"{spacing} um")
     ca = cs.Species("ca", dict.fromkeys(mesh.regions, "220 um^2/s"), dict.fromkeys(mesh.regions, "0.05 uM"))
-    ds = assemble(cs.Model(mesh, [ca]), Frames(np.array([0.0, 1e3]), {("ca", "cytosol"): np.ones((2, 40))}))
+    ds = assemble(cs.Model(mesh, [ca]), Frames(np.array([0.0, 1e3]), {("ca", "cytosol"): np.ones((2, 100))}))
     exact = np.where(ds.region.values == "cytosol", 1.0 + ds.distance.values / speed, np.nan)
     told = {"of": "ca", "model_name": "ca", "threshold": 0.2, "seen_until": 1e3, "diffusion_cytosol": 0.22}
     ds["ca_arrival"] = ("node", exact, told | {"noted": "arrival"})
