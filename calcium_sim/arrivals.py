@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from .errors import InputError, nearest
 from .paths import region_nodes
-from .units import value
+from .units import number_in
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -24,14 +24,20 @@ _FOOT = 1e-6
 
 def key_of(ds: xr.Dataset, species: str) -> str:
     """The variable of a species or buffer, which may be given by its name in the model, too."""
-    if species in ds:
-        return species
+    if species in ds or species is None:
+        return str(species)
     return next((v.attrs.get("of", str(k)) for k, v in ds.data_vars.items() if v.attrs.get("model_name") == species), species)
 
 
 def noted_of(ds: xr.Dataset, key: str) -> dict[str, xr.DataArray]:
     """What the run noted of a species at every node, by kind: ``arrival``, ``peak``, ``peak_time``."""
     return {v.attrs["noted"]: v for v in ds.data_vars.values() if v.attrs.get("of") == key and "noted" in v.attrs}
+
+
+def check_result(ds: Any) -> None:
+    """Refuse what is no result."""
+    if not hasattr(ds, "data_vars") or "region" not in ds.coords:
+        raise InputError("ds", f"{type(ds).__name__} is no result, expected the xarray.Dataset of a run (cs.simulate, cs.open)")
 
 
 def concentration(ds: xr.Dataset, species: str, region: str) -> tuple[Ints, Floats]:
@@ -42,6 +48,7 @@ def concentration(ds: xr.Dataset, species: str, region: str) -> tuple[Ints, Floa
     InputError
         With the nearest name, or with the dimensions that were found and expected.
     """
+    check_result(ds)
     key = key_of(ds, species)
     if key not in ds.data_vars:
         known = [str(k) for k, v in ds.data_vars.items() if v.dims == EXPECTED]
@@ -90,7 +97,10 @@ def check_dimensions(ds: xr.Dataset, key: str) -> None:
 
 def micromolar(threshold: Any) -> float:
     """A threshold as a float in uM: a quantity, a string, or a bare number of uM."""
-    return float(threshold) if isinstance(threshold, (int, float)) else value(threshold, "uM", "threshold")
+    level = number_in(threshold, "uM", "threshold")
+    if not level > 0:
+        raise InputError("threshold", f"{level} must be a positive finite number")
+    return level
 
 
 def level_of(ds: xr.Dataset, species: str, threshold: Any = None) -> float:
@@ -113,6 +123,7 @@ def arrival_times(ds: xr.Dataset, threshold: Any = None, species: str = "ca", re
     ----------
     ds : result of a run.
     threshold : concentration; a bare number is in uM. By default the one of the run.
+    species, region : which concentration.
 
     Returns
     -------
@@ -131,6 +142,7 @@ def arrival_times(ds: xr.Dataset, threshold: Any = None, species: str = "ca", re
 
 def arrivals(ds: xr.Dataset, threshold: Any, species: str, region: str) -> tuple[Ints, Floats]:
     """Places along ``node`` of a region, and the arrival there; see `arrival_times`."""
+    check_result(ds)
     level, key = level_of(ds, species, threshold), key_of(ds, species)
     nodes = region_nodes(ds, region)
     _check_times(ds)

@@ -82,6 +82,8 @@ class _Trial:
 
     def __init__(self, channel: type[Channel] | Channel, seed: int) -> None:
         self.cls = channel if isinstance(channel, type) else type(channel)
+        if not issubclass(self.cls, Channel):
+            raise InputError("channel", f"{channel!r} is no channel (give a class or a channel, e.g. cs.get_channel('leak/linear'))")
         self.label = self.cls.label()
         self.random = np.random.default_rng(seed)
         self.parameters = self.cls.parameter_table()

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from .arrivals import THRESHOLD as THRESHOLD
 from .arrivals import arrival_times as arrival_times
-from .arrivals import arrivals, check_dimensions, is_noted, key_of, level_of, noted_of
+from .arrivals import arrivals, check_dimensions, check_result, is_noted, key_of, level_of, noted_of
 from .arrivals import first_crossing as first_crossing
 from .arrivals import micromolar as micromolar
 from .errors import CalciumSimError, InputError, nearest
 from .names import variable
 from .paths import Ints, Path, choose, graph, spacing, travel
-from .units import value
+from .units import numbers_in
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -29,6 +29,8 @@ _FEWEST = 5
 """A path of fewer nodes carries no wave."""
 _ROUNDED = 1.06
 """A spacing is coarse above so many times the advice, which is rounded to two digits."""
+_SPREAD = 20.0
+"""What only diffuses, x^2 = 4 D t, has a speed times way of 4 D; a wave that deserves the name a multiple of it."""
 _DYING = 2.0
 """A wave that ended and took so many times longer for the last third of its middle part than for the first one was never steady."""
 _PATIENCE = 4.0
@@ -99,20 +101,20 @@ def measured_speed(
     path: Any = None,
 ) -> tuple[float, list[str]]:
     """`wave_speed`, and what there is to say about it."""
-    speed, doubts, on = _measured(ds, between, threshold, species, region, path)
-    return speed, [*doubts, *_coarse(ds, species, region, on, speed)]
+    speed, doubts, on, far = _measured(ds, between, threshold, species, region, path)
+    return speed, [*doubts, *_coarse(ds, species, region, on, speed, far)]
 
 
 def coarse_front(ds: xr.Dataset, species: str, region: str = "cytosol") -> list[str]:
     """A line where the mesh is coarse for the wave of a species that ran in a result."""
     if not np.isfinite(arrivals(ds, None, species, region)[1]).any():
         return []
-    speed, _, on = _measured(ds, None, None, species, region, None)
-    return _coarse(ds, species, region, on, speed)
+    speed, _, on, far = _measured(ds, None, None, species, region, None)
+    return _coarse(ds, species, region, on, speed, far)
 
 
-def _measured(ds: xr.Dataset, between: Any, threshold: Any, species: str, region: str, path: Any) -> tuple[float, list[str], Ints]:
-    """Speed, doubts about it, and the nodes that the wave was followed through (none without a speed)."""
+def _measured(ds: xr.Dataset, between: Any, threshold: Any, species: str, region: str, path: Any) -> tuple[float, list[str], Ints, float]:
+    """Speed, doubts about it, the nodes that the wave was followed through (none without a speed), and how far it was seen [um]."""
     nodes, arrival = arrivals(ds, threshold, species, region)
     if not np.isfinite(arrival).any():
         return _no_wave(f"'{species}' never crosses {level_of(ds, species, threshold):g} uM in '{region}'")
@@ -148,7 +150,7 @@ def _measured(ds: xr.Dataset, between: Any, threshold: Any, species: str, region
         speed = float(abs(high - low) / abs(passed[1] - passed[0])) if passed[1] != passed[0] else float("inf")
     if not np.isfinite(speed):
         return _no_wave("all places have the same arrival (the result starts after the wave, or has one time only)")
-    return speed, doubts, on
+    return speed, doubts, on, float(np.ptp(position[np.isfinite(time)]))
 
 
 def _ended(ds: xr.Dataset, position: Floats, time: Floats, species: str, threshold: Any) -> str:
@@ -191,19 +193,21 @@ def _goes_on(ds: xr.Dataset, nodes: Ints, arrival: Floats, on: Ints) -> bool:
 
 
 def _span(between: Sequence[Any]) -> tuple[float, float]:
-    low, high = sorted(float(b) if isinstance(b, (int, float)) else value(b, "um", "between") for b in between)
-    return low, high
+    places = sorted(numbers_in(between, "um", "between"))
+    if len(places) != 2:
+        raise InputError("between", f"{between!r} must be two places on the path (e.g. ('10 um', '40 um'))")
+    return places[0], places[1]
 
 
-def _coarse(ds: xr.Dataset, species: str, region: str, on: Ints, speed: float) -> list[str]:
-    """A line where the mesh is coarser than a quarter of the front's width D/v."""
+def _coarse(ds: xr.Dataset, species: str, region: str, on: Ints, speed: float, far: float) -> list[str]:
+    """A line where the mesh is coarser than a quarter of the front's width D/v, and a wave came farther than a stimulus spreads alone."""
     key, name = key_of(ds, species), f"diffusion_{variable(region)}"
     known = [*([ds[key]] if key in ds else []), *noted_of(ds, key).values()]
     diffusion = next((d for v in known if (d := v.attrs.get(name))), None)
     if not len(on):
         return []
     length = spacing(ds, on)
-    if not diffusion or length <= _ROUNDED * diffusion / (4.0 * speed):
+    if not diffusion or far * speed < _SPREAD * diffusion or length <= _ROUNDED * diffusion / (4.0 * speed):
         return []
     front = diffusion / speed
     return [f"the spacing of {length:.3g} um is coarse for a front of {front:.2g} um, take {0.25 * front:.2g} um"]
@@ -264,8 +268,8 @@ def _how_far(position: Floats, time: Floats, low: float, high: float, ended: str
     return f"{_seen(position, time)}, but not everywhere from {low:.4g} to {high:.4g} um{more}"
 
 
-def _no_wave(message: str) -> tuple[float, list[str], Ints]:
-    return float("nan"), [f"no wave speed: {message}"], np.zeros(0, np.int64)
+def _no_wave(message: str) -> tuple[float, list[str], Ints, float]:
+    return float("nan"), [f"no wave speed: {message}"], np.zeros(0, np.int64), 0.0
 
 
 def total_calcium(ds: xr.Dataset, species: str = "ca") -> xr.DataArray:
@@ -278,6 +282,7 @@ def total_calcium(ds: xr.Dataset, species: str = "ca") -> xr.DataArray:
     """
     import xarray as xr
 
+    check_result(ds)
     key = key_of(ds, species)
     if key not in ds:
         raise InputError("species", f"the result has no '{species}'{nearest(species, map(str, ds.data_vars))}")
@@ -302,6 +307,7 @@ def cite(ds: xr.Dataset) -> list[str]:
     """The sources that the channels of a result name, one line per channel."""
     from .registry import get_channel
 
+    check_result(ds)
     out = []
     for name in json.loads(ds.attrs.get("channels", "{}")):
         try:

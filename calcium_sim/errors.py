@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 
 class CalciumSimError(Exception):
@@ -47,11 +50,18 @@ class ModelWarning(UserWarning):
     """A model is accepted, but lies outside the range in which its equations are known to hold; said when a run of it begins."""
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
+def file_path(given: Any, where: str) -> Path:
+    """A file name as a path, or an InputError."""
+    if isinstance(given, (str, os.PathLike)):
+        return Path(given)
+    raise InputError(where, f"{given!r} is no file name, expected text or a pathlib.Path (e.g. 'out/wave.nc')")
+
+
+def nearest(word: Any, known: Iterable[str]) -> str:
     """Return `` (did you mean 'x'?)`` for the known word closest to `word`, or an empty string.
 
     >>> nearest("spacng", ["spacing", "length"])
     " (did you mean 'spacing'?)"
     """
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    close = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.5)
     return f" (did you mean '{close[0]}'?)" if close else ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from numpy.typing import ArrayLike
@@ -12,7 +11,7 @@ from numpy.typing import ArrayLike
 from . import torchscript
 from .admission import admit_bytes
 from .card import ARGS, FORMAT, VERSION, Card, card_from
-from .errors import InputError
+from .errors import InputError, file_path
 from .weights import make_weights, write_bytes, write_weights
 
 DEFAULT_K = 0.0138427
@@ -64,7 +63,9 @@ def export_channel(
     InputError
         If the card is wrong, or the network cannot be exported or breaks its card. Nothing is written then.
     """
-    where = Path(path)
+    where = file_path(path, "path")
+    if not callable(getattr(module, "forward", None)) or not hasattr(module, "state_dict"):
+        raise InputError("module", f"{module!r} is no network, expected an instance of torch.nn.Module")
     if where.suffix != ".pt":
         raise InputError(str(path), "expected a name that ends in .pt")
     made = make_card(
@@ -99,7 +100,7 @@ def save_weights(path: str | os.PathLike[str], arrays: Mapping[str, ArrayLike], 
     InputError
         If card and arrays do not fit, or the network breaks its card.
     """
-    where = Path(path)
+    where = file_path(path, "path")
     if where.suffix != ".npz":
         raise InputError(str(path), "expected a name that ends in .npz")
     made = make_card(**{"name": where.stem, "args": ("x",), "dtype": "float32", "flux": "linear", **card}, fast=fast)

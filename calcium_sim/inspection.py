@@ -85,10 +85,10 @@ def _check_model(path: Path) -> Iterator[str]:
     from .config import load
     from .lowering import lower
     from .runs import readable, result_bytes
-    from .validity import remarks
+    from .validity import late, remarks
 
     model, options = load(path)
-    said = remarks(lower(model))
+    said = [*remarks(lower(model)), *late(model, options.until)]
     mesh = model.mesh
     yield f"mesh      {', '.join(f'{n} {r}' for r, n in zip(mesh.regions, (mesh.start[1:] - mesh.start[:-1]).tolist(), strict=True))} nodes"
     for name, m in mesh.membranes.items():

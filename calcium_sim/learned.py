@@ -21,7 +21,7 @@ from typing import Any
 from . import probe
 from .admission import Admitted, admit
 from .card import ALGEBRAIC, Card, FluxCard, InputCard, StateCard
-from .errors import InputError
+from .errors import InputError, file_path
 from .plugin import Channel, TorchGate, check_class
 from .sampling import Array, Columns
 from .weights import Weights, read_weights
@@ -137,7 +137,7 @@ def load_channel(path: str | os.PathLike[str], trust: str | None = None) -> type
     InputError
         One line that names the file, the member and the rule.
     """
-    gate = load_gate(path, trust)
+    gate = load_gate(file_path(path, "path"), trust)
     return channel_class(gate)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ Floats = NDArray[np.float64]
 Nodes = NDArray[np.uint32]
 Place = str | Callable[..., NDArray[np.bool_]] | None
 OUTSIDE = "outside"
+_NAMED = 6
+"""So many names of a kind are shown when a mesh is printed."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,9 @@ class Membrane:
     outside: Nodes
     area: Floats
 
+    def __repr__(self) -> str:
+        return f"Membrane({self.name}: {' to '.join(self.sides)}, {len(self.area)} pairs, {self.area.sum():.6g} um^2)"
+
 
 @dataclass(frozen=True)
 class Face:
@@ -43,6 +49,9 @@ class Face:
     region: str
     nodes: Nodes
     area: Floats
+
+    def __repr__(self) -> str:
+        return f"Face({self.region}: {len(self.nodes)} nodes, {np.sum(self.area):.6g} um^2)"
 
 
 @dataclass(frozen=True)
@@ -56,6 +65,9 @@ class Columns:
 
     parent: Nodes
     conductance: Floats
+
+    def __repr__(self) -> str:
+        return f"Columns({len(self.parent)} positions)"
 
 
 @dataclass(frozen=True)
@@ -71,8 +83,11 @@ class Axisymmetric:
     spacing: float
     radii: tuple[Floats, ...]
 
+    def __repr__(self) -> str:
+        return f"Axisymmetric({self.slices} slices of {self.spacing:g} um, {' + '.join(map(str, self.cells))} radial cells)"
 
-@dataclass(frozen=True, repr=False)
+
+@dataclass(frozen=True)
 class Mesh:
     """Control volumes and how they are joined. Lengths in um.
 
@@ -109,6 +124,15 @@ class Mesh:
     simplices: Nodes | None = None
     notes: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        parts = [f"{int(n)} nodes in {r}" for r, n in zip(self.regions, np.diff(self.start), strict=True)]
+        for kind in ("membranes", "faces", "labels"):
+            names = list(islice(getattr(self, kind), _NAMED))
+            more = f" and {len(getattr(self, kind)) - _NAMED} more" if len(getattr(self, kind)) > _NAMED else ""
+            parts += [f"{kind} {', '.join(names)}{more}"] if names else []
+        shape = "graph" if self.structure is None else repr(self.structure)
+        return f"Mesh({'; '.join(parts)}; {len(self.edges)} edges; {shape})"
+
     def __post_init__(self) -> None:
         check(self)
         parts = [self, *self.membranes.values(), *self.faces.values(), *([self.structure] if self.structure else [])]
@@ -125,22 +149,6 @@ class Mesh:
     def nodes(self) -> int:
         """Number of nodes."""
         return len(self.volume)
-
-    def __repr__(self) -> str:
-        kind = type(self.structure).__name__ if self.structure is not None else "general graph"
-        return f"<Mesh of {self.nodes} nodes ({kind}): {', '.join(self.regions)}; membranes {', '.join(self.membranes) or 'none'}>"
-
-    def __str__(self) -> str:
-        """A line per region, membrane, list of places and note; arrays stay out of it."""
-        lines = [repr(self)[1:].split(":")[0] + ":"]
-        for name in self.regions:
-            span = self.span(name)
-            lines.append(f"  {name}: {span.stop - span.start} nodes, {self.volume[span].sum():.4g} um^3")
-        for name, m in self.membranes.items():
-            lines.append(f"  membrane {name} ({m.sides[0]} | {m.sides[1]}): {len(m.area)} faces, {m.area.sum():.4g} um^2")
-        places = list(dict.fromkeys([*self.faces, *self.labels]))
-        lines += [f"  places: {', '.join(places[:12])}{f' and {len(places) - 12} more' if len(places) > 12 else ''}"] if places else []
-        return "\n".join([*lines, *(f"  {note}" for note in self.notes)])
 
     def region(self, name: str, where: str = "region") -> int:
         """Index of a region, or an InputError with the nearest name."""
@@ -201,7 +209,7 @@ def called(function: Callable[..., Any], given: Sequence[Floats], where: str) ->
 
 
 def within(low: Any, high: Any) -> Callable[[Floats], NDArray[np.bool_]]:
-    """Place: nodes whose path distance from the root (left end, soma) lies between two lengths (quantities such as "10 um")."""
+    """Place: nodes whose path distance from the root (left end, soma) lies between two lengths (quantities, e.g. "10 um")."""
     from .units import value
 
     lo, hi = (value(v, "um", "within") for v in (low, high))

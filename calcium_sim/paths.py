@@ -142,8 +142,8 @@ def choose(ds: xr.Dataset, path: Any, region: str) -> Path:
         return travel(ds, int(nodes[np.argmin(ds["distance"].values[nodes])]), None, region)
     if isinstance(path, Path):
         return path
-    given = np.asarray(path, np.int64)
-    if given.ndim != 1 or len(given) < 2:
+    given = np.asarray(path)
+    if given.ndim != 1 or len(given) < 2 or given.dtype.kind not in "iu":
         raise InputError("path", f"{path!r} is no path, expected (start node, end node) or a list of nodes")
     given = _known(ds, given)
     if len(given) == 2:

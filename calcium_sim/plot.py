@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path as File
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +11,10 @@ from numpy.typing import NDArray
 from .arrivals import arrival_times, arrivals, concentration, key_of, level_of
 from .colours import resting, scale, thinned
 from .diagnostics import measured_speed, wave_path
-from .errors import InputError, StorageError
+from .errors import InputError, StorageError, file_path
 from .paths import Path, choose, graph, places
 from .results import CONCENTRATION
-from .units import value
+from .units import numbers_in
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -47,9 +46,8 @@ def kymograph(
     ----------
     ds : result of a run.
     path : (start node, end node) or a list of nodes; by default the way of the wave, from the node that it reaches first to the farthest
-        that it reaches, or from the root to the farthest tip where fewer than five places are reached. On a mesh that is no tree or
-        cable the position is
-        ``distance`` and the concentration its mean over the cross-section.
+        that it reaches, or from the root to the farthest tip where fewer than five places are reached. On a mesh that is no tree or cable
+        the position is ``distance`` and the concentration its mean over the cross-section.
     ax : matplotlib axes; a new figure by default.
     species : species, buffer, or any variable over (time, node).
     threshold : the front is where the concentration first passes it, as in `arrival_times`.
@@ -112,15 +110,14 @@ def traces(
 
     Parameters
     ----------
-    at : one position along the path or several, lengths or um; five evenly spaced ones by default.
+    at : positions along the path, or one, lengths or um; five evenly spaced ones by default.
     path, ax, species, region : as in `kymograph`.
     """
     ax = _axes(ax, (7.2, 3.6))
-    at = at if at is None or (isinstance(at, (Sequence, np.ndarray)) and not isinstance(at, str)) else [at]
     position, values, label, *_ = _profile(ds, path, species, region)
     inner = np.linspace(position.min(), position.max(), 7)[1:-1]
-    wanted = inner if at is None else np.array([float(a) if isinstance(a, (int, float)) else value(a, "um", "at") for a in at])
-    if (wanted < _edges(position)[0] - 1e-9).any() or (wanted > _edges(position)[-1] + 1e-9).any():
+    wanted = inner if at is None else np.array(numbers_in(at, "um", "at"))
+    if not len(wanted) or (wanted < _edges(position)[0] - 1e-9).any() or (wanted > _edges(position)[-1] + 1e-9).any():
         raise InputError("at", f"{wanted.tolist()} um must lie on the path, from {position.min():g} to {position.max():g} um")
     chosen = dict.fromkeys(int(np.argmin(np.abs(position - p))) for p in wanted)
     for k, node in enumerate(chosen):
@@ -177,14 +174,15 @@ def arrival_map(ds: xr.Dataset, ax: Any = None, species: str = "ca", region: str
 
 def draw(kind: Any, ds: xr.Dataset, file: str | File, size: tuple[float, float] = (7.2, 4.2), **options: Any) -> File:
     """Draw one of the pictures above into a file, without touching pyplot; margins that stay empty are cut off."""
+    from matplotlib.backend_bases import FigureCanvasBase
     from matplotlib.figure import Figure
 
+    target = file_path(file, "file")
+    known = sorted(FigureCanvasBase.get_supported_filetypes())
+    if target.suffix[1:].lower() not in known:
+        raise InputError(str(target), f"'{target.suffix}' is no format of a picture; there are {', '.join(known)}")
     figure = Figure(figsize=size, layout="constrained")
-    known = figure.canvas.get_supported_filetypes()
-    if (suffix := File(file).suffix) and suffix[1:].lower() not in known:
-        raise InputError(str(file), f"unknown kind of picture '{suffix}' (give .png, .svg or .pdf)")
     kind(ds, ax=figure.add_subplot(), **options)
-    target = File(file)
     try:
         figure.savefig(target, dpi=160, bbox_inches="tight", pad_inches=0.08)
     except OSError as error:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .embed import digest
-from .errors import InputError, StorageError
+from .errors import InputError, StorageError, file_path
 from .mesh import OUTSIDE, Floats, Mesh
 from .model import Influx, Model, Set, Species
 from .names import ResultNames
@@ -36,13 +36,13 @@ class ChannelRecord:
     Parameters
     ----------
     label, membrane : registry name of the channel, name of the membrane.
-    flux : mean flux density over the output interval [uM um/ms], positive from the first to the second region of the channel.
+    flux : mean flux density over the output interval [uM um/ms], positive from the first to the second region; None where not recorded.
     open_probability : at the output times, None for a channel without one.
     """
 
     label: str
     membrane: str
-    flux: Floats
+    flux: Floats | None
     open_probability: Floats | None = None
 
 
@@ -110,7 +110,8 @@ def assemble(model: Model, frames: Frames) -> xr.Dataset:
     for key in frames.channels:
         dims, suffix = ("time", f"pair_{names.membranes[key.membrane]}"), names.channels[key.membrane, key.label]
         attributes = {"units": FLUX, "long_name": f"mean flux density of {key.label} on {key.membrane}", "channel": key.label}
-        ds[f"flux_{suffix}"] = (dims, np.asarray(key.flux, float), attributes)
+        if key.flux is not None:
+            ds[f"flux_{suffix}"] = (dims, np.asarray(key.flux, float), attributes)
         if key.open_probability is not None:
             told = {"units": "1", "long_name": f"open probability of {key.label} on {key.membrane}", "channel": key.label}
             ds[f"po_{suffix}"] = (dims, np.asarray(key.open_probability, float), told)
@@ -284,7 +285,9 @@ def save(ds: xr.Dataset, path: str | Path) -> Path:
     StorageError
         If it cannot be written: folder missing, no permission, no space.
     """
-    target = Path(path)
+    target = file_path(path, "save")
+    if not hasattr(ds, "to_netcdf"):
+        raise InputError("save", f"{type(ds).__name__} is no result, expected the xarray.Dataset of a run")
     temporary = None
     try:
         handle, name = tempfile.mkstemp(prefix=".tmp-", suffix=".nc", dir=target.parent)
@@ -337,7 +340,7 @@ def open(path: str | Path) -> xr.Dataset:
     """
     import xarray as xr
 
-    source = Path(path)
+    source = file_path(path, "open")
     if not source.is_file():
         raise InputError(str(path), "no such file" if not source.exists() else "is a directory, expected a netCDF file (e.g. out/wave.nc)")
     try:

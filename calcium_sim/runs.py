@@ -32,7 +32,7 @@ class Outcome:
 
 
 def result_bytes(model: Model, options: RunOptions) -> int:
-    """Size of the result in memory: every recorded float64 at every output."""
+    """Size of the result in memory: every recorded float64 at every output, and what it says of the mesh."""
     mesh = model.mesh
 
     def keep(name: str) -> bool:
@@ -41,10 +41,15 @@ def result_bytes(model: Model, options: RunOptions) -> int:
     fields = [s.name for s in model.species] + [b.name for b in model.buffers]
     per_frame = mesh.nodes * sum(keep(name) for name in fields)
     for name, channels in model.membranes.items():
-        shown = sum(c.open_probability is not None for c in channels)
-        per_frame += len(mesh.membranes[name].area) * (len(channels) * keep("flux") + shown * keep("po"))
+        shown = sum(keep("flux") + (keep("po") and c.open_probability is not None) for c in channels)
+        per_frame += shown * len(mesh.membranes[name].area)
+    accounts = len(mesh.regions) + len(model.buffers) + len(model.stimuli) + sum(map(len, model.membranes.values()))
+    per_frame += 1 + len(model.species) * accounts
     frames = int(np.ceil(options.until / (options.every or options.until / 200))) + 1
-    return 8 * per_frame * frames
+    place = 6 + 3 * len(model.species) + max(map(len, mesh.regions)) / 2  # coordinates, what is noted, the name of the region
+    pairs = sum(len(m.area) for m in mesh.membranes.values())
+    corners = 0 if mesh.simplices is None else mesh.simplices.size
+    return int(8 * (per_frame * frames + place * mesh.nodes + 2 * pairs + len(mesh.edges)) + 4 * corners)
 
 
 def check_room(model: Model, options: RunOptions, folder: Path) -> None:

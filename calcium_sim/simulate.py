@@ -25,8 +25,8 @@ from .results import ChannelRecord, Frames, Noted, assemble, sources
 from .state import State
 from .stepping import Control, Loop, Stepper, check_step
 from .threads import chosen, running
-from .units import value
-from .validity import released, remarks
+from .units import number_in, value
+from .validity import late, released, remarks
 from .watch import Watcher
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ class Simulation:
     ----------
     model : Model.
     tolerance : relative error of a wave's speed that steps are chosen for (0.002 by default).
-    dt : fixed step instead, and the longest: every stretch between two observations or edges of stimuli is divided into equal steps of
-        this length or shorter, so that a `dt` longer than the interval of observations gives one step for each.
+    dt : fixed step instead. Observations and stimulus edges are hit exactly, so the stretch to the next of them is divided into equal
+        steps of at most `dt`: one above the interval of the observations is as long as that, and `simulate` says so.
     threads : number of threads for large meshes, one by default (or CALCIUM_SIM_THREADS); results are the same bits for any number.
     active : on cables, trees and points: a network of opening and closing rates runs only in groups of 64 positions in which one of its
         inputs has moved by this fraction (try 0.05) since it ran last. Off by default: the result then depends on it a little.
@@ -86,15 +86,16 @@ class Simulation:
         threshold: Any = THRESHOLD,
     ) -> None:
         began = time.perf_counter()
+        _check_model(model)
         self.control = Control()
         if tolerance is not None and dt is not None:
             raise InputError("dt", "give tolerance= or dt=, not both")
         if tolerance is not None:
-            self.control.tolerance = check_step(float(tolerance), "tolerance")
+            self.control.tolerance = check_step(tolerance, "tolerance")
         if dt is not None:
             self.control.dt = check_step(value(dt, "ms", "dt"), "dt")
         self.model, count = model, chosen(threads)
-        self.stepper = choose_stepper(model, 0.0 if active is None else check_step(float(active), "active"), count)
+        self.stepper = choose_stepper(model, 0.0 if active is None else check_step(active, "active"), count)
         self.threads = count if self.stepper.parallel else 1
         self.plan = self.stepper.plan
         self.sources = sources(model)
@@ -133,9 +134,10 @@ class Simulation:
         self.ranges.conclude()
 
     def advance(self, end: Any) -> None:
-        """`run` to a time, a quantity or a number in ms."""
+        """`run` without its conclusion about trained ranges, for many short stretches; a bare number is in ms."""
         began = time.perf_counter()
-        end = float(end) if isinstance(end, (int, float)) else value(end, "ms", "until")
+        if not (isinstance(end, float) and end < np.inf):
+            end = number_in(end, "ms", "until")
         if not end >= self.t:
             raise InputError("until", f"{end:g} ms lies before the {self.t:g} ms that the run has reached; a run goes forward only")
         try:
@@ -239,7 +241,7 @@ def simulate(
     *,
     tolerance: float | None = None,
     dt: Any = None,
-    record: Sequence[str] | str | None = None,
+    record: str | Sequence[str] | None = None,
     threads: int | None = None,
     active: float | None = None,
     threshold: Any = THRESHOLD,
@@ -252,8 +254,8 @@ def simulate(
     model : Model.
     until, every : end of the run and interval between observations (quantities; 200 observations by default).
     tolerance, dt, threads, active, threshold : see `Simulation`.
-    record : what to keep besides the ledger, arrivals and peaks: one name or several, of species and buffers, ``"flux"``, ``"po"``;
-        everything by default.
+    record : what to keep besides the ledger, arrivals and peaks: names of species and buffers (or one), ``"flux"``, ``"po"``; everything
+        by default.
     progress : called with (time reached, end) [ms] at every observation.
 
     Returns
@@ -268,15 +270,14 @@ def simulate(
     """
     end = check_step(value(until, "ms", "until"), "until")
     interval = end / 200 if every is None else check_step(value(every, "ms", "every"), "every")
-    record = (record,) if isinstance(record, str) else record
-    _check_record(model, record)
-    for s in model.stimuli:
-        begin = s.time if isinstance(s, Set) else s.start
-        if begin > end or (begin == end and not isinstance(s, Set)):
-            warnings.warn(
-                f"stimuli.{s.species}: comes at {begin:g} ms, the run ends at {end:g} ms and never sees it (a longer until=)", stacklevel=2
-            )
+    _check_model(model)
+    record = _checked_record(model, record)
+    if dt is not None and tolerance is None and value(dt, "ms", "dt") > interval * (1 + 1e-9):
+        told = f"{value(dt, 'ms', 'dt'):g} ms is longer than the {interval:g} ms between two observations: steps are of {interval:g} ms"
+        warnings.warn(f"dt: {told} (give every= as well, or a smaller dt=)", ModelWarning, stacklevel=2)
     simulation = Simulation(model, tolerance=tolerance, dt=dt, threads=threads, active=active, threshold=threshold)
+    for line in late(model, end):
+        warnings.warn(line, ModelWarning, stacklevel=2)
     frames = [simulation.frame()]
     for stop in observation_times(end, interval):
         simulation.advance(stop)
@@ -301,22 +302,30 @@ def observation_times(end: float, interval: float) -> list[float]:
     return [*times[:-1], end]
 
 
+def _check_model(model: Any) -> None:
+    if not isinstance(model, Model):
+        raise InputError("model", f"{type(model).__name__} is no calcium_sim.Model")
+
+
 def _levels(model: Model, threshold: Any) -> dict[str, float]:
     """The level of each species [uM]."""
     names = [s.name for s in model.species]
     if not isinstance(threshold, Mapping):
-        return dict.fromkeys(names, check_step(micromolar(threshold), "threshold"))
+        return dict.fromkeys(names, micromolar(threshold))
     for name in threshold:
         if name not in names:
             raise InputError("threshold", f"unknown species '{name}'{nearest(name, names)}; there are {', '.join(names)}")
-    return {name: check_step(micromolar(threshold.get(name, THRESHOLD)), "threshold") for name in names}
+    return {name: micromolar(threshold.get(name, THRESHOLD)) for name in names}
 
 
-def _check_record(model: Model, record: Sequence[str] | None) -> None:
+def _checked_record(model: Model, record: Any) -> Sequence[str] | None:
     known = [*(s.name for s in model.species), *(b.name for b in model.buffers), "flux", "po"]
+    if record is not None and not isinstance(record, (list, tuple, set, frozenset)):
+        record = [record]
     for name in record or ():
         if name not in known:
             raise InputError("record", f"unknown '{name}'{nearest(name, known)}; there are {', '.join(known)}")
+    return record
 
 
 def _frames(simulation: Simulation, frames: Sequence[dict[str, Any]], record: Sequence[str] | None) -> Frames:
@@ -329,8 +338,8 @@ def _frames(simulation: Simulation, frames: Sequence[dict[str, Any]], record: Se
     channels = []
     for k, g in enumerate(plan.gauges):
         po = np.array([fr["po"][k] for fr in frames]) if wanted("po") and frames[0]["po"][k] is not None else None
-        if wanted("flux") or po is not None:
-            channels.append(ChannelRecord(g.label, g.membrane, np.array([fr["flux"][k] for fr in frames]), po))
+        flux = np.array([fr["flux"][k] for fr in frames]) if wanted("flux") else None
+        channels.append(ChannelRecord(g.label, g.membrane, flux, po))
     accounts = {s: {a: None for fr in frames for a in fr["ledger"].get(s, {})} for s in frames[-1]["ledger"]}
     ledger = {s: {a: np.array([fr["ledger"][s].get(a, 0.0) for fr in frames]) for a in names} for s, names in accounts.items()}
     control = simulation.control

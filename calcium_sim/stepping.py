@@ -353,8 +353,12 @@ class _Paced:
         return float(pair_error(*parts, self.area, self.start, self.rest, tolerance))
 
 
-def check_step(value: float, what: str) -> float:
+def check_step(value: Any, what: str) -> float:
     """Refuse a step, tolerance or time that is not a positive finite number."""
+    try:
+        value = float(value)
+    except (TypeError, ValueError):
+        raise InputError(what, f"{value!r} must be a positive finite number") from None
     if not (math.isfinite(value) and value > 0):
         raise InputError(what, f"{value} must be a positive finite number")
     return value

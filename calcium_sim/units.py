@@ -161,6 +161,25 @@ def value(quantity: Any, unit: str, where: str) -> float:
     return number
 
 
+def number_in(given: Any, unit: str, where: str) -> float:
+    """`value`, where a bare number is one in `unit`."""
+    if not _is_number(given):
+        return value(given, unit, where)
+    if not math.isfinite(given):
+        raise InputError(
+            where, f"{given} is not finite, expected a number (in {unit}) or a quantity (e.g. '{_EXAMPLE.get(unit, f'1 {unit}')}')"
+        )
+    return float(given)
+
+
+def numbers_in(given: Any, unit: str, where: str) -> list[float]:
+    """`number_in` of each of several, or of a single one."""
+    several = isinstance(given, (list, tuple)) or (getattr(given, "ndim", 0) == 1 and not hasattr(given, "units"))
+    if not several and getattr(getattr(given, "magnitude", None), "ndim", 0) == 1:
+        several = True
+    return [number_in(v, unit, where) for v in (given if several else [given])]
+
+
 def _is_number(quantity: Any) -> bool:
     if isinstance(quantity, (bool, str)):
         return False

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .lowering import Gauge, Plan
 from .mesh import OUTSIDE, Columns, Floats, Mesh
-from .model import Model, resolve_side
+from .model import Model, Set, resolve_side
 from .plugin import parse_port
 from .rest import resting_ports
 
@@ -23,6 +23,16 @@ def remarks(plan: Plan) -> tuple[str, ...]:
     """What to say about a model before it runs, one line each."""
     line = _thick_release(plan)
     return (line,) if line else ()
+
+
+def late(model: Model, end: float) -> list[str]:
+    """A line per stimulus that a run up to `end` [ms] never sees."""
+    begin = [(s, s.time, s.time > end) if isinstance(s, Set) else (s, s.start, s.start >= end) for s in model.stimuli]
+    return [
+        f"stimuli.{s.species}: begins at {t:g} ms, but the run ends at {end:g} ms: nothing happens (run longer, or begin earlier)"
+        for s, t, unseen in begin
+        if unseen
+    ]
 
 
 def released(plan: Plan) -> list[str]:

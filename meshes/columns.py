@@ -28,6 +28,9 @@ class Labels(Mapping[str, Bools]):
         self.sections = sections
         self.regions = regions
 
+    def __repr__(self) -> str:
+        return f"Labels({', '.join(self.masks)}{'' if self.sections is None else f', section-0 to section-{self.sections.max()}'})"
+
     def _number(self, name: str) -> int:
         digits = name.removeprefix("section-") if isinstance(name, str) and name.startswith("section-") else ""
         known = self.sections is not None and digits.isascii() and digits.isdigit() and f"section-{int(digits)}" == name

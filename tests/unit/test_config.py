@@ -118,7 +118,7 @@ BAD = [
     ('binds = "ca"', 'binds = "mg"', r"buffers\.calbindin\.binds: unknown species 'mg'"),
     ('region = "cytosol"', 'region = "cytosl"', r"buffers\.calbindin\.region: unknown region 'cytosl' \(did you mean 'cytosol'\?\)"),
     ('kon = "27 /uM/s"', 'kon = "27 /s"', r"buffers\.calbindin\.kon: '27 /s' has dimension \[rate\], expected \[binding rate\]"),
-    ('total = "40 uM"', 'total = "9**9**9 uM"', r"buffers\.calbindin\.total: '9\*\*9\*\*9 uM' has no known unit"),
+    ('total = "80 uM"', 'total = "9**9**9 uM"', r"buffers\.calbindin\.total: '9\*\*9\*\*9 uM' has no known unit"),
     ('channel = "ryr/keizer-levine"', 'channel = "ryr/keizer"', r"membranes\.er\[0\]\.channel: unknown channel 'ryr/keizer' \(did you"),
     ('density = "1 /um^2"', 'densty = "1 /um^2"', r"membranes\.er\[0\]\.densty: unknown key \(did you mean 'density'\?\)"),
     ('density = "1 /um^2"', 'density = "3 um"', r"membranes\.er\[0\]\.density: '3 um' has dimension \[length\], expected \[density\]"),

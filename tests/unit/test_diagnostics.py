@@ -98,7 +98,7 @@ def test_a_wave_that_ended_is_told_from_one_that_is_on_its_way(cable):
 
 
 def test_a_wave_that_dies_has_no_speed():
-    """ER of 0.08 um in 0.2 um of cell, 1 receptor per um^2, 160 uM of buffer: no wave, though 0.2 uM creep 5 um far, 0.1 um in 0.2 to 10 ms."""
+    """ER of 0.08 um in 0.2 um of cell, 1 receptor per um^2, 160 uM of buffer: 0.2 uM creep 5 um far, 0.1 um in 0.2 to 10 ms."""
     model = breit_queisser(neurite("10 um", "0.2 um", "0.08 um", spacing="0.1 um"), ryr_density="1 /um^2", buffer="160 uM")
     ds = cs.simulate(model, until="100 ms", every="1 ms", record=[])
     reached = np.isfinite(cs.arrival_times(ds).values)
@@ -238,9 +238,9 @@ def test_a_coarse_spacing_is_told_when_the_run_ends_and_the_advice_is_not_coarse
 
 def _coarse_line(speed, spacing):
     """What a synthetic wave of a speed is told on a cable of a spacing."""
-    mesh = neurite(f"{40 * spacing} um", "0.2 um", "0.1 um", spacing=f"{spacing} um")
+    mesh = neurite(f"{100 * spacing} um", "0.2 um", "0.1 um", spacing=f"{spacing} um")
     ca = cs.Species("ca", dict.fromkeys(mesh.regions, "220 um^2/s"), dict.fromkeys(mesh.regions, "0.05 uM"))
-    ds = assemble(cs.Model(mesh, [ca]), Frames(np.array([0.0, 1e3]), {("ca", "cytosol"): np.ones((2, 40))}))
+    ds = assemble(cs.Model(mesh, [ca]), Frames(np.array([0.0, 1e3]), {("ca", "cytosol"): np.ones((2, 100))}))
     exact = np.where(ds.region.values == "cytosol", 1.0 + ds.distance.values / speed, np.nan)
     told = {"of": "ca", "model_name": "ca", "threshold": 0.2, "seen_until": 1e3, "diffusion_cytosol": 0.22}
     ds["ca_arrival"] = ("node", exact, told | {"noted": "arrival"})

@@ -194,13 +194,3 @@ def test_neurite_refuses(change, named):
         neurite(**given)
     assert named in str(error.value), str(error.value)
     assert "\n" not in str(error.value)
-
-
-def test_a_mesh_says_what_it_is_and_keeps_its_arrays_to_itself():
-    """A line in other objects' text, a table when printed."""
-    mesh = neurite("10 um", "0.4 um", "0.2 um", "0.1 um")
-    assert repr(mesh) == "<Mesh of 200 nodes (Columns): cytosol, er; membranes plasma, er>"
-    lines = str(mesh).splitlines()
-    assert lines[1] == "  cytosol: 100 nodes, 3.77 um^3"  # pi (0.4^2 - 0.2^2) 10
-    assert lines[4] == "  membrane er (er | cytosol): 100 faces, 12.57 um^2"  # 2 pi 0.2 10
-    assert "array" not in str(mesh)

@@ -8,7 +8,6 @@ from matplotlib.figure import Figure
 
 import calcium_sim as cs
 from calcium_sim.colours import scale, thinned
-from calcium_sim.errors import InputError
 from calcium_sim.plot import _radius, arrival_map, draw, kymograph, traces
 
 mpl.use("Agg")
@@ -215,11 +214,3 @@ def test_files_are_written_without_pyplot(cable, tmp_path):
     assert path.read_bytes()[:4] == b"\x89PNG"
     with pytest.raises(cs.StorageError, match="cannot be written"):
         draw(kymograph, cable, tmp_path / "missing" / "wave.png")
-
-
-def test_one_place_is_enough_and_unknown_pictures_are_refused(cable, ax, tmp_path):
-    """A number, a length; an ending that matplotlib does not write is named before anything is drawn."""
-    assert len(traces(cable, at=5, ax=ax).lines) == 1
-    assert len(traces(cable, at="5 um", ax=Figure().add_subplot()).lines) == 1
-    with pytest.raises(InputError, match=r"k.foo: unknown kind of picture '.foo' \(give .png, .svg or .pdf\)"):
-        draw(traces, cable, tmp_path / "k.foo")

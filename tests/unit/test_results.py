@@ -10,7 +10,6 @@ import xarray as xr
 import calcium_sim as cs
 from calcium_sim import units
 from calcium_sim.bench import coaxial
-from calcium_sim.meshes import neurite
 from calcium_sim.names import assign
 from calcium_sim.runs import RunOptions, result_bytes
 
@@ -117,17 +116,6 @@ def test_the_size_that_is_told_before_a_run_is_that_of_its_result():
     model = coaxial(20.0, 0.1)
     ds = cs.simulate(model, until="2 ms", every="0.01 ms")
     assert result_bytes(model, RunOptions(until=2.0, every=0.01)) == pytest.approx(ds.nbytes, rel=0.02)
-
-
-def test_a_stimulus_that_the_run_never_reaches_is_told():
-    """It may be a slip of units; a Set at the very end still acts."""
-    species = [cs.Species("ca", {"cytosol": "220 um^2/s"}, {"cytosol": "0.05 uM"})]
-    late = [cs.Influx("ca", "left", "1 uM um/ms", "1 ms", start="5 ms"), cs.Set("ca", "1 uM", time="5 ms")]
-    model = cs.Model(neurite("5 um", "0.1 um", spacing="0.1 um"), species, stimuli=late)
-    with pytest.warns(UserWarning, match=r"stimuli.ca: comes at 5 ms, the run ends at 5 ms") as caught:
-        ds = cs.simulate(model, until="5 ms")
-    assert len(caught) == 1
-    assert float(ds.ca[-1, 0]) == 1.0
 
 
 def test_one_name_to_record_and_times_as_quantities():
