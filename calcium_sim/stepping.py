@@ -44,7 +44,7 @@ RUNGS = 40
 """Depth of the ladder: steps from the whole stretch down to 2^-40 of it."""
 
 
-STRETCH = 18
+STRETCH = 6
 """Most steps that are taken before observers see the state: a peak is as sharp as some steps are long (see `watch`)."""
 
 LARGEST_MEASURE = 0.01

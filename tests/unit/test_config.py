@@ -160,7 +160,7 @@ def test_all_problems_are_told_in_one_go():
         .replace("serca/er", "serca/eer")
     )
     with pytest.raises(Problems) as caught:
-        build(parse(text.replace('"40 uM"', '"40 um"')))
+        build(parse(text.replace('"80 uM"', '"80 um"')))
     assert sorted(p.where for p in caught.value.problems) == [
         "buffers.calbindin.total", "membranes.er[0].density", "membranes.er[2].channel", "mesh.length", "run.every",
     ]  # fmt: skip
