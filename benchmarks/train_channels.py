@@ -2,7 +2,7 @@
 
     python benchmarks/train_channels.py                     all, one after the other
     python benchmarks/train_channels.py ryr/dnn ip3r/dnn    some
-    python benchmarks/train_channels.py --figure            docs/figures/dnn_fit.png, by training again the channels that it shows
+    python benchmarks/train_channels.py --figure            dnn_fit.png in this folder, by training again the channels that it shows
 
 The seed of `ryr/dnn` was chosen among five by the speeds of waves in settings of their own (choose_seed.py), not by the error of the open
 probability: a network can be better by that error and carry no wave. `ryr/dnn-latent` has the first seed; how its training data were
@@ -62,7 +62,7 @@ def main(arguments: list[str]) -> None:
     if arguments == ["--figure"]:
         from calcium_sim.learn.pictures import draw_fits
 
-        draw_fits([train(name) for name in SHOWN], ROOT / "docs" / "figures" / "dnn_fit.png")
+        draw_fits([train(name) for name in SHOWN], Path("dnn_fit.png"))
         return
     for name in arguments or CHANNELS:
         train(name)

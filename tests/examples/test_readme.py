@@ -1,5 +1,6 @@
 """The README's code runs as printed: the wave in Python, the same wave as a file, the channel."""
 
+import json
 import linecache
 import re
 import subprocess
@@ -14,7 +15,8 @@ import calcium_sim as cs
 from calcium_sim.config import load
 from calcium_sim.meshes import neurite
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
 SCRIPT = str(Path(sys.executable).parent / "calcium-sim")
 
 
@@ -49,6 +51,19 @@ def test_example_is_within_its_range_and_says_nothing(wave):
         warnings.simplefilter("error")
         cs.simulate(wave["model"], until="0.1 ms", every="0.1 ms")
         cs.wave_speed(wave["ds"])
+
+
+def test_caption_names_the_spots_of_the_picture():
+    """Picture and places are written by one script, benchmarks/spots.py; caption and page give them to the um."""
+    _, demo = json.loads((ROOT / "docs" / "benchmarks" / "spots.json").read_text())["tables"]
+    last = demo["rows"][-1][1]
+    places = [float(p) for p in re.findall(r"([\d.]+) um", last)]
+    assert len(places) >= 3
+    for text in (README, (ROOT / "docs" / "behind_the_wave.md").read_text()):
+        (told,) = re.findall(r"\b([\d, ]+ and \d+) [µu]m and at\s+the\s+tip", text)
+        named = [float(n) for n in re.findall(r"\d+", told)]
+        assert all(min(abs(n - p) for n in named) < 1.0 for p in places), (named, places)
+        assert all(min(abs(n - p) for p in places) < 1.0 for n in named), (named, places)
 
 
 def test_learned_receptor_carries_the_same_wave(wave):

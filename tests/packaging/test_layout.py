@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -125,3 +126,12 @@ def test_compiled_code_is_kept_in_one_place():
         if path.name != "compiled.py":
             taken = [line for line in path.read_text().splitlines() if line.startswith("from numba import") and "njit" in line]
             assert not taken, f"{path.name}: {taken[0]} (take it from .compiled)"
+
+
+def test_every_picture_is_shown_and_every_link_leads_somewhere():
+    """Pictures that no page shows grow old unseen."""
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    links = {(page, link) for page in pages for link in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()) if "://" not in link}
+    targets = {(page.parent / link).resolve() for page, link in links}
+    assert [str(t) for t in sorted(targets) if not t.exists()] == []
+    assert sorted(str(p) for p in (ROOT / "docs").rglob("*.png") if p.resolve() not in targets) == []
