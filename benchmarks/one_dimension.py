@@ -12,7 +12,7 @@ from calcium_sim.presets import breit_queisser
 # R, radius of the ER (um), receptors per um^2, total buffer (uM)
 CASES = [
     *[(0.1, 0.05, rho, total) for rho, total in ((3, 160), (3, 40))],
-    *[(0.2, er, rho, total) for er in (0.08, 0.1, 0.12) for rho, total in ((1, 40), (1, 160), (3, 40), (3, 160), (5, 160))],
+    *[(0.2, er, rho, total) for er in (0.08, 0.1, 0.12) for rho, total in ((1, 40), (1, 80), (1, 160), (3, 40), (3, 160), (5, 160))],
     *[(0.3, 0.15, rho, total) for rho, total in ((1, 40), (3, 160))],
     *[(0.4, er, rho, total) for er, rho, total in ((0.15, 3, 160), (0.15, 3, 40), (0.2, 3, 160))],
 ]

@@ -10,14 +10,18 @@ ALLOWED = 0.008
 RAREST = 64
 """Most steps between two looks: they cost three steps each, 5 % of the run."""
 
-FEWEST = 5
-"""Looks before anything is said."""
+FEWEST, FEWEST_AT_ALL = 5, 3
+"""Looks at moments when something happens, before anything is said while a run goes on, and at its end."""
+
+STILL = 0.01
+"""Where no field changes by more than this part of its distance from rest within two steps, nothing happens."""
 
 
 class FixedStep:
-    """Mean of the error measures of a run with fixed steps, weighted by the steps that each stands for, but for the worst of them.
+    """Mean of the error measures of a run with fixed steps, weighted by the steps that each stands for.
 
-    The first moment after a jump, when nearly nothing has changed yet, may look bad with any step.
+    The worst of them is left out, for the first moment after a jump may look bad with any step; so are quiet times, which would hide a
+    short event in a long run.
     Looks come after 2, 4, 8, ... steps, then after every `RAREST`, and begin again after an edge of a stimulus.
     """
 
@@ -35,20 +39,21 @@ class FixedStep:
         """Whether to look before the next steps."""
         return not self.told and self.since >= self.wait
 
-    def note(self, measure: float, t: float) -> None:
-        """Take a measure (NaN: the long step failed) at time t [ms]."""
+    def note(self, measure: float, moved: float, t: float) -> None:
+        """Take a measure (NaN: the long step failed) at time t [ms]; `moved` is how far fields went, see `STILL`."""
         measure = min(measure, 1.0) if math.isfinite(measure) else 1.0
         if measure > self.worst:
             self.worst, self.where = measure, t
-        self.outlier = max(self.outlier, (measure * self.since, self.since))
-        self.total += measure * self.since
-        self.weight += self.since
-        self.looks += 1
+        if moved > STILL or not math.isfinite(moved):
+            self.outlier = max(self.outlier, (measure * self.since, self.since))
+            self.total += measure * self.since
+            self.weight += self.since
+            self.looks += 1
         self.since, self.wait = 0, min(2 * self.wait, RAREST)
 
-    def doubt(self) -> str | None:
+    def doubt(self, fewest: int = FEWEST) -> str | None:
         """What to warn of, once."""
-        if self.told or self.looks < FEWEST:
+        if self.told or self.looks < fewest:
             return None
         mean = (self.total - self.outlier[0]) / (self.weight - self.outlier[1])
         if not mean > ALLOWED:

@@ -131,7 +131,12 @@ class Simulation:
             If a value stops being finite.
         """
         self.advance(value(until, "ms", "until"))
+        self._conclude()
+
+    def _conclude(self) -> None:
+        """Say what shows only when a run is over."""
         self.ranges.conclude()
+        self.loop.conclude()
 
     def advance(self, end: Any) -> None:
         """`run` without its conclusion about trained ranges, for many short stretches; a bare number is in ms."""
@@ -164,6 +169,7 @@ class Simulation:
             if stop in known:
                 self.control.restart()
                 self.loop.fixed.restart()
+                self.watch.be_sure(self.state)
 
     def _edges_between(self, start: float, end: float) -> list[float]:
         """Edges of stimuli, channels and potential after `start`, up to `end`."""
@@ -196,6 +202,7 @@ class Simulation:
         """Record the current state as plain arrays and close the ledger's books."""
         began = time.perf_counter()
         state, plan = self.state, self.plan
+        self.watch.be_sure(state)
         elapsed = state.t - self.observed
         out: dict[str, Any] = {"t": state.t, "u": state.u.copy(), "v": voltage_at(self.model, state.t)}
         out["flux"] = [state.moved[g.moved] / elapsed if elapsed > 0 else np.full(g.area.shape, np.nan) for g in plan.gauges]
@@ -284,7 +291,7 @@ def simulate(
         frames.append(simulation.frame())
         if progress is not None:
             progress(stop, end)
-    simulation.ranges.conclude()
+    simulation._conclude()
     ds = assemble(model, _frames(simulation, frames, record))
     fronts = released(simulation.plan) if "cytosol" in model.mesh.regions and model.mesh.nodes > len(model.mesh.regions) else []
     for line in (line for species in fronts for line in coarse_front(ds, species)):

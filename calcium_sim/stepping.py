@@ -13,6 +13,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NoReturn, Protocol
 
 import numpy as np
@@ -20,7 +21,7 @@ import numpy as np
 from .codegen_learned import Networks
 from .errors import InputError, RunStopped
 from .fallback import TorchGates
-from .fixed_step import FixedStep
+from .fixed_step import FEWEST_AT_ALL, FixedStep
 from .gates import gate_of
 from .kernels.control import below_zero, pair_error, sound
 from .lowering import Gauge, Plan
@@ -43,6 +44,9 @@ MOST_PARTS = 1 << 12
 RUNGS = 40
 """Depth of the ladder: steps from the whole stretch down to 2^-40 of it."""
 
+
+SLIGHT = 1e-6
+"""Changes of less than this part of a field are round-off."""
 
 STRETCH = 6
 """Most steps that are taken before observers see the state: a peak is as sharp as some steps are long (see `watch`)."""
@@ -111,6 +115,7 @@ class Loop:
         self.start = np.array([f.span.start for f in fields] + [fields[-1].span.stop], np.int64)
         self.volume = np.concatenate([f.volume for f in fields])
         self.rest = np.array([f.rest for f in fields])
+        self.resting = np.concatenate([np.full(len(f.volume), f.rest) for f in fields])
         gauges = [g for g in stepper.plan.gauges if g.spec.paced and g.states]
         self.paced = _Paced(stepper.plan, gauges) if gauges else None
         self.scratch: list[State] = []
@@ -144,7 +149,7 @@ class Loop:
     def _fixed(self, state: State, stop: float, clock: Clock, dt: float) -> None:
         begin, stretch = state.t, stop - state.t
         steps = max(1, math.ceil(stretch / dt - 1e-9))
-        h, done = stretch / steps, 0
+        h, done, parts = stretch / steps, 0, 1
         saved = self._saved(state)[0]
         if clock.smooth_steps(begin, h, steps, COARSE) < steps and not self.warned:
             self.warned = True
@@ -155,8 +160,8 @@ class Loop:
             count = min(STRETCH, steps - done)
             saved.assign(state)
             if self.fixed.due():
-                self._look(state, h, clock)
-            self._in_parts(state, saved, h, count, clock)
+                self._look(state, h / parts, clock)
+            parts = self._in_parts(state, saved, h, count, clock)
             self.fixed.since += count
             done += count
             state.t = begin + stretch * (done / steps)
@@ -170,19 +175,27 @@ class Loop:
         coarse.assign(state)
         self.stepper.advance(pair, h, 2, clock)
         self.stepper.advance(coarse, 2 * h, 1, clock)
-        self.fixed.note(self._error(pair, coarse, state) * self.tolerance, state.t)
+        spans = [slice(a, b) for a, b in pairwise(self.start)]
+        moved, away = ([float(np.abs(x[s]).max()) for s in spans] for x in (pair.u - state.u, pair.u - self.resting))
+        part = max(m / a if m > SLIGHT * (a + r) else 0.0 for m, a, r in zip(moved, away, self.rest, strict=True))
+        self.fixed.note(self._error(pair, coarse, state) * self.tolerance, part, state.t)
         if told := self.fixed.doubt():
             warnings.warn(told, stacklevel=6)
 
-    def _in_parts(self, state: State, saved: State, h: float, count: int, clock: Clock) -> None:
-        """`count` steps of h, or of a half, a quarter ... where a concentration would become negative."""
+    def conclude(self) -> None:
+        """At the end of a run: warn of a fixed step that was too long and of which little was seen."""
+        if self.control.dt is not None and (told := self.fixed.doubt(FEWEST_AT_ALL)):
+            warnings.warn(told, stacklevel=4)
+
+    def _in_parts(self, state: State, saved: State, h: float, count: int, clock: Clock) -> int:
+        """`count` steps of h, or of a half, a quarter ... where a concentration would become negative; returns into how many parts."""
         parts = 1
         while True:
             self.stepper.advance(state, h / parts, count * parts, clock)
             fault = self._fault(state)
             if fault is None:
                 self.control.steps += count * parts
-                return
+                return parts
             if fault == NEGATIVE and self._limit(saved, state):
                 self.control.rejected += count * parts
                 continue

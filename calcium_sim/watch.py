@@ -78,10 +78,14 @@ class Watcher:
         """Take note of a state."""
         watch.look(state.u, self.spans, self.levels, self.memory, self.times, state.t)
 
-    def noted(self, state: State) -> list[Watched]:
-        """What was noted, up to a state."""
+    def be_sure(self, state: State) -> None:
+        """Take note of a state that has not been seen yet: an output, which no noted peak may lie below, or an edge."""
         if state.t > self.times[1]:
             self.look(state)
+
+    def noted(self, state: State) -> list[Watched]:
+        """What was noted, up to a state."""
+        self.be_sure(state)
         return [self._watched(f, int(k), level) for f, k, level in zip(self.fields, self.spans[:, 2], self.levels[:, 0], strict=True)]
 
     def _watched(self, f: Field, k: int, level: float) -> Watched:

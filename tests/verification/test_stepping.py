@@ -232,3 +232,16 @@ def test_a_fixed_step_that_is_short_enough_is_not():
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", ModelWarning)
         cs.simulate(coaxial(10.0, 0.1), until="8 ms", every="0.5 ms", dt="0.0125 ms")
+
+
+@pytest.mark.parametrize(("dt", "until", "start"), [("0.8 ms", 20, 0.0), ("0.2 ms", 100, 80.0)])
+def test_few_steps_and_late_events_are_judged_as_well(dt, until, start):
+    """A wave of 25 steps, and one after 80 ms in which nothing happened; short steps of the same waves say nothing."""
+    mesh = neurite("20 um", "0.2 um", "0.1 um", "0.1 um")
+    pulse = cs.Influx("ca", "left", "2500 uM*um/s", "1 ms", "ramp-down", start=f"{start} ms")
+    model = presets.breit_queisser(mesh, ryr_density="1 /um^2", buffer="40 uM", stimulus=pulse)
+    with pytest.warns(UserWarning, match=r"dt: a fixed step errs by"):
+        cs.simulate(model, until=f"{until} ms", every="4 ms", dt=dt)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "dt:")
+        cs.simulate(model, until=f"{until} ms", every="4 ms", dt="0.0125 ms")

@@ -155,3 +155,15 @@ def test_watching_changes_no_bit():
         sim.advance(3.0)
     np.testing.assert_array_equal(with_it.state.u, without.state.u)
     assert with_it.control.steps == without.control.steps
+
+
+def test_no_output_lies_above_the_peak_that_is_noted():
+    """A rise that ends at an edge and turns into a slow decay, with outputs that see its top: within 0.1 % whatever `every` is."""
+    influx = cs.Influx("ca", at=None, through="plasma", flux="0.5 uM*um/ms", duration="2 ms", start="31 ms", shape="triangle")
+    model = point(influx, decay="50 1/s")
+    peaks = []
+    for every in (0.05, 0.5, 7.0, 50.0):
+        ds = cs.simulate(model, "50 ms", f"{every} ms")
+        assert ds.ca_peak.item() >= float(ds.ca.max())
+        peaks.append(ds.ca_peak.item())
+    np.testing.assert_allclose(peaks, peaks[0], rtol=1e-3)
