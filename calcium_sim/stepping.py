@@ -278,7 +278,7 @@ class Loop:
         where = place(self.stepper.plan, int(below_zero(state.u, self.start, self.rest)))
         warnings.warn(
             f"diffusion between obtuse cells would have taken {where} below zero after t={saved.t:.4g} ms: what they exchange is limited "
-            "from here on, which costs accuracy there (the mesh is too coarse or too flat for so sharp a source: refine it, avoid slivers)",
+            "from here on, which costs accuracy there (the mesh is coarse or flat for so sharp a source: refine it, avoid slivers)",
             stacklevel=6,
         )
         saved.limited = True
