@@ -1,4 +1,4 @@
-"""What is accepted, at the default tolerance of 2e-3: above the largest errors seen (docs/benchmarks/differential.md) by a quarter to twice.
+"""What is accepted, at the default tolerance of 2e-3: a quarter to twice above the largest errors seen (docs/benchmarks/differential.md).
 
 Where a wave runs, an error of its speed by the tolerance displaces its front, so that errors are those of the place of a front; elsewhere
 fields are far more accurate. Largest of all are waves that hardly start: seed 106, a tree near its threshold, has 1.2 % (peak 7.1 %), and
