@@ -13,7 +13,6 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, NoReturn, Protocol
 
 import numpy as np
@@ -21,9 +20,9 @@ import numpy as np
 from .codegen_learned import Networks
 from .errors import InputError, RunStopped
 from .fallback import TorchGates
-from .fixed_step import FEWEST_AT_ALL, FixedStep
+from .fixed_step import FixedStep
 from .gates import gate_of
-from .kernels.control import below_zero, pair_error, sound
+from .kernels.control import below_zero, changes, pair_error, sound
 from .lowering import Gauge, Plan
 from .mesh import Floats
 from .pacing import Pacing
@@ -44,9 +43,6 @@ MOST_PARTS = 1 << 12
 RUNGS = 40
 """Depth of the ladder: steps from the whole stretch down to 2^-40 of it."""
 
-
-SLIGHT = 1e-6
-"""Changes of less than this part of a field are round-off."""
 
 STRETCH = 6
 """Most steps that are taken before observers see the state: a peak is as sharp as some steps are long (see `watch`)."""
@@ -115,11 +111,10 @@ class Loop:
         self.start = np.array([f.span.start for f in fields] + [fields[-1].span.stop], np.int64)
         self.volume = np.concatenate([f.volume for f in fields])
         self.rest = np.array([f.rest for f in fields])
-        self.resting = np.concatenate([np.full(len(f.volume), f.rest) for f in fields])
         gauges = [g for g in stepper.plan.gauges if g.spec.paced and g.states]
         self.paced = _Paced(stepper.plan, gauges) if gauges else None
         self.scratch: list[State] = []
-        self.warned, self.fixed = False, FixedStep()
+        self.warned, self.fixed = False, FixedStep(len(fields))
         self.ranges = Ranges(
             [
                 (stepper.networks.watches, stepper.counts),
@@ -149,7 +144,7 @@ class Loop:
     def _fixed(self, state: State, stop: float, clock: Clock, dt: float) -> None:
         begin, stretch = state.t, stop - state.t
         steps = max(1, math.ceil(stretch / dt - 1e-9))
-        h, done, parts = stretch / steps, 0, 1
+        h, done = stretch / steps, 0
         saved = self._saved(state)[0]
         if clock.smooth_steps(begin, h, steps, COARSE) < steps and not self.warned:
             self.warned = True
@@ -158,33 +153,38 @@ class Loop:
             )
         while done < steps:
             count = min(STRETCH, steps - done)
+            count -= count % 2 if count > 1 else 0  # steps of twice the length are compared with them
             saved.assign(state)
-            if self.fixed.due():
-                self._look(state, h / parts, clock)
             parts = self._in_parts(state, saved, h, count, clock)
             self.fixed.since += count
+            moved = changes(state.u, saved.u, self.start) / count
+            if self.fixed.due(moved):
+                self._look(saved, state, h / parts, count * parts, moved, clock)
             done += count
             state.t = begin + stretch * (done / steps)
             for observer in self.observers:
                 observer.see(saved, state)
 
-    def _look(self, state: State, h: float, clock: Clock) -> None:
-        """See on copies what two steps of h and one of twice the length make of the state, and warn where this differs much."""
-        _, pair, coarse = self._saved(state)
-        pair.assign(state)
-        coarse.assign(state)
-        self.stepper.advance(pair, h, 2, clock)
-        self.stepper.advance(coarse, 2 * h, 1, clock)
-        spans = [slice(a, b) for a, b in pairwise(self.start)]
-        moved, away = ([float(np.abs(x[s]).max()) for s in spans] for x in (pair.u - state.u, pair.u - self.resting))
-        part = max(m / a if m > SLIGHT * (a + r) else 0.0 for m, a, r in zip(moved, away, self.rest, strict=True))
-        self.fixed.note(self._error(pair, coarse, state) * self.tolerance, part, state.t)
+    def _look(self, saved: State, state: State, h: float, count: int, moved: Floats, clock: Clock) -> None:
+        """See what steps of twice the length make of the same stretch (two halves, of one step), and warn where this differs much."""
+        _, fine, coarse = self._saved(state)
+        if count > 1:
+            coarse.assign(saved)
+            self.stepper.advance(coarse, 2 * h, count // 2, clock)
+            fine.assign(state)
+        else:
+            fine.assign(saved)
+            self.stepper.advance(fine, 0.5 * h, 2, clock)
+            coarse.assign(state)
+        states, rows = (fine.u, coarse.u, saved.u, self.volume), [slice(f, f + 2) for f in range(len(self.rest))]
+        measures = np.array([pair_error(*states, self.start[r], self.rest[r], 1.0) for r in rows])
+        self.fixed.note(measures if count > 1 else 4.0 * measures, moved, state.t + h * count)
         if told := self.fixed.doubt():
             warnings.warn(told, stacklevel=6)
 
     def conclude(self) -> None:
-        """At the end of a run: warn of a fixed step that was too long and of which little was seen."""
-        if self.control.dt is not None and (told := self.fixed.doubt(FEWEST_AT_ALL)):
+        """At the end of a run: warn of a fixed step that was too long."""
+        if self.control.dt is not None and (told := self.fixed.doubt(ended=True)):
             warnings.warn(told, stacklevel=4)
 
     def _in_parts(self, state: State, saved: State, h: float, count: int, clock: Clock) -> int:
@@ -302,13 +302,9 @@ class Loop:
         coarse.assign(state)
         self.stepper.advance(state, h, 2, clock)
         self.stepper.advance(coarse, 2 * h, 1, clock)
-        return self._error(state, coarse, pair)
-
-    def _error(self, fine: State, coarse: State, before: State) -> float:
-        """The error of a pair of steps over the tolerance, see `pair_error`."""
-        error = pair_error(fine.u, coarse.u, before.u, self.volume, self.start, self.rest, self.tolerance)
+        error = pair_error(state.u, coarse.u, pair.u, self.volume, self.start, self.rest, self.tolerance)
         if self.paced is not None:  # what a law in du/dt makes of its states shows in the concentrations only later
-            error = max(error, self.paced.error(fine.y, coarse.y, before.y, self.tolerance))
+            error = max(error, self.paced.error(state.y, coarse.y, pair.y, self.tolerance))
         return float(error)
 
     def _saved(self, state: State) -> list[State]:

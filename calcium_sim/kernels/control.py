@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from .compiled import njit
 
 QUIET = 0.03
@@ -82,3 +84,13 @@ def pair_error(fine, coarse, before, volume, start, rest, tolerance):
         scale = cc * (1.0 + floor * floor)
         worst = max(worst, abs(ec) / scale, 0.1 * math.sqrt(ee / scale))
     return worst / tolerance
+
+
+@njit(cache=True, error_model="numpy")
+def changes(after, before, start):
+    """The largest change of each field."""
+    out = np.zeros(start.size - 1)
+    for f in range(start.size - 1):
+        for i in range(start[f], start[f + 1]):
+            out[f] = max(out[f], abs(after[i] - before[i]))
+    return out

@@ -216,7 +216,7 @@ def test_a_fixed_step_that_is_far_too_long_is_told(graph):
     species = [cs.Species("ca", {"cytosol": "220 um^2/s"}, {"cytosol": "0.05 uM", "outside": "1000 uM"})]
     bapta = cs.Buffer("bapta", "ca", "cytosol", "2000 uM", "500 1/uM/s", "96 1/s", "95 um^2/s")
     model = cs.Model(mesh, species, {}, [bapta], [cs.Influx("ca", "left", "300 uM*um/ms", "2 ms")])
-    with pytest.warns(UserWarning, match=r"dt: a fixed step errs by \d.*take a smaller dt=") as caught:
+    with pytest.warns(UserWarning, match=r"dt: the fixed step is long: on the average a step errs by \d.*take a smaller dt=") as caught:
         ds = cs.simulate(model, until="6 ms", every="1 ms", dt="0.05 ms")
     assert len(caught) == 1
     blind = cs.Simulation(model, dt="0.05 ms")
@@ -240,8 +240,22 @@ def test_few_steps_and_late_events_are_judged_as_well(dt, until, start):
     mesh = neurite("20 um", "0.2 um", "0.1 um", "0.1 um")
     pulse = cs.Influx("ca", "left", "2500 uM*um/s", "1 ms", "ramp-down", start=f"{start} ms")
     model = presets.breit_queisser(mesh, ryr_density="1 /um^2", buffer="40 uM", stimulus=pulse)
-    with pytest.warns(UserWarning, match=r"dt: a fixed step errs by"):
+    with pytest.warns(UserWarning, match=r"dt: the fixed step is long"):
         cs.simulate(model, until=f"{until} ms", every="4 ms", dt=dt)
     with warnings.catch_warnings():
         warnings.filterwarnings("error", "dt:")
         cs.simulate(model, until=f"{until} ms", every="4 ms", dt="0.0125 ms")
+
+
+@pytest.mark.parametrize(("dt", "error"), [("10 ms", 0.19), ("0.05 ms", 1e-4)])
+def test_a_step_too_long_for_a_point_is_told(dt, error):
+    """A leak of 0.6 /ms towards 10 uM, 10 - 9.9 exp(-0.6 t): 20 % off after a step of 10 ms, below 1e-4 with 0.05 ms."""
+    mesh = well_mixed({"cytosol": "10 um^3"}, {"plasma": (("cytosol", "outside"), "6 um^2")})
+    ca = cs.Species("ca", diffusion={"cytosol": "0 um^2/s"}, initial={"cytosol": "0.1 uM", "outside": "10 uM"})
+    model = cs.Model(mesh, [ca], {"plasma": [cs.get_channel("leak/linear")(permeability="1 um/ms")]})
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        ds = cs.simulate(model, until="40 ms", every="10 ms", dt=dt)
+    off = np.abs(ds.ca.values[:, 0] - (10.0 - 9.9 * np.exp(-0.6 * ds.time.values))).max() / 10.0
+    assert (off > error) == (error > 1e-3), off
+    assert [str(w.message)[:26] for w in caught] == ["dt: the fixed step is long"] * (error > 1e-3)
