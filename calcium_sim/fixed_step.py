@@ -7,8 +7,8 @@ import numpy as np
 from .mesh import Floats
 
 ALLOWED = 0.004
-"""Mean error of a fixed step, relative to what it changes, above which a run warns at its end. Waves of 1.3 to 2 um/ms are then off by 1.7 %
-and more, and by less than 0.5 % where half as much is seen."""
+"""Mean error of a fixed step, relative to what it changes, above which a run warns at its end. Waves of 1.3 to 2 um/ms are then off by
+1.7 % and more, and by less than 0.5 % where half as much is seen."""
 
 AT_ONCE, AFTER = 25.0, 256
 """So many times as much, so many steps after an edge, is told while the run goes on: the first steps of an event look worse than it is."""

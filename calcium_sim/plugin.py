@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import math
 import os
+import re
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -222,11 +223,16 @@ C = TypeVar("C", bound=type[Channel])
 def channel(name: str) -> Callable[[C], C]:
     """Register a channel class under ``family/model`` (returns the class unchanged).
 
+    The text of its functions is taken now, a later edit of the file does not count; numbers of the module that they use have the value
+    that they have when a simulation is made, as in Python, and the hash in the result covers them.
+
     Raises
     ------
     InputError
-        If the tables or functions break the contract, or the name is that of a channel in an installed package.
+        If the tables or functions break the contract, or the name is no name or that of a channel in an installed package.
     """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise InputError("@channel", f"{name!r} is no name of a channel (letters, digits and - _ . +, such as 'ryr/mine')")
 
     def register(cls: C) -> C:
         cls.name = name
@@ -237,7 +243,7 @@ def channel(name: str) -> Callable[[C], C]:
         earlier = LOCAL.get(name)
         if earlier is not None and (earlier.__module__, earlier.__qualname__) != (cls.__module__, cls.__qualname__):
             told = " and ".join(f"{c.__module__}.{c.__qualname__}" for c in (earlier, cls))
-            warnings.warn(f"@channel('{name}'): names {told}; the second is taken (give each a name of its own)", stacklevel=2)
+            warnings.warn(f"@channel('{name}'): names {told}; the second is used from here on (give each a name of its own)", stacklevel=2)
         LOCAL[name] = cls
         return cls
 
@@ -255,6 +261,8 @@ def _same(cls: type[Channel], value: str) -> bool:
     except (ImportError, OSError, TypeError, ValueError):
         return False
 
+
+_NAME = re.compile(r"[\w.+-]+(/[\w.+-]+)*")
 
 LOCAL: dict[str, type[Channel]] = {}
 """Channels registered by the decorator in this process; entry points are looked up by `registry`."""

@@ -23,13 +23,18 @@ def voltage_at(model: Model, t: float) -> float:
     Raises
     ------
     InputError
-        If a function returns anything but a finite number.
+        If a function fails, or returns anything but a finite number.
     """
     given = model.voltage
     if given is None:
         return 0.0
     if callable(given):
-        found = given(t)
+        try:
+            found = given(t)
+        except Exception as error:
+            raise InputError(
+                "voltage", f"the function fails at t={t:g} ms: {type(error).__name__}: {' '.join(str(error).split())}"
+            ) from error
         try:
             potential = float(found)
         except (TypeError, ValueError):

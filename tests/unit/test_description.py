@@ -223,7 +223,23 @@ def test_a_name_given_twice_is_told():
             warnings.simplefilter("error")
             exec(SOURCE.format(name="test/twice", cls="One"), scope)
             exec(SOURCE.format(name="test/twice", cls="One"), scope)
-        with pytest.warns(UserWarning, match=r"@channel\('test/twice'\): names __main__.One and __main__.Two; the second is taken"):
+        with pytest.warns(UserWarning, match=r"@channel\('test/twice'\): names __main__.One and __main__.Two; the second is used"):
             exec(SOURCE.format(name="test/twice", cls="Two"), scope)
     finally:
         LOCAL.pop("test/twice", None)
+
+
+@pytest.mark.parametrize("name", ["", "my bad name", "a//b", "/", None])
+def test_a_channel_has_a_name(name):
+    """It stands in results, files and messages."""
+    with pytest.raises(cs.InputError, match=r"is no name of a channel"):
+        cs.channel(name)
+
+
+def test_a_potential_that_fails_is_named():
+    """With the time at which it does, and why."""
+    mesh = well_mixed({"cytosol": "1 um^3"}, {"plasma": (("cytosol", "outside"), "1 um^2")})
+    ca = cs.Species("ca", {"cytosol": "0 um^2/s"}, {"cytosol": "1 uM", "outside": "1 uM"})
+    model = cs.Model(mesh, [ca], {"plasma": [cs.get_channel("leak/linear")(permeability="1 um/s")]}, voltage=lambda t: 1 / (t - t))
+    with pytest.raises(cs.InputError, match=r"voltage: the function fails at t=0 ms: ZeroDivisionError: "):
+        cs.simulate(model, until="1 ms")
