@@ -40,7 +40,7 @@ class AxisymmetricStepper:
         If a membrane does not lie at the first or last cell of every slice.
     """
 
-    calibration = 2.0
+    calibration = 2.2
     scheme = "Peaceman-Rachford along z | reactions ROS2 h/2 | SDIRK2 of gates, membrane fluxes and radial diffusion | reactions ROS2 h/2"
 
     def __init__(self, plan: Plan, *, parallel: bool | None = None) -> None:

@@ -150,7 +150,8 @@ class LocalKinetics:
     def _attempt(self, module: Module, lanes: Lanes) -> list[str]:
         """Loops of one step of ROS2 over h, and the number of lanes that it takes below zero.
 
-        Every channel has loops of its own, so that one which cannot be vectorised (it calls ``exp``) does not slow down the others.
+        Every channel has loops of its own, so that one which cannot be vectorised (it calls ``exp``) does not slow down the others; without
+        channels all is one loop, which hands over nothing.
         """
         order = self._order()
         at = range(len(order))
@@ -162,10 +163,12 @@ class LocalKinetics:
         body = [*self._rates("u", "f", "r", "z", order, "F"), *matrix, *factor, *lu_solve(len(order), filled, "w", "F")]
         body += [f"stage{f} = max(u{f} + h * F{k}, 0.05 * u{f})" for k, f in enumerate(order)]
         kept = [f"w{i}_{j}" for i in at for j in at if (i, j) in filled and i != j] + [f"wd{i}" for i in at]
-        lines += lanes.loop(body, [*kept, *(f"F{k}" for k in at), *(f"stage{f}" for f in order)])
+        if self.channels:
+            lines += lanes.loop(body, [*kept, *(f"F{k}" for k in at), *(f"stage{f}" for f in order)])
+            body = []
         for m in range(len(self.channels)):
             lines += lanes.loop([f"later{m} = {self.flux(module, m, 'stage')}"], [f"later{m}"])
-        body = self._corrected(module, "f", "r", "z", "F", order, "p", self._rates_only("u", "r", "z"))
+        body += self._corrected(module, "f", "r", "z", "F", order, "p", self._rates_only("u", "r", "z"))
         body += [*self._rates("stage", "later", "r", "z", order, "H"), *(f"H{k} = H{k} - 2.0 * F{k}" for k in at)]
         body += lu_solve(len(order), filled, "w", "H") + self._corrected(module, "later", "r", "z", "H", order, "o", [])
         body += [f"{a}{k} = 0.5 * h * (p{a}{k} + o{a}{k})" for a, k in self._amounts()]
