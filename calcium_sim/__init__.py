@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import errors as errors
+    from . import learn as learn
+    from . import meshes as meshes
     from . import presets as presets
     from . import units as units
     from .checking import check_channel as check_channel
@@ -51,7 +53,7 @@ if TYPE_CHECKING:
 
     __version__: str
 
-_MODULES = ("errors", "presets", "units")
+_MODULES = ("errors", "learn", "meshes", "presets", "units")
 _NAMES = {
     "checking": ("check_channel",),
     "diagnostics": ("arrival_times", "cite", "total_calcium", "wave_speed"),

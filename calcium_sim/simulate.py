@@ -92,6 +92,8 @@ class Simulation:
             raise InputError("dt", "give tolerance= or dt=, not both")
         if tolerance is not None:
             self.control.tolerance = check_step(tolerance, "tolerance")
+            if self.control.tolerance >= 1.0:
+                raise InputError("tolerance", f"{self.control.tolerance:g} is no relative error of a speed, expected below 1 (0.002 by default)")
         if dt is not None:
             self.control.dt = check_step(value(dt, "ms", "dt"), "dt")
         self.model, count = model, chosen(threads)
@@ -103,6 +105,9 @@ class Simulation:
         for line in self.remarks:
             warnings.warn(line, ModelWarning, stacklevel=3)
         self.loop = Loop(self.stepper, self.control)
+        if tolerance is not None and (served := self.loop.served()) < self.control.tolerance:
+            told = f"{self.control.tolerance:g} is more than steps can be chosen for, {served:.2g} on this mesh is what they are chosen for"
+            warnings.warn(f"tolerance: {told} (leave it out for 0.002)", ModelWarning, stacklevel=3)
         self.ranges = self.loop.ranges
         self.state = State.start(self.plan)
         levels = _levels(model, threshold)
@@ -279,6 +284,9 @@ def simulate(
     interval = end / 200 if every is None else check_step(value(every, "ms", "every"), "every")
     _check_model(model)
     record = _checked_record(model, record)
+    if every is not None and interval > end * (1 + 1e-9):
+        told = f"{interval:g} ms is longer than the run of {end:g} ms: the result has its start and its end only"
+        warnings.warn(f"every: {told} (a smaller every=, or a later until=)", ModelWarning, stacklevel=2)
     if dt is not None and tolerance is None and value(dt, "ms", "dt") > interval * (1 + 1e-9):
         told = f"{value(dt, 'ms', 'dt'):g} ms is longer than the {interval:g} ms between two observations: steps are of {interval:g} ms"
         warnings.warn(f"dt: {told} (give every= as well, or a smaller dt=)", ModelWarning, stacklevel=2)

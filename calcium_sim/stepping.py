@@ -125,6 +125,10 @@ class Loop:
         self.observers: list[Observer] = []
         self.tolerance = min(control.tolerance * stepper.calibration, LARGEST_MEASURE)
 
+    def served(self) -> float:
+        """The tolerance that steps are chosen for: that of the control, unless it is too large."""
+        return self.tolerance / self.stepper.calibration
+
     def advance(self, state: State, stop: float, clock: Clock) -> None:
         """Advance to `stop` exactly.
 

@@ -111,6 +111,26 @@ def test_a_step_above_the_interval_of_the_outputs_is_told():
         assert cs.simulate(point(), "20 ms", "5 ms", dt="5 ms").attrs["steps"] == 4
 
 
+def test_outputs_farther_apart_than_the_run_is_long_are_told():
+    with pytest.warns(cs.ModelWarning, match="every: 10 ms is longer than the run of 4 ms: the result has its start and its end only"):
+        assert list(cs.simulate(point(), "4 ms", "10 ms").time.values) == [0.0, 4.0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cs.simulate(point(), "4 ms", "4 ms")
+
+
+def test_a_tolerance_that_no_step_is_chosen_for_is_told():
+    """The measure of a step's error is cut at 0.01: above it the error of a speed no longer follows."""
+    for wrong in (1, 2.0, 200):
+        with pytest.raises(cs.InputError, match=f"tolerance: {wrong:g} is no relative error of a speed, expected below 1"):
+            cs.Simulation(point(), tolerance=wrong)
+    with pytest.warns(cs.ModelWarning, match="tolerance: 0.5 is more than steps can be chosen for, 0.01 on this mesh is what they are"):
+        loose = cs.simulate(cells()["cable"], "1 ms", tolerance=0.5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert cs.simulate(cells()["cable"], "1 ms", tolerance=0.0099).attrs["steps"] >= loose.attrs["steps"]
+
+
 @pytest.mark.parametrize("kind", ["point", "cable", "grid", "tree", "graph"])
 @pytest.mark.parametrize("record", [None, ("ca",), ("flux",), ("po", "calbindin")])
 def test_the_estimated_size_is_that_of_the_result(kind, record):

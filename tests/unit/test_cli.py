@@ -171,7 +171,7 @@ def test_an_interrupt_exits_130(capsys, monkeypatch):
 
 
 def test_debug_shows_the_traceback():
-    done = subprocess.run([sys.executable, "-m", "calcium_sim.cli", "--debug", "run", "none.toml"], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "calcium_sim", "--debug", "run", "none.toml"], capture_output=True, text=True)
     assert "Traceback" in done.stderr
 
 
