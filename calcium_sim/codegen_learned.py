@@ -101,7 +101,7 @@ def gate_lines(networks: Networks, lanes: Lanes, c: Learned, step: str) -> list[
     call = _caller(networks, lanes, c, k, rows)
     n = len(inner)
     outputs = _outputs(c, gate)
-    if gate.kind == "open_prob":
+    if gate.at_once:
         return [*lines, *call([c.states[gate.outputs[-1]]], {})]
     lines += call(outputs, {})
     if gate.kind == "step":

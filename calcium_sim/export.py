@@ -27,8 +27,8 @@ def export_channel(
     *,
     kind: str,
     inputs: Mapping[str, InputRow],
-    licence: str,
-    flux: str | Mapping[str, Any] = "linear",
+    licence: str = "unspecified",
+    flux: str | Mapping[str, Any] | None = None,
     name: str | None = None,
     args: Sequence[str] | None = None,
     dtype: str | None = None,
@@ -46,7 +46,7 @@ def export_channel(
     inputs : ``{"ca@cytosol": ("uM", low, high)}``, ``(unit, low, high, dx_max)`` or ``{"unit": "uM", "min": low, "max": high, "dx_max":
         fastest, "rest": [low, high]}``: the trained ranges, the fastest change, and the levels at rest from which training began.
     licence : of the network, e.g. "MIT".
-    flux : "linear", "ohmic", "ghk", "none", or the card's whole entry.
+    flux : "linear" (by default), "ohmic", "ghk", or "none" (the law of kind ``current``, which returns the flux), or the card's whole entry.
     name : registry name; the file's stem by default.
     args : names of the arguments, where those of ``forward`` are others.
     dtype : "float32" or "float64"; the module's own by default.
@@ -72,7 +72,7 @@ def export_channel(
         kind=kind,
         inputs=inputs,
         licence=licence,
-        flux=flux,
+        flux=flux or ("none" if kind == "current" else "linear"),
         name=name or where.stem,
         args=args or _forward_args(module, str(path)),
         dtype=dtype or torchscript.dtype_of(module),

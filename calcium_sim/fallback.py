@@ -127,7 +127,7 @@ class TorchGates:
 def _update(gate: LearnedGate, network, y: Floats, h: float) -> tuple[Floats, Floats | None]:  # type: ignore[no-untyped-def]
     """New states, and what the network returns at once."""
     out, n = network(y), len(y)
-    if gate.kind == "open_prob":
+    if gate.at_once:
         return y, out[0]
     if gate.kind == "step":
         return out[:n], None

@@ -59,6 +59,11 @@ class LearnedGate(TorchGate):
         return self.card.kind
 
     @property
+    def at_once(self) -> bool:
+        """Whether the network has no past: it returns an open probability or a flux, and no state of its own moves."""
+        return self.kind in ALGEBRAIC and not self.states
+
+    @property
     def states(self) -> tuple[StateCard, ...]:
         """The network's own states (without the columns that it returns at once)."""
         return self.card.states

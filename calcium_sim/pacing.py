@@ -131,7 +131,7 @@ def _slow(g: Gauge) -> bool:
 
 def _at_once(g: Gauge) -> bool:
     gate = gate_of(type(g.channel))
-    return gate is not None and gate.kind == "open_prob"
+    return gate is not None and gate.at_once
 
 
 class _Group:

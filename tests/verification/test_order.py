@@ -1,6 +1,6 @@
 """Second order in time, for every scheme, kind of port and kind of channel.
 
-Ten channels, one of every kind, carry calcium in one small cell, fast enough that steps of 2.5 to 20 us show their error (one model, since
+Thirteen channels, one of every kind, carry calcium in one small cell, fast enough that steps of 2.5 to 20 us show their error (one model, since
 each costs a compilation; an error of first order in any of them spoils calcium for all). Errors are those of calcium and of every state at
 the end, against the same scheme with steps of 0.3 us; that the limit is the right one is what the differential test shows.
 """
@@ -131,7 +131,24 @@ class Opening(Network):
         return torch.sigmoid(2.0 * self.columns([x]))
 
 
+class Current(Network):
+    def forward(self, s: torch.Tensor, x: torch.Tensor):
+        out = self.columns([s, x])
+        return 0.2 * s * torch.sigmoid(out) * 5.0 / (5.0 + x), 4.0 * (torch.sigmoid(out) - s)
+
+
+class Pump(Network):
+    def forward(self, x: torch.Tensor):
+        return 0.2 * torch.sigmoid(self.columns([x])) * x / (x + 0.5)
+
+
+class Step(Network):
+    def forward(self, s: torch.Tensor, x: torch.Tensor, dt: float):
+        return s + (torch.sigmoid(self.columns([x])) - s) * (1.0 - math.exp(-3.0 * dt))
+
+
 KINDS = {"rates": (Rates, 2), "rates-slope": (RatesSlope, 3), "hh_gates": (Steady, 1), "rhs": (Law, 3), "open_prob": (Opening, 1)}
+KINDS |= {"current": (Current, 2), "current-pump": (Pump, 1), "step": (Step, 1)}
 CLASSIC = {c.__name__: c for c in (Concentration, Rate, FluxRate, Potential, Clocked)}
 
 
@@ -143,12 +160,12 @@ def channels(tmp_path_factory):
         out[name] = cs.channel(f"test/order-{name.lower()}")(cls)()
     for name, (cls, columns) in KINDS.items():
         kind, path = name.partition("-")[0], folder / f"{name}.pt"
-        states = {} if kind == "open_prob" else {"states": {"P": "steady"}}
-        options = {"dtype": "float64", "licence": "MIT", **states}
+        options = {"dtype": "float64"} if cls in (Opening, Pump) else {"dtype": "float64", "states": {"P": "steady"}}
+        options |= {} if kind == "current" else {"k": 0.02}
         inputs = {"ca@cytosol": ("uM", 0.0, 100.0)}
         if "dx" in cls.forward.__code__.co_varnames:
             inputs = {"ca@cytosol": ("uM", 0.0, 100.0, 1000.0)}
-        cs.export_channel(cls(columns, kind), path, k=0.02, kind=kind, inputs=inputs, **options)
+        cs.export_channel(cls(columns, kind), path, kind=kind, inputs=inputs, **options)
         out[name] = path
     return out
 
@@ -169,7 +186,8 @@ def cell(mesh, channels):
     """A cell with all of them, calbindin, and a potential that ramps."""
     membranes = {"er": [], "plasma": [cs.get_channel("pmca/hill2")(density="500 1/um^2")]}
     for name, channel in channels.items():
-        cls, given = (type(channel), {}) if isinstance(channel, cs.Channel) else (cs.load_channel(channel), {"density": "1 1/um^2"})
+        cls = type(channel) if isinstance(channel, cs.Channel) else cs.load_channel(channel)
+        given = {"density": "1 1/um^2"} if "density" in cls.params and cls.params["density"][0] is None else {}
         found = cls(scale=along, **given)
         membranes["plasma" if name == "Potential" else "er"].append(found)
     species = [
