@@ -16,7 +16,7 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from .codegen_learned import Learned, gate_lines
+from .codegen_learned import Learned, gate_lines, value_lines
 from .codegen_module import Module, bundle
 from .derivative import Tangent
 from .gates import gate_of
@@ -103,15 +103,27 @@ class LocalKinetics:
             lanes.rename(dict(zip(new, ys, strict=True)))
         return lines
 
+    def values(self, module: Module, lanes: Lanes) -> list[str]:
+        """Statements that set the fluxes which networks with states of their own return at once."""
+        lines = []
+        for m, c in enumerate(self.channels):
+            gate = gate_of(c.cls)
+            if gate is not None and gate.program is not None and gate.kind == "current" and gate.states:
+                lines += value_lines(module.networks, lanes, self._described(m))
+        return lines
+
+    def _described(self, m: int) -> Learned:
+        c = self.channels[m]
+        states = dict(zip(c.cls.states, self._states(c), strict=True))
+        return Learned(c.cls, states, dict(zip(c.cls.reads, self.ports(c, "u"), strict=True)), str(m))
+
     def _learned(self, module: Module, lanes: Lanes, m: int, step: str) -> list[str]:
         """The same for a channel whose gate is a network; nothing where it could not be lowered (the stepper then calls torch)."""
         c = self.channels[m]
         gate = gate_of(c.cls)
         if gate is None or gate.program is None:
             return []
-        states = dict(zip(c.cls.states, self._states(c), strict=True))
-        ports = dict(zip(c.cls.reads, self.ports(c, "u"), strict=True))
-        return gate_lines(module.networks, lanes, Learned(c.cls, states, ports, str(m)), step)
+        return gate_lines(module.networks, lanes, self._described(m), step)
 
     def reads(self, c: ChannelSpec) -> list[int]:
         """Fields that a channel's flux depends on."""

@@ -120,6 +120,15 @@ def gate_lines(networks: Networks, lanes: Lanes, c: Learned, step: str) -> list[
     return lines + _ros2(lanes, c, gate, call, outputs, step)
 
 
+def value_lines(networks: Networks, lanes: Lanes, c: Learned) -> list[str]:
+    """Statements that set the value that a network of kind `current` returns at once, at the states and ports as they are."""
+    k = networks.index(c.cls)
+    gate = networks.gates[k]
+    lines, rows = _inputs(networks, lanes, c, k, "0.0")
+    outputs, value = _outputs(c, gate), c.states[gate.outputs[-1]]
+    return lines + _caller(networks, lanes, c, k, rows)(outputs, {}) + lanes.loop([f"{value} = {outputs[0]}"], [value])
+
+
 def evaluate_lines(networks: Networks, lanes: Lanes, c: Learned, step: str) -> tuple[list[str], list[str], list[str]]:
     """Statements that prepare a network's inputs, the test whether it has to run (`active`; else empty) and its call; rows of its outputs.
 
@@ -186,7 +195,7 @@ def _caller(networks: Networks, lanes: Lanes, c: Learned, k: int, rows: dict[tup
 def _ros2(lanes: Lanes, c: Learned, gate: LearnedGate, call: Call, outputs: list[str], step: str) -> list[str]:
     """ROS2 as for a classic gate, the Jacobian by differences that suit the precision; linearly implicit Euler outside the bounds.
 
-    The value that the network returns at once (`current`) is that of the stage at the end of the step.
+    The value that the network returns at once (`current`) is set by `value_lines`.
     """
     inner = [c.states[n] for n in gate.outputs[: len(gate.states)]]
     n, rates = len(inner), outputs[-len(gate.states) :]
@@ -220,9 +229,7 @@ def _ros2(lanes: Lanes, c: Learned, gate: LearnedGate, call: Call, outputs: list
         for i, (z, y, s) in enumerate(zip(names["z"], inner, gate.states, strict=True))
     ]
     lines += ["    " + t for t in lanes.loop([f"if {outside}:", *("    " + t for t in redo)], names["z"])]
-    at_once = {c.states[gate.outputs[-1]]: outputs[0]} if gate.kind == "current" else {}
-    last = dict(zip(inner, names["z"], strict=True)) | at_once
-    return lines + lanes.loop([f"{y} = {v}" for y, v in last.items()], list(last))
+    return lines + lanes.loop([f"{y} = {z}" for y, z in zip(inner, names["z"], strict=True)], inner)
 
 
 def _number(x: float) -> str:

@@ -38,12 +38,15 @@ def source(spec: PacedSpec) -> tuple[str, Networks]:
     slopes = [f"y{r} = (end{f} - start{f}) / h" for f, r in spec.rates]
     lines += lanes.loop(slopes, [name for name, _ in rates]) if slopes else []
     at = [f"u{f} = start{f} + place * (end{f} - start{f})" for f in range(spec.fields)]
-    part = ["place = (part + (1.0 if late else 0.5)) * share / parts", "t = t0 + place * h", "v = volts_a + place * (volts_b - volts_a)"]
-    part += lanes.loop(at, [f"u{f}" for f in range(spec.fields)]) if at else []
+    here = ["t = t0 + place * h", "v = volts_a + place * (volts_b - volts_a)"]
+    here += lanes.loop(at, [f"u{f}" for f in range(spec.fields)]) if at else []
+    part = ["place = (part + (1.0 if late else 0.5)) * share / parts", *here]
     home = {f"y{r}": lanes.row(f"y{r}") for r in states}
     part += kinetics.gates(module, lanes, "(share * h / parts)", paced=True)
     part += _home(lanes, home)
     lines += ["for part in range(parts):", *("    " + line for line in part)]
+    if values := kinetics.values(module, lanes):  # what a network returns at once is that of the end
+        lines += ["place = share", *here, *values]
     lines += lanes.copies("store", "Y", [*((f"y{r}", r) for r in states), *rates], "lo, size")
     head = [*kinetics.prologue(module), f"b = np.empty({max(lanes.size, 1)})", f"works = {module.networks.works()}", "n = Y.shape[1]"]
     whole = [*head, "for lo in range(0, n, LANES):", "    size = min(LANES, n - lo)", *("    " + line for line in lines)]

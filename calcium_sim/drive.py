@@ -7,6 +7,7 @@ time. How far each has moved is tabulated ahead of the run (`Clock.travel`), and
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 
 from .lowering import Gauge, Plan
 from .mesh import Floats
-from .plugin import Channel, parse_port
+from .plugin import Channel, State, parse_port
 from .rest import resting_ports, steady_states, voltage_at
 from .state import Clock
 
@@ -24,6 +25,9 @@ POTENTIAL = 2.0
 
 FRACTION = 0.05
 """How far a flux or rate that depends on time may move within one step, relative to the largest value seen."""
+
+SMALL = 1e-6
+"""Changes per ms below which nothing that depends on time is followed, such as the far flank of a pulse."""
 
 SAMPLING = 0.01
 """Interval [ms] at which functions of time are sampled; straight lines in between."""
@@ -49,9 +53,10 @@ class Drive:
     def __init__(self, plan: Plan) -> None:
         self.model = plan.model
         self.given = plan.model.voltage
-        self.timed = [t for g in plan.gauges for t in _timed(plan, g)]
+        timed = [t for g in plan.gauges for t in _timed(plan, g)]
+        self.timed = [function for function, _ in timed]
         self.edges = np.array(plan.edges)
-        self.largest = np.zeros(len(self.timed))
+        self.largest = np.array([least for _, least in timed])
         self.sampled = callable(self.given) or bool(self.timed)
         self._fixed = self._table() if isinstance(self.given, tuple) else self._constant()
 
@@ -74,8 +79,7 @@ class Drive:
         for k, function in enumerate(self.timed):
             values = np.array([function(t) for t in times])
             self.largest[k] = max(self.largest[k], float(np.abs(values).max()))
-            if self.largest[k] > 0:
-                travel += np.abs(np.diff(values)) / (FRACTION * self.largest[k])
+            travel += np.abs(np.diff(values)) / (FRACTION * self.largest[k])
         travel[np.diff(times) < 2 * _BESIDE] = 0.0  # a jump: the run stops there anyway
         travel = np.concatenate([[0.0], np.cumsum(travel)])
         return Clock(times, potential, times, travel) if follow else Clock(base.times, base.potential, times, travel)
@@ -117,22 +121,35 @@ _BESIDE = 1e-9
 """A time just before an edge [ms]."""
 
 
-def _timed(plan: Plan, g: Gauge) -> Iterable[Callable[[float], float]]:
-    """Fluxes and rates of a channel as functions of time, with all else at rest, and with all else moved away from rest."""
+def _timed(plan: Plan, g: Gauge) -> Iterable[tuple[Callable[[float], float], float]]:
+    """Fluxes and rates of a channel as functions of time: at rest, with its states moved away from rest, and with all else moved, too.
+
+    A flux that is shut at rest, by a state or by what it reads, would else seem not to depend on time. With each comes a value that is
+    small for it: of a flux what moves the concentration beside it by `SMALL` uM/ms, of a rate `SMALL` per ms.
+    """
     clocks = [name for name, text in g.channel.reads.items() if parse_port(text).kind == "t"]
     if not clocks or g.channel.flux is None:
         return
     p = SimpleNamespace(**g.channel.values)
-    for shift in (0.0, 0.5):
-        x = vars(resting_ports(plan.model, g.membrane, g.channel))
-        x = {name: v + shift * (abs(v) + 1.0) for name, v in x.items()}
-        y = _states(plan, g)
-        yield from (_course(f, k, y, x, clocks, p) for f, k in _functions(g.channel))
+    mesh = plan.model.mesh
+    volumes = [mesh.volume[mesh.span(side)].sum() for side in g.way if side in mesh.regions]
+    thickness = float(min(volumes) / mesh.membranes[g.membrane].area.sum())
+    rest = vars(resting_ports(plan.model, g.membrane, g.channel))
+    moved = {name: v + 0.5 * (abs(v) + 1.0) for name, v in rest.items()}
+    states = _states(plan, g)
+    away = SimpleNamespace(**{n: _away(getattr(states, n), s) for n, s in g.channel.state_table().items()})
+    for y, x in ((states, rest), *([(away, rest)] if g.channel.states else []), (away, moved)):
+        yield from ((_course(f, k, y, x, clocks, p), SMALL * (thickness if k is None else 1.0)) for f, k in _functions(g.channel))
 
 
 def _states(plan: Plan, g: Gauge) -> SimpleNamespace:
     values = steady_states(g.channel, resting_ports(plan.model, g.membrane, g.channel), SimpleNamespace(**g.channel.values))
     return SimpleNamespace(**dict(zip(g.channel.states, values, strict=True)))
+
+
+def _away(value: float, s: State) -> float:
+    """A state half-way to the middle of its bounds, or moved as ports are where it has none."""
+    return 0.5 * value + 0.25 * (s.low + s.high) if math.isfinite(s.high - s.low) else value + 0.5 * (abs(value) + 1.0)
 
 
 def _functions(channel: Channel) -> list[tuple[Callable[..., Any], int | None]]:

@@ -39,12 +39,19 @@ class TorchGates:
         """Take the states of a gate from those of `start` over h [ms], at ports that stand still, into `state`."""
         inputs = self._ports(g, gate, SimpleNamespace(**ports))
         inner = _inner(gate, SimpleNamespace(**{n: start.y[s] for n, s in zip(g.channel.states, g.states, strict=True)}))
-        new, at_once = _update(gate, lambda values: self._evaluate(gate, values, inputs, h), inner, h)
+        if gate.at_once:
+            self.value(g, gate, state, ports)
+            return
+        new = _update(gate, lambda values: self._evaluate(gate, values, inputs, h), inner, h)
         targets = dict(zip(g.channel.states, g.states, strict=True))
         for n, values in zip(gate.outputs[: len(gate.states)], new, strict=True):
             state.y[targets[n]] = values
-        if at_once is not None:
-            state.y[targets[gate.outputs[-1]]] = at_once
+
+    def value(self, g: Gauge, gate: LearnedGate, state: State, ports: dict[str, Floats]) -> None:
+        """Set what a network returns at once, at the states and ports as they are."""
+        targets = dict(zip(g.channel.states, g.states, strict=True))
+        inner = _inner(gate, SimpleNamespace(**{n: state.y[s] for n, s in targets.items()}))
+        state.y[targets[gate.outputs[-1]]] = self._evaluate(gate, inner, self._ports(g, gate, SimpleNamespace(**ports)), 0.0)[0]
 
     def renew(self, state: State, elapsed: float, seen: Seen) -> None:
         """On (z, r) grids: evaluate the networks of relaxing gates now and lay the lines anew, as `codegen_secant.renewed` does."""
@@ -124,15 +131,13 @@ class TorchGates:
         return out
 
 
-def _update(gate: LearnedGate, network, y: Floats, h: float) -> tuple[Floats, Floats | None]:  # type: ignore[no-untyped-def]
-    """New states, and what the network returns at once."""
+def _update(gate: LearnedGate, network, y: Floats, h: float) -> Floats:  # type: ignore[no-untyped-def]
+    """New states."""
     out, n = network(y), len(y)
-    if gate.at_once:
-        return y, out[0]
     if gate.kind == "step":
-        return out[:n], None
+        return np.asarray(out[:n])
     if gate.kind in RELAXING:
-        return _relaxed(gate, network(_relaxed(gate, out, y, 0.5 * h)) if "s" in gate.args else out, y, h), None
+        return _relaxed(gate, network(_relaxed(gate, out, y, 0.5 * h)) if "s" in gate.args else out, y, h)
     return _ros2(gate, network, y, out[-n:], h)
 
 
@@ -179,7 +184,7 @@ def _inner(gate: LearnedGate, y: SimpleNamespace) -> Floats:
     return np.array([getattr(y, n) for n in gate.outputs[: len(gate.states)]]).reshape(len(gate.states), pairs)
 
 
-def _ros2(gate: LearnedGate, network, y: Floats, rates: Floats, h: float) -> tuple[Floats, Floats | None]:  # type: ignore[no-untyped-def]
+def _ros2(gate: LearnedGate, network, y: Floats, rates: Floats, h: float) -> Floats:  # type: ignore[no-untyped-def]
     n, delta = len(y), 2.0**-20 if gate.card.dtype == "float64" else 2.0**-10
     jacobian = np.empty((y.shape[1], n, n))
     for j in range(n):
@@ -197,4 +202,4 @@ def _ros2(gate: LearnedGate, network, y: Floats, rates: Floats, h: float) -> tup
     outside = ((new < low) | (new > high)).any(axis=0)
     if outside.any():
         new = np.where(outside, np.clip(y + h * solve(h, rates), low, high), new)
-    return new, out[0] if gate.kind == "current" else None
+    return np.asarray(new)

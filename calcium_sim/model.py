@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 
 from .errors import InputError, nearest
 from .fixed import Fixed, several
-from .mesh import OUTSIDE, Columns, Mesh, Place
+from .mesh import OUTSIDE, Columns, Floats, Mesh, Place
 from .names import ResultNames, assign
 from .plugin import Channel, parse_port
 from .swapping import replacement
@@ -199,6 +200,12 @@ class Model:
         object.__setattr__(self, "membranes", Fixed(membranes))
         object.__setattr__(self, "voltage", _voltage(self.voltage))
         _validate(self)
+
+    @cached_property
+    def voltage_table(self) -> tuple[Floats, Floats]:
+        """Times [ms] and potentials [mV] of a table; it is asked for at every observation."""
+        times, potentials = np.array(self.voltage, float).T
+        return times, potentials
 
     @property
     def names(self) -> ResultNames:

@@ -181,6 +181,9 @@ class _Group:
                 place = (part + (1.0 if self.at_once else 0.5)) * share / self.parts
                 ports = self._ports(g, ends, place, start.t + place * h, volts[0] + place * (volts[1] - volts[0]), h)
                 self.torch.move(g, gate, start if part == 0 else state, state, ports, share * h / self.parts)
+            if gate.kind == "current" and gate.states:  # what a network returns at once is that of the end
+                ports = self._ports(g, ends, share, start.t + share * h, volts[0] + share * (volts[1] - volts[0]), h)
+                self.torch.value(g, gate, state, ports)
 
     def _ports(self, g: Gauge, ends: Sequence[Floats], place: float, t: float, v: float, h: float) -> dict[str, Any]:
         """Ports of a channel as arrays over the pairs."""

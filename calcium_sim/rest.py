@@ -43,8 +43,7 @@ def voltage_at(model: Model, t: float) -> float:
             raise InputError("voltage", f"the function returned {found!r} at t={t:g} ms, expected a finite number in mV")
         return potential
     if isinstance(given, tuple):
-        times, values = zip(*given, strict=True)
-        return float(np.interp(t, times, values))
+        return float(np.interp(t, *model.voltage_table))
     return float(given)
 
 

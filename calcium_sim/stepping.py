@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
@@ -21,9 +20,9 @@ from .codegen_learned import Networks
 from .errors import InputError, RunStopped
 from .fallback import TorchGates
 from .fixed_step import FixedStep
-from .gates import gate_of
+from .hidden import HiddenStates
 from .kernels.control import below_zero, changes, pair_error, sound
-from .lowering import Gauge, Plan
+from .lowering import Plan
 from .mesh import Floats
 from .pacing import Pacing
 from .postmortem import describe, finite, place
@@ -111,8 +110,7 @@ class Loop:
         self.start = np.array([f.span.start for f in fields] + [fields[-1].span.stop], np.int64)
         self.volume = np.concatenate([f.volume for f in fields])
         self.rest = np.array([f.rest for f in fields])
-        gauges = [g for g in stepper.plan.gauges if g.spec.paced and g.states]
-        self.paced = _Paced(stepper.plan, gauges) if gauges else None
+        self.hidden = HiddenStates(stepper.plan)
         self.scratch: list[State] = []
         self.warned, self.fixed = False, FixedStep(len(fields))
         self.ranges = Ranges(
@@ -181,7 +179,7 @@ class Loop:
             self.stepper.advance(fine, 0.5 * h, 2, clock)
             coarse.assign(state)
         states, rows = (fine.u, coarse.u, saved.u, self.volume), [slice(f, f + 2) for f in range(len(self.rest))]
-        measures = np.array([pair_error(*states, self.start[r], self.rest[r], 1.0) for r in rows])
+        measures = np.array([pair_error(*states, self.start[r][:-1], self.start[r][1:], self.rest[r], 1.0) for r in rows])
         self.fixed.note(measures if count > 1 else 4.0 * measures, moved, state.t + h * count)
         if told := self.fixed.doubt():
             warnings.warn(told, stacklevel=6)
@@ -306,10 +304,10 @@ class Loop:
         coarse.assign(state)
         self.stepper.advance(state, h, 2, clock)
         self.stepper.advance(coarse, 2 * h, 1, clock)
-        error = pair_error(state.u, coarse.u, pair.u, self.volume, self.start, self.rest, self.tolerance)
-        if self.paced is not None:  # what a law in du/dt makes of its states shows in the concentrations only later
-            error = max(error, self.paced.error(state.y, coarse.y, pair.y, self.tolerance))
-        return float(error)
+        fields = (self.volume, self.start[:-1], self.start[1:], self.rest)
+        error = pair_error(state.u, coarse.u, pair.u, *fields, self.tolerance)
+        # what a channel makes of its states shows in the concentrations only later, when it opens
+        return max(float(error), self.hidden.error(state.y, coarse.y, pair.y, self.tolerance))
 
     def _saved(self, state: State) -> list[State]:
         if not self.scratch:
@@ -338,32 +336,6 @@ class Loop:
             self.stepper.advance(state, length, 1, clock)
 
         raise RunStopped(describe(self.stepper.plan, saved, step, h, count, self.control.steps, self.ranges))
-
-
-def _with_a_past(g: Gauge) -> Sequence[slice]:
-    """States of a channel but for the value that its network returns at once, which concentrations and other states determine."""
-    gate = gate_of(type(g.channel))
-    if gate is None or gate.kind not in ("open_prob", "current"):
-        return g.states
-    return [s for name, s in zip(g.channel.states, g.states, strict=True) if name != gate.outputs[-1]]
-
-
-class _Paced:
-    """The error measure of the states of channels that are paced."""
-
-    def __init__(self, plan: Plan, gauges: list[Gauge]) -> None:
-        kept = [(g, s) for g in gauges for s in _with_a_past(g)]
-        self.rows = [s for _, s in kept]
-        self.area = np.concatenate([np.zeros(0), *(g.area for g, _ in kept)])
-        self.start = np.cumsum([0, *(s.stop - s.start for s in self.rows)])
-        self.rest = np.array([plan.y0[s.start] for s in self.rows])
-
-    def error(self, fine: Floats, coarse: Floats, before: Floats, tolerance: float) -> float:
-        """As `pair_error`, over the states."""
-        if not self.rows:
-            return 0.0
-        parts = [np.concatenate([y[s] for s in self.rows]) for y in (fine, coarse, before)]
-        return float(pair_error(*parts, self.area, self.start, self.rest, tolerance))
 
 
 def check_step(value: Any, what: str) -> float:

@@ -52,12 +52,14 @@ def below_zero(u, start, rest):
 
 
 @njit(cache=True, error_model="numpy")
-def pair_error(fine, coarse, before, volume, start, rest, tolerance):
+def pair_error(fine, coarse, before, weight, begin, end, rest, tolerance):
     """Relative error of a pair of steps over `tolerance`, the largest over the fields; NaN where a value is not finite.
+
+    Field f, a concentration or a state of a channel, lies at begin[f]:end[f]; `weight` are the volumes or areas of its places.
 
     `fine` is the result of two steps, `coarse` of one step of twice the length, both from `before`; E = (fine - coarse)/3 is the error
     of the fine one for a scheme of second order, C = fine - before its change. A front that moves too far by the fraction e has E = e C,
-    so the measure is the projection |<E, C>|/<C, C> (volume-weighted), which a constant displacement of the front by the splitting does
+    so the measure is the projection |<E, C>|/<C, C> (weighted), which a constant displacement of the front by the splitting does
     not enter; a tenth of ||E||/||C|| is added as a net for errors of other shapes.
 
     A change counts as long as its largest value is not small beside `QUIET` times the distance of the field from rest, wherever this is
@@ -65,11 +67,11 @@ def pair_error(fine, coarse, before, volume, start, rest, tolerance):
     `ROUNDING` times the field itself nothing counts.
     """
     worst = 0.0
-    for f in range(start.size - 1):
+    for f in range(begin.size):
         ec, ee, cc, largest, away, size = 0.0, 0.0, 0.0, 0.0, 0.0, rest[f]
-        for i in range(start[f], start[f + 1]):
+        for i in range(begin[f], end[f]):
             e, c = (fine[i] - coarse[i]) / 3.0, fine[i] - before[i]
-            v = volume[i]
+            v = weight[i]
             ec += v * e * c
             ee += v * e * e
             cc += v * c * c

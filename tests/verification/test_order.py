@@ -1,8 +1,8 @@
 """Second order in time, for every scheme, kind of port and kind of channel.
 
-Thirteen channels, one of every kind, carry calcium in one small cell, fast enough that steps of 2.5 to 20 us show their error (one model, since
-each costs a compilation; an error of first order in any of them spoils calcium for all). Errors are those of calcium and of every state at
-the end, against the same scheme with steps of 0.3 us; that the limit is the right one is what the differential test shows.
+Thirteen channels, one of every kind, carry calcium in one small cell, fast enough that steps of 2.5 to 20 us show their error (one model,
+since each costs a compilation; an error of first order in any of them spoils calcium for all). Errors are those of calcium and of every
+state at the end, against the same scheme with steps of 0.3 us; that the limit is the right one is what the differential test shows.
 """
 
 import math

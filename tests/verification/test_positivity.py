@@ -211,6 +211,6 @@ def test_exchange_ends_with_what_is_there():
         exact = solve_ivp(exchange, (1.0, 3.0), [200.0, first[1]], t_eval=ds.time.values[after], method="LSODA", rtol=1e-9, atol=1e-12).y
         seen = ds.ca.values[:, mesh.span("cytosol")] @ mesh.volume[mesh.span("cytosol")] / cytosol
         assert np.abs(seen[after] - exact[0]).max() < 0.01 * 200.0
-        # round-off of the 200 uM that were there: -2e-14 to -2e-13 by the instructions a processor has (fused or not); 1e-12 is 5e-15 of them
+        # round-off of the 200 uM that were there: -2e-14 to -2e-13, by the instructions that a processor has; 1e-12 is 5e-15 of them
         assert min(float(ds.ca.min()), float(ds.na.min())) >= -1e-12
         assert ds.attrs["ledger_drift"] < 1e-12
