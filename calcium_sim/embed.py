@@ -184,9 +184,30 @@ class _Rename(ast.NodeTransformer):
                 self.summed.add(n.target.id)
             if isinstance(n, ast.For):
                 self.counted |= {m.id for m in ast.walk(n.target) if isinstance(m, ast.Name)}
-            if isinstance(n, ast.Assign) and _whole(n.value) is not None:
-                self.counted |= {t.id for t in n.targets if isinstance(t, ast.Name)}
+        given = [(n.targets, n.value) for n in ast.walk(node) if isinstance(n, ast.Assign)]
+        given += [([n.target], n.value) for n in ast.walk(node) if isinstance(n, (ast.AugAssign, ast.AnnAssign)) and n.value is not None]
+        for _ in given:  # a name may be whole by another that is
+            for targets, value in given:
+                if self._may_be_whole(value):
+                    self.counted |= {t.id for t in targets if isinstance(t, ast.Name)}
         return self.generic_visit(node)
+
+    def _may_be_whole(self, node: ast.expr) -> bool:
+        """Whether an expression may be a whole number: a literal, a name that got one, what is made of these."""
+        if isinstance(node, ast.UnaryOp):
+            return self._may_be_whole(node.operand)
+        if isinstance(node, ast.BinOp):
+            return not isinstance(node.op, ast.Div) and self._may_be_whole(node.left) and self._may_be_whole(node.right)
+        if isinstance(node, ast.IfExp):
+            return self._may_be_whole(node.body) or self._may_be_whole(node.orelse)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            if node.func.id in ("abs", "min", "max", "pow"):
+                return all(self._may_be_whole(a) for a in node.args)
+            return node.func.id in ("int", "len", "round")
+        if isinstance(node, ast.Name):
+            known = self.table.get(node.id)
+            return node.id in self.counted if known is None else _whole(known) is not None
+        return _whole(node) is not None
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
         return copy.deepcopy(self.table.get(node.id, node)) if isinstance(node.ctx, ast.Load) else node
@@ -212,21 +233,29 @@ class _Rename(ast.NodeTransformer):
         return node
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        if isinstance(node.op, (ast.LShift, ast.RShift, ast.BitAnd, ast.BitOr, ast.BitXor)):
+            raise InputError(self.owner, f"{self.function} works with bits ({ast.unparse(node)}), which is not compiled (use * and **)")
+        whole = self._may_be_whole(node.left) and self._may_be_whole(node.right)
         self.generic_visit(node)
         left, right = _whole(node.left), _whole(node.right)
         if left is not None and right is not None and (result := _exact(left, node.op, right)) is not None:
             return _literal(result, f"{self.function} has what", self.owner)
-        if isinstance(node.op, ast.Pow):
-            if left is not None:
-                node.left = _literal(float(left), "", self.owner)
-            elif isinstance(node.left, ast.Name) and node.left.id in self.counted:
-                node.left = ast.Call(ast.Name("float", ast.Load()), [node.left], [])
+        if isinstance(node.op, ast.Pow) and left is not None:
+            node.left = _literal(float(left), "", self.owner)
+        if whole and left is None and isinstance(node.op, (ast.Pow, ast.Add, ast.Sub, ast.Mult)):
+            node.left = _float(node.left)
+        elif whole and isinstance(node.op, (ast.Add, ast.Sub, ast.Mult)):
+            node.right = _float(node.right)
         return node
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
+        whole = [self._may_be_whole(a) for a in node.args]
+        helper = isinstance(node.func, ast.Name) and isinstance(self.table.get(node.func.id), ast.Name) and node.func.id not in _BUILTINS
         self.generic_visit(node)
         if isinstance(node.func, ast.Name) and node.func.id == "range":
             node.args = [self._index(a) for a in node.args]
+        elif helper:
+            node.args = [_float(a) if w else a for a, w in zip(node.args, whole, strict=True)]
         return node
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
@@ -236,8 +265,11 @@ class _Rename(ast.NodeTransformer):
 
     def _index(self, node: ast.expr) -> ast.expr:
         """A place in a row, or the end of a range, that may be written as a float by now."""
-        names = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
-        return ast.Call(ast.Name("int", ast.Load()), [node], []) if names & self.summed else node
+        return node if _whole(node) is not None or isinstance(node, ast.Slice) else ast.Call(ast.Name("int", ast.Load()), [node], [])
+
+
+def _float(node: ast.expr) -> ast.expr:
+    return ast.Call(ast.Name("float", ast.Load()), [node], [])
 
 
 def _whole(node: ast.expr) -> int | None:
