@@ -76,7 +76,7 @@ def demo(
     target = folder / "granule-cell.toml"
     target.write_text(MODEL, encoding="utf-8")
     _tell(done)
-    typer.echo(f"model    {target}")
+    typer.echo(f"model    {target}; its spacing of 0.25 um is coarse so that this is quick, the file tells what that costs")
 
 
 @app.command()

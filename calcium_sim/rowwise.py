@@ -16,8 +16,9 @@ from typing import Any
 from .errors import InputError
 
 ELEMENTWISE = frozenset(
-    """neg abs exp log log10 log1p asinh sqrt tanh sigmoid relu softplus gelu silu elu leaky_relu hardtanh clamp clamp_min clamp_max add sub
-    rsub mul div pow minimum maximum where zeros_like ones_like eq ne lt le gt ge""".split()  # noqa: SIM905 (as in admission_syntax)
+    """neg abs reciprocal square exp expm1 log log10 log1p asinh sqrt tanh sigmoid relu softplus gelu silu elu leaky_relu
+    hardtanh clamp clamp_min clamp_max add sub rsub mul div pow minimum maximum where zeros_like ones_like eq ne lt le
+    gt ge""".split()  # noqa: SIM905 (as in admission_syntax)
 )
 COMPARED = frozenset({"eq", "ne", "lt", "le", "gt", "ge"})
 FLOATS = (None, 6, 7)

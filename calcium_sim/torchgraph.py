@@ -297,6 +297,10 @@ class _Walk:
         """``1 / x``."""
         return self.on_pow(kind, x, -1)
 
+    def on_square(self, kind: str, x: Any) -> Sheet:
+        """``x ** 2``."""
+        return self.on_pow(kind, x, 2)
+
     def on_layer_norm(
         self, kind: str, x: Any, shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5, cudnn: Any = None
     ) -> Sheet:
