@@ -24,7 +24,7 @@ _TRIALS, _ROUNDING = 16, 1e-9
 
 
 class HiddenStates:
-    """The error measure of the states that are under control.
+    """The error measure of the states that are under control; `any` tells whether there are some.
 
     Parameters
     ----------
@@ -34,6 +34,7 @@ class HiddenStates:
     def __init__(self, plan: Plan) -> None:
         rows = [(g, s) for g in plan.gauges if g.states and _controlled(plan, g) for s in _with_a_past(g)]
         self.begin, self.end = (np.array([getattr(s, side) for _, s in rows], np.int64) for side in ("start", "stop"))
+        self.any = bool(rows)
         self.area = np.zeros(len(plan.y0))
         for g, s in rows:
             self.area[s] = g.area
@@ -41,8 +42,6 @@ class HiddenStates:
 
     def error(self, fine: Floats, coarse: Floats, before: Floats, tolerance: float) -> float:
         """As `kernels.control.pair_error`, over the states."""
-        if not len(self.begin):
-            return 0.0
         return float(pair_error(fine, coarse, before, self.area, self.begin, self.end, self.rest, tolerance))
 
 

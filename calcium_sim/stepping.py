@@ -110,6 +110,7 @@ class Loop:
         self.start = np.array([f.span.start for f in fields] + [fields[-1].span.stop], np.int64)
         self.volume = np.concatenate([f.volume for f in fields])
         self.rest = np.array([f.rest for f in fields])
+        self.given = (self.volume, self.start[:-1].copy(), self.start[1:].copy(), self.rest)
         self.hidden = HiddenStates(stepper.plan)
         self.scratch: list[State] = []
         self.warned, self.fixed = False, FixedStep(len(fields))
@@ -304,10 +305,10 @@ class Loop:
         coarse.assign(state)
         self.stepper.advance(state, h, 2, clock)
         self.stepper.advance(coarse, 2 * h, 1, clock)
-        fields = (self.volume, self.start[:-1], self.start[1:], self.rest)
-        error = pair_error(state.u, coarse.u, pair.u, *fields, self.tolerance)
-        # what a channel makes of its states shows in the concentrations only later, when it opens
-        return max(float(error), self.hidden.error(state.y, coarse.y, pair.y, self.tolerance))
+        error = float(pair_error(state.u, coarse.u, pair.u, *self.given, self.tolerance))
+        if self.hidden.any:  # what a channel makes of its states shows in the concentrations only later, when it opens
+            error = max(error, self.hidden.error(state.y, coarse.y, pair.y, self.tolerance))
+        return error
 
     def _saved(self, state: State) -> list[State]:
         if not self.scratch:
