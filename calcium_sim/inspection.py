@@ -84,7 +84,8 @@ def check_file(path: Path) -> Iterator[str]:
 def _check_model(path: Path) -> Iterator[str]:
     from .config import load
     from .lowering import lower
-    from .runs import readable, result_bytes
+    from .results import readable
+    from .runs import result_bytes
     from .validity import late, remarks
 
     model, options = load(path)

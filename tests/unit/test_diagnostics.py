@@ -9,12 +9,13 @@ import pytest
 import xarray as xr
 
 import calcium_sim as cs
-from calcium_sim.diagnostics import cite, coarse_front, first_crossing, undershoot, wave_path
+from calcium_sim.diagnostics import cite, coarse_front, first_crossing, wave_path
 from calcium_sim.meshes import neurite
 from calcium_sim.meshes.simplices import from_simplices
 from calcium_sim.paths import region_nodes, spacing, travel
 from calcium_sim.presets import breit_queisser
 from calcium_sim.results import Frames, assemble
+from calcium_sim.totals import undershoot
 
 
 def test_arrival_is_the_crossing_of_the_threshold(cable):
