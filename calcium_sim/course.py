@@ -101,7 +101,10 @@ def window(ds: xr.Dataset, course: Course) -> int:
 
 
 def stretches(course: Course, size: int) -> tuple[list[Stretch], list[Meeting]]:
-    """The stretches of a course that are run by one wave each, in order of position, and the places where two meet."""
+    """The stretches of a course that are run by one wave each, in order of position, and the places where two meet.
+
+    A single one is the whole course; of several each is what was reached of it.
+    """
     seen = course.seen()
     if len(seen) < 3:
         return [Stretch(course)], []
@@ -114,7 +117,7 @@ def stretches(course: Course, size: int) -> tuple[list[Stretch], list[Meeting]]:
     out, meetings, first, after = [], [], 0, ""
     for k, turn in enumerate(stops[1:], 1):
         last, end = _stop(seen, turn) if turn in turns and t[turn] > t[stops[k - 1]] else ((turn, turn), "")
-        piece = course.where(slice(seen[first] if k > 1 else 0, seen[last[0]] + 1 if k < len(stops) - 1 else None))
+        piece = course.where(slice(seen[first], seen[last[0]] + 1))
         out.append(Stretch(piece, end if t[turn] >= t[stops[k - 1]] else after))
         if end == "met":
             meetings.append(Meeting(float(x[turn]), (float(x[stops[k - 1]]), float(x[stops[k + 1]]))))

@@ -169,7 +169,7 @@ def _read_stretch(asked: _Asked, part: Stretch, nodes: Ints, arrival: Floats) ->
     """The steady speed in the middle of the stretch that one wave runs."""
     course, position, time = part.course, part.course.position, part.course.time
     if np.isfinite(time).sum() < _FEWEST:
-        return _no_wave(f"the wave was seen at {np.isfinite(time).sum()} places only")
+        return _no_wave(f"the threshold was crossed, seen at {np.isfinite(time).sum()} places only")
     ended = "" if part.end == "met" else _ended(asked, course)
     low, high = (position.min() + f * np.ptp(position) for f in (0.2, 0.8))
     middle = course.where((position >= low - 1e-9) & (position <= high + 1e-9))
@@ -179,9 +179,9 @@ def _read_stretch(asked: _Asked, part: Stretch, nodes: Ints, arrival: Floats) ->
     speed, slower = steady_speed(middle), _slower(middle.time)
     small = _small(asked.diffusion, course, speed)
     if goes_on and ended and slower:
-        return _no_wave(f"{_seen(course)}, slower and slower, and {ended}", wave=not small)
+        return _no_wave(f"{_seen(course, not small)}, slower and slower, and {ended}", wave=not small)
     if small and ((goes_on and ended) or slower):
-        return _no_wave(f"{_seen(course)}{f' and {ended}' if ended else ''}, {_ALONE}")
+        return _no_wave(f"{_seen(course, False)}{f' and {ended}' if ended else ''}, {_ALONE}")
     if not goes_on:
         return Reading(speed, (), True, course)
     part_of_it = f"the speed is that of this part{f' (so far {_ALONE})' if small else ''}"
@@ -208,7 +208,7 @@ def _read_between(asked: _Asked, course: Course, parts: list[Stretch], span: tup
     took = abs(passed[1] - passed[0])
     speed = float(abs(high - low) / took) if took else float("inf")
     if ended and _small(asked.diffusion, part, speed):
-        return _no_wave(f"{_seen(part)} and {ended}, {_ALONE}")
+        return _no_wave(f"{_seen(part, False)} and {ended}, {_ALONE}")
     return Reading(speed, (), True, part)
 
 
@@ -310,9 +310,13 @@ def _coarse(ds: xr.Dataset, species: str, region: str, found: Reading) -> list[s
     return [f"the spacing of {length:.3g} um is coarse for a front of {front:.2g} um, take {0.25 * front:.2g} um"]
 
 
-def _seen(course: Course) -> str:
+def _seen(course: Course, wave: bool = True) -> str:
     there = course.position[course.seen()]
-    return f"the wave was seen from {there.min():.4g} to {there.max():.4g} um" if len(there) else "no wave was seen on the path"
+    return (
+        f"{'the wave' if wave else 'a rise above the threshold'} was seen from {there.min():.4g} to {there.max():.4g} um"
+        if len(there)
+        else "no wave was seen on the path"
+    )
 
 
 def _how_far(course: Course, low: float, high: float, ended: str) -> str:

@@ -84,8 +84,8 @@ def check_file(path: Path) -> Iterator[str]:
 def _check_model(path: Path) -> Iterator[str]:
     from .config import load
     from .lowering import lower
-    from .results import readable
     from .runs import result_bytes
+    from .sizes import readable
     from .validity import late, remarks
 
     model, options = load(path)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .arrivals import arrival_times, arrivals, concentration, key_of, level_of
+from .arrivals import arrivals, concentration, key_of, level_of
 from .colours import resting, scale, thinned
 from .diagnostics import read_wave, wave_path
 from .errors import InputError, StorageError, file_path
@@ -146,7 +146,7 @@ def arrival_map(ds: xr.Dataset, ax: Any = None, species: str = "ca", region: str
     joined = graph(ds, nodes)[0].tocoo()
     if not len(joined.row):
         raise InputError("arrival_map", "the mesh has no edges to draw (it is a single point)")
-    across, up = _widest(arrival_times(ds, threshold, species, region))
+    across, up = _widest(ds, nodes)
     at = np.stack([of_nodes(ds, across)[nodes], of_nodes(ds, up)[nodes]], axis=1)
     when = 0.5 * (when_there[joined.row] + when_there[joined.col])
     order = np.argsort(np.where(np.isnan(when), -np.inf, -when))
@@ -156,20 +156,18 @@ def arrival_map(ds: xr.Dataset, ax: Any = None, species: str = "ca", region: str
     lines = LineCollection(list(ends), cmap=tones, capstyle="round")
     lines.set_array(np.ma.masked_invalid(when[order]))
     ax.add_collection(lines)
-    name = _pretty(ds, species)
+    name, level = _pretty(ds, species), f"{level_of(ds, species, threshold):g} µM"
     if np.isfinite(when).any():
         bar = _bar_beside(ax, lines)
         wave = read_wave(ds, threshold=threshold, species=species, region=region).wave
-        bar.set_label(
-            f"arrival of the {name} wave [ms]" if wave else f"first above {level_of(ds, species, threshold):g} µM [ms]", color=INK
-        )
+        bar.set_label(f"arrival of the {name} wave [ms]" if wave else f"first above {level} [ms]", color=INK)
         if not wave:
-            ax.set_title(f"{name}: no wave (threshold {level_of(ds, species, threshold):g} µM)", loc="center", color=INK, fontsize=10)
+            ax.set_title(f"{name}: no wave (threshold {level})", loc="center", color=INK, fontsize=10)
         bar.outline.set_visible(False)
         _tidy(bar.ax)
         ax.plot(*at[int(np.nanargmin(when_there))], "o", ms=11, mfc="none", mec=INK, mew=1.4)
     else:
-        told = f"no wave: {name} in the {region} stays below {level_of(ds, species, threshold):g} µM"
+        told = f"no wave: {name} in the {region} stays below {level}"
         ax.set_title(told, loc="center", color=INK, fontsize=10)
     _scale_bar(ax, at)
     ax.figure.draw_without_rendering()  # the layout has to be final before um can be told in points
@@ -240,8 +238,8 @@ def _edges(centres: Floats) -> Floats:
     return np.concatenate([[1.5 * centres[0] - 0.5 * centres[1]], middle, [1.5 * centres[-1] - 0.5 * centres[-2]]])
 
 
-def _widest(arrival: xr.DataArray) -> tuple[str, str]:
-    extent = {k: float(np.ptp(of_nodes(arrival, k))) for k in "xyz"}
+def _widest(ds: xr.Dataset, nodes: Ints) -> tuple[str, str]:
+    extent = {k: float(np.ptp(of_nodes(ds, k)[nodes])) for k in "xyz"}
     least = "z" if extent["z"] <= max(min(extent["x"], extent["y"]), 1e-12) else min(extent, key=lambda k: extent[k])
     across, up = (k for k in "xyz" if k != least)
     return across, up

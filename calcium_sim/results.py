@@ -21,16 +21,13 @@ from .mesh import OUTSIDE, Floats, Mesh
 from .model import Influx, Model, Set, Species
 from .names import ResultNames
 from .plugin import BALANCE, Channel
+from .sizes import check_declared
 
 if TYPE_CHECKING:
     import xarray as xr
 
 CONCENTRATION, FLUX, AMOUNT = "umol L-1", "umol L-1 um ms-1", "umol L-1 um3"
 FORMAT = 1
-_PACKED = 1100
-"""Bytes that one byte of a file can stand for: zlib packs at most 1032 to one."""
-_SMALL = 2**26
-"""Bytes that are read without a question."""
 
 
 @dataclass(frozen=True)
@@ -349,7 +346,7 @@ def open(path: str | Path) -> xr.Dataset:
     if not source.is_file():
         raise InputError(str(path), "no such file" if not source.exists() else "is a directory, expected a netCDF file (e.g. out/wave.nc)")
     try:
-        _check_size(source)
+        check_declared(source)
         ds = xr.load_dataset(source, engine="netcdf4")
     except StorageError:
         raise
@@ -367,40 +364,3 @@ def open(path: str | Path) -> xr.Dataset:
         if name in ds.coords and ds[name].dtype.kind == "O":
             ds = ds.assign_coords({name: ds[name].astype(str)})
     return _indexed(ds)
-
-
-def _check_size(source: Path) -> None:
-    """Refuse a file that declares more values than it can hold, or than the memory takes, before any is read."""
-    from netCDF4 import Dataset
-
-    with Dataset(source) as file:
-        size = sum(v.size * getattr(v.dtype, "itemsize", 64) for v in file.variables.values())
-    held, memory = source.stat().st_size, physical_memory()
-    if size > _SMALL and size > _PACKED * held:
-        raise StorageError(
-            f"{source}: declares {readable(size)} of values but is a file of {readable(held)}: damaged, or no result of a run"
-        )
-    if 2 * size > memory:
-        raise StorageError(
-            f"{source}: holds {readable(size)} of values, too much for {readable(memory)} of memory (take a machine with more)"
-        )
-
-
-def physical_memory() -> float:
-    """Bytes of memory that this process may use."""
-    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 2**63
-    try:
-        import resource
-    except ImportError:  # Windows
-        return float(total)
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    return float(total if limit == resource.RLIM_INFINITY else min(total, limit))
-
-
-def readable(size: float) -> str:
-    """A number of bytes for people."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} TB"

@@ -15,7 +15,7 @@ import numpy as np
 from .config import RunOptions
 from .errors import InputError, StorageError
 from .model import Model
-from .results import physical_memory, readable
+from .sizes import physical_memory, readable
 
 if TYPE_CHECKING:
     import xarray as xr

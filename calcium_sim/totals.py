@@ -96,9 +96,7 @@ def _part(ds: xr.Dataset) -> str:
 def _summed(ds: xr.Dataset, key: str, species: str, held: tuple[list[str], Floats] | None) -> Floats:
     """Sum over the nodes of a result."""
     if key not in ds:
-        raise InputError(
-            "species", f"the result has no '{species}'{nearest(species, map(str, ds.data_vars))} (simulate with record= of it)"
-        )
+        raise InputError("species", f"the result has no '{species}'{nearest(species, map(str, ds.data_vars))} (give it in record=)")
     present = {str(v.attrs.get("model_name", k)): v for k, v in ds.data_vars.items() if key_of(ds, str(v.attrs.get("binds", ""))) == key}
     regions = set(map(str, ds["region"].values.tolist()))
     for name, region in _buffers(ds, key, held):

@@ -70,7 +70,7 @@ WRONG = {
     "path": (lambda ds, to: cs.wave_speed(ds, path=("a", "b")), r"path: \('a', 'b'\) is no path"),
     "threshold": (lambda ds, to: cs.arrival_times(ds, threshold=float("nan")), "threshold: nan is not finite"),
     "below": (lambda ds, to: cs.arrival_times(ds, threshold=-1), r"threshold: -1\.0 must be a positive"),
-    "species": (lambda ds, to: cs.arrival_times(ds, species=None), "species: the result has no 'None'"),
+    "species": (lambda ds, to: cs.arrival_times(ds, species=None), "species: None is no name of a species, expected text"),
     "save": (lambda ds, to: cs.save(3, to / "x.nc"), "save: int is no result"),
     "save to": (lambda ds, to: cs.save(ds, 3), "save: 3 is no file name"),
     "open": (lambda ds, to: cs.open(3), "open: 3 is no file name"),
