@@ -17,10 +17,12 @@ Floats = NDArray[np.float64]
 RESOLVED = 5e-3
 """What arrivals can be told apart by [ms]: crossings are noted to some microseconds."""
 _FIT_POINTS = 400
-_REVERSAL = 0.05
-"""Part of the time of a wave by which arrivals have to turn back before two waves are told from one: a jump over a hot spot is none."""
-_SLACK = 0.01
-"""The same for a piece of a path, as a part of the time of the whole one."""
+_REVERSAL = 0.01
+"""Part of the time of a wave by which arrivals have to turn back before two waves are told from one."""
+_MANY = 4
+"""More turns of that size are one wave that jumps from hot spot to hot spot."""
+_COARSE = 0.05
+"""Part of its time by which arrivals of such a wave have to turn back; of a piece of a path, the part of its own time."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,9 @@ def stretches(course: Course, size: int) -> tuple[list[Stretch], list[Meeting]]:
         return [Stretch(course)], []
     x, t = course.position[seen], _smoothed(course.time[seen], size)
     early, late = np.quantile(t, [0.2, 0.8])
-    turns = _turns(t, max(_REVERSAL * float(late - early) / 0.6, RESOLVED))
+    usual = float(late - early) / 0.6
+    turns = _turns(t, max(_REVERSAL * usual, RESOLVED))
+    turns = turns if len(turns) <= _MANY else _turns(t, max(_COARSE * usual, RESOLVED))
     if not turns:
         return [Stretch(course)], []
     stops = [0, *turns, len(t) - 1]
@@ -140,7 +144,7 @@ def turn_between(course: Course, low: float, high: float, size: int) -> tuple[fl
     if inside.sum() < 3:
         return None
     part = _smoothed(t[inside], size)
-    turns = _turns(part, max(_REVERSAL * float(np.ptp(part)), _SLACK * float(np.ptp(t)), RESOLVED))
+    turns = _turns(part, max(_COARSE * float(np.ptp(part)), _REVERSAL * float(np.ptp(t)), RESOLVED))
     return (float(x[inside][turns[0]]), bool(part[turns[0]] > part[0])) if turns else None
 
 

@@ -237,7 +237,7 @@ def _as_a_whole(course: Course) -> str:
     time = course.time[course.seen()]
     spread = np.ptp(time)
     when = f"at the same time, {np.median(time):.6g} ms" if spread <= RESOLVED else f"within {spread:.3g} ms of {np.median(time):.6g} ms"
-    return f"all places cross the threshold {when}: the cell fires as a whole (it may not be at rest at the start)"
+    return f"all places cross the threshold {when}: the cell fires as a whole (not at rest at the start, or stimulated everywhere)"
 
 
 def _ended(asked: _Asked, course: Course) -> str:

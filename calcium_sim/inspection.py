@@ -123,10 +123,12 @@ def _check_morphology(path: Path) -> Iterator[str]:
 
 
 def _check_result(path: Path) -> Iterator[str]:
+    from .arrivals import times_of
     from .results import open
 
     ds = open(path)
     fields = [str(k) for k, v in ds.data_vars.items() if v.dims == ("time", "node")]
-    yield f"times     {ds.sizes['time']}, from {float(ds.time[0]):g} to {float(ds.time[-1]):g} ms"
+    time = times_of(ds)
+    yield f"times     {len(time)}, from {time[0]:g} to {time[-1]:g} ms"
     yield f"fields    {', '.join(fields)} on {ds.sizes['node']} nodes"
     yield f"ledger    closed to {ds.attrs.get('ledger_drift', 'unknown')}"

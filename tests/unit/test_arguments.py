@@ -76,7 +76,7 @@ WRONG = {
     "open": (lambda ds, to: cs.open(3), "open: 3 is no file name"),
     "module": (lambda ds, to: cs.export_channel(3, to / "x.pt", kind="rates", inputs={}, licence="MIT"), "module: 3 is no network"),
     "load": (lambda ds, to: cs.load_channel(3), "path: 3 is no file name"),
-    "get": (lambda ds, to: cs.get_channel(3), "channel: unknown channel '3'"),
+    "get": (lambda ds, to: cs.get_channel(3), "channel: 3 is no name of a channel"),
     "check": (lambda ds, to: cs.check_channel(3), "channel: 3 is no channel"),
     "within": (lambda ds, to: cs.within(1, 2), r"within: 1 has no unit, expected \[length\]"),
 }

@@ -31,7 +31,8 @@ def test_the_rate_at_the_start_is_that_of_a_run():
 def test_a_species_that_decays_towards_another_value_moves():
     """-0.1 per ms (0.5 - 0.2) uM = -0.03 uM/ms, 6 % of 0.5 uM."""
     ip3 = cs.Species("ip3", {"cytosol": "1 um^2/s"}, {"cytosol": "0.5 uM"}, decay="0.1 /ms", rest={"cytosol": "0.2 uM"})
-    (found,) = drifts(lower(cs.Model(neurite("1 um", "0.2 um", "0.1 um", spacing="0.5 um"), [ip3])))
+    ca = cs.Species("ca", {"er": "1 um^2/s"}, {"er": "250 uM"})
+    found, _ = drifts(lower(cs.Model(neurite("1 um", "0.2 um", "0.1 um", spacing="0.5 um"), [ip3, ca])))
     assert found.rate == pytest.approx(-0.03, rel=1e-12)
     assert str(found) == "ip3 in cytosol -6 %/ms of 0.5 uM"
 

@@ -107,6 +107,14 @@ def test_a_wave_that_jumps_over_hot_spots_is_one_wave():
     assert speed == pytest.approx(SPEED, rel=0.01)
 
 
+def test_a_second_wave_that_runs_back_by_little_shifts_the_speed_by_little():
+    """In the middle of 60 um, where it does the most harm: what is told is exact, what is not is within 4 % (1 % of the time)."""
+    for back in np.arange(0.2, 6.0, 0.4):
+        speed, lines = said(cell(from_places((0, 1), (30, 1 + (30 - 2 * back) / SPEED)), length=60.0))
+        assert speed == pytest.approx(SPEED, rel=1e-9 if lines else 0.04), (back, speed, lines)
+        assert lines or back < 1.0
+
+
 def test_waves_that_ended_before_they_met_are_told_apart():
     """From 5 and 35 um, 12 um far to each side within the cell; between 17 and 23 um nothing came."""
 
@@ -200,7 +208,7 @@ def test_a_cell_that_fires_as_a_whole_carries_no_wave(spread):
     speed, lines = said(cell(lambda x: 7.0 + spread * x / 40.0))
     assert np.isnan(speed)
     assert lines[0].startswith("no wave: all places cross the threshold "), lines
-    assert "the cell fires as a whole (it may not be at rest at the start)" in lines[0]
+    assert "the cell fires as a whole (not at rest at the start, or stimulated everywhere)" in lines[0]
     assert not read_wave(cell(lambda x: 7.0 + 0 * x)).wave
 
 
