@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from .checking import check_channel as check_channel
     from .diagnostics import arrival_times as arrival_times
     from .diagnostics import cite as cite
-    from .diagnostics import total_calcium as total_calcium
     from .diagnostics import wave_speed as wave_speed
     from .errors import CalciumSimError as CalciumSimError
     from .errors import InputError as InputError
@@ -50,13 +49,14 @@ if TYPE_CHECKING:
     from .results import save as save
     from .simulate import Simulation as Simulation
     from .simulate import simulate as simulate
+    from .totals import total_calcium as total_calcium
 
     __version__: str
 
 _MODULES = ("errors", "learn", "meshes", "presets", "units")
 _NAMES = {
     "checking": ("check_channel",),
-    "diagnostics": ("arrival_times", "cite", "total_calcium", "wave_speed"),
+    "diagnostics": ("arrival_times", "cite", "wave_speed"),
     "export": ("export_channel", "save_weights"),
     "errors": ("CalciumSimError", "InputError", "ModelWarning", "RunStopped", "StorageError"),
     "learned": ("load_channel",),
@@ -67,6 +67,7 @@ _NAMES = {
     "registry": ("add_channel_folder", "get_channel", "list_channels"),
     "results": ("open", "save"),
     "simulate": ("Simulation", "simulate"),
+    "totals": ("total_calcium",),
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
 

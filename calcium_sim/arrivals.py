@@ -24,8 +24,10 @@ _FOOT = 1e-6
 
 def key_of(ds: xr.Dataset, species: str) -> str:
     """The variable of a species or buffer, which may be given by its name in the model, too."""
-    if species in ds or species is None:
-        return str(species)
+    if not isinstance(species, str):
+        raise InputError("species", f"{species!r} is no name of a species, expected text (e.g. 'ca')")
+    if species in ds:
+        return species
     return next((v.attrs.get("of", str(k)) for k, v in ds.data_vars.items() if v.attrs.get("model_name") == species), species)
 
 
@@ -38,6 +40,22 @@ def check_result(ds: Any) -> None:
     """Refuse what is no result."""
     if not hasattr(ds, "data_vars") or "region" not in ds.coords:
         raise InputError("ds", f"{type(ds).__name__} is no result, expected the xarray.Dataset of a run (cs.simulate, cs.open)")
+    if ds["region"].dtype.kind not in "UO":
+        raise InputError("region", "the coordinate of the result holds no names, expected the region of each node (e.g. 'cytosol')")
+    if not ds.sizes.get("node", 1):
+        raise InputError("node", "the result has no nodes, expected one or more")
+
+
+def times_of(ds: xr.Dataset) -> Floats:
+    """Times of a result [ms], ascending; refused where there are none: a crossing upwards would be one downwards."""
+    found = ds["time"] if "time" in ds.variables else None
+    if found is None or found.dtype.kind not in "fiu" or found.ndim > 1 or not found.size or not np.isfinite(found.values).all():
+        told = "is missing" if found is None else "is empty" if not found.size else "is no row of finite numbers"
+        raise InputError("time", f"the coordinate of the result {told}, expected the times of its outputs in ms")
+    time = np.asarray(found.values, float).reshape(-1)
+    for k in np.flatnonzero(~(np.diff(time) >= 0))[:1]:
+        raise InputError("time", f"{time[k + 1]:g} ms comes after {time[k]:g} ms, expected ascending times (ds.sortby('time'))")
+    return time
 
 
 def concentration(ds: xr.Dataset, species: str, region: str) -> tuple[Ints, Floats]:
@@ -56,19 +74,16 @@ def concentration(ds: xr.Dataset, species: str, region: str) -> tuple[Ints, Floa
         raise InputError("species", f"the result has no '{species}'{nearest(species, known)}; {has}")
     check_dimensions(ds, key)
     nodes = region_nodes(ds, region)
-    _check_times(ds)
+    times_of(ds)
+    if ds[key].dtype.kind not in "fiu":
+        raise InputError(key, f"holds no numbers ({ds[key].dtype}), expected values over (time, node)")
     values = np.asarray(ds[key].values[:, nodes], float)
     if np.isnan(values).all():
         raise InputError("region", f"'{species}' does not live in '{region}'")
     _check_whole(key, np.isnan(values))
+    if not np.isfinite(values).all():
+        raise InputError(key, f"{100 * np.isinf(values).mean():.3g} % of its values are infinite, expected finite numbers")
     return nodes, values
-
-
-def _check_times(ds: xr.Dataset) -> None:
-    """Refuse times that run backwards: a crossing upwards would be one downwards."""
-    time = np.asarray(ds["time"].values, float).reshape(-1) if "time" in ds else np.zeros(0)
-    for k in np.flatnonzero(~(np.diff(time) >= 0))[:1]:
-        raise InputError("time", f"{time[k + 1]:g} ms comes after {time[k]:g} ms, expected ascending times (ds.sortby('time'))")
 
 
 def _check_whole(key: str, missing: NDArray[np.bool_]) -> None:
@@ -144,16 +159,14 @@ def arrivals(ds: xr.Dataset, threshold: Any, species: str, region: str) -> tuple
     """Places along ``node`` of a region, and the arrival there; see `arrival_times`."""
     check_result(ds)
     level, key = level_of(ds, species, threshold), key_of(ds, species)
-    nodes = region_nodes(ds, region)
-    _check_times(ds)
+    nodes, time = region_nodes(ds, region), times_of(ds)
     noted = _noted(ds, key, level, nodes)
     if noted is None:
         nodes, values = concentration(ds, species, region)
-        return nodes, first_crossing(np.asarray(ds["time"].values, float), values, level)
+        return nodes, first_crossing(time, values, level)
     if key in ds.data_vars:
         check_dimensions(ds, key)
     out, until = noted
-    time = np.asarray(ds["time"].values, float).reshape(-1)
     again = (out < time[0]) | (np.isnan(out) & (time[-1] > until * (1 + 1e-12)))
     if again.any():  # the result was cut in time, or joined with a later one
         seen = first_crossing(time, concentration(ds, species, region)[1], level) if key in ds.data_vars else np.full(len(nodes), time[0])
@@ -165,8 +178,10 @@ def arrivals(ds: xr.Dataset, threshold: Any, species: str, region: str) -> tuple
 def _noted(ds: xr.Dataset, key: str, level: float, nodes: Ints) -> tuple[Floats, float] | None:
     """Crossings that the run noted, and the time up to which it looked; None where it noted none of this level here."""
     arrival, peak = (noted_of(ds, key).get(what) for what in ("arrival", "peak"))
-    if arrival is None or peak is None or arrival.dims != ("node",) or peak.dims != ("node",) or "time" not in ds:
+    if arrival is None or peak is None or arrival.dims != ("node",) or peak.dims != ("node",):
         return None
+    if arrival.dtype.kind != "f" or peak.dtype.kind != "f":
+        raise InputError(str(arrival.name), "holds no numbers, expected first crossings in ms (drop_vars leaves those between outputs)")
     if not _same(arrival, level) or np.isnan(peak.values[nodes]).all():
         return None
     _check_whole(str(peak.name), np.isnan(peak.values[nodes]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,29 +13,44 @@ from numpy.typing import NDArray
 
 from .arrivals import THRESHOLD as THRESHOLD
 from .arrivals import arrival_times as arrival_times
-from .arrivals import arrivals, check_dimensions, check_result, is_noted, key_of, level_of, noted_of
+from .arrivals import arrivals, check_result, is_noted, key_of, level_of, noted_of, times_of
 from .arrivals import first_crossing as first_crossing
 from .arrivals import micromolar as micromolar
-from .errors import CalciumSimError, InputError, nearest
+from .course import RESOLVED, Course, Meeting, Stretch, at, follow, steady_speed, stretches, turn_between, window
+from .errors import CalciumSimError, InputError
 from .names import variable
-from .paths import Ints, Path, choose, graph, spacing, travel
+from .paths import Ints, Path, graph, of_nodes, spacing, travel
 from .units import numbers_in
 
 if TYPE_CHECKING:
     import xarray as xr
 
 Floats = NDArray[np.float64]
-_FIT_POINTS = 400
 _FEWEST = 5
 """A path of fewer nodes carries no wave."""
 _ROUNDED = 1.06
 """A spacing is coarse above so many times the advice, which is rounded to two digits."""
 _SPREAD = 20.0
 """What only diffuses, x^2 = 4 D t, has a speed times way of 4 D; a wave that deserves the name a multiple of it."""
+_CARRIED = 20.0
+"""Speeds above so many times D/spacing are none of a wave: nothing that one place releases is at the next one by then."""
+_ALONE = "no farther than diffusion alone brings a stimulus"
+_TOLD = 3
+"""Meetings of waves that a line names."""
 _DYING = 2.0
 """A wave that ended and took so many times longer for the last third of its middle part than for the first one was never steady."""
 _PATIENCE = 4.0
 """A wave that is so many times slower in the end than in the middle of its way has ended."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read off a wave: its speed [um/ms], what there is to say about it, whether it is one, and the course that was followed."""
+
+    speed: float
+    told: tuple[str, ...]
+    wave: bool = True
+    course: Course | None = None
 
 
 def wave_path(ds: xr.Dataset, threshold: Any = None, species: str = "ca", region: str = "cytosol") -> Path:
@@ -46,12 +62,9 @@ def wave_path(ds: xr.Dataset, threshold: Any = None, species: str = "ca", region
         If the threshold is never crossed.
     """
     nodes, arrival = arrivals(ds, threshold, species, region)
-    return _way(ds, nodes, arrival, species, region, level_of(ds, species, threshold))
-
-
-def _way(ds: xr.Dataset, nodes: Ints, arrival: Floats, species: str, region: str, level: float) -> Path:
     there = np.isfinite(arrival)
     if not there.any():
+        level = level_of(ds, species, threshold)
         raise InputError("threshold", f"'{species}' never crosses {level:g} uM in '{region}': no wave to follow")
     return travel(ds, int(nodes[np.nanargmin(arrival)]), None, region, nodes[there])
 
@@ -67,8 +80,9 @@ def wave_speed(
     """Speed of the wave [um/ms].
 
     The wave is followed along a path through the mesh, from the node that it reaches first to the farthest one that it reaches; on a mesh
-    that is no tree or cable, along the coordinate ``distance``. Without `between`, the speed is that of a robust line (median of all
-    pairwise slopes, Theil-Sen) through the arrivals in the middle of the path, from 20 % to 80 % of its length.
+    that is no tree or cable, along the coordinate ``distance``. Where several waves run on this path, the longest stretch that one of them
+    runs is taken, and a warning says where they meet. Without `between`, the speed is that of a robust line (median of all pairwise
+    slopes, Theil-Sen) through the arrivals in the middle of the stretch, from 20 % to 80 % of its length.
 
     Parameters
     ----------
@@ -82,92 +96,165 @@ def wave_speed(
     -------
     float
         NaN, with a warning that says how far it came, when the wave does not pass the part that is asked for, or when it died: it came
-        to its end before that of the cell, and was slower and slower on its way. A wave that ended after a steady run, or was still on its
-        way when the result ends, has the speed of the part that it passed, and a warning says which of the two it is.
+        to its end before that of the cell, and was slower and slower on its way, or came no farther than diffusion alone brings a
+        stimulus. NaN as well where two waves meet between the places of `between`, where the cell starts above the threshold, and where it
+        fires as a whole. A wave that ended after a steady run, or was still on its way when the result ends, has the speed of the
+        part that it passed, and a warning says which of the two it is.
     """
-    speed, doubts = measured_speed(ds, between, threshold, species, region, path)
-    for line in doubts:
+    found = read_wave(ds, between, threshold, species, region, path)
+    for line in found.told:
         if line not in str(ds.attrs.get("notes", "")):  # the run has said so
             warnings.warn(line, stacklevel=2)
-    return speed
+    return found.speed
 
 
-def measured_speed(
+def read_wave(
     ds: xr.Dataset,
     between: Sequence[Any] | None = None,
     threshold: Any = None,
     species: str = "ca",
     region: str = "cytosol",
     path: Any = None,
-) -> tuple[float, list[str]]:
+) -> Reading:
     """`wave_speed`, and what there is to say about it."""
-    speed, doubts, on, far = _measured(ds, between, threshold, species, region, path)
-    return speed, [*doubts, *_coarse(ds, species, region, on, speed, far)]
+    found = _measured(ds, between, threshold, species, region, path)
+    return replace(found, told=(*found.told, *_coarse(ds, species, region, found)))
 
 
 def coarse_front(ds: xr.Dataset, species: str, region: str = "cytosol") -> list[str]:
     """A line where the mesh is coarse for the wave of a species that ran in a result."""
-    if not np.isfinite(arrivals(ds, None, species, region)[1]).any():
-        return []
-    speed, _, on, far = _measured(ds, None, None, species, region, None)
-    return _coarse(ds, species, region, on, speed, far)
+    return _coarse(ds, species, region, _measured(ds, None, None, species, region, None))
 
 
-def _measured(ds: xr.Dataset, between: Any, threshold: Any, species: str, region: str, path: Any) -> tuple[float, list[str], Ints, float]:
-    """Speed, doubts about it, the nodes that the wave was followed through (none without a speed), and how far it was seen [um]."""
+def _measured(ds: xr.Dataset, between: Any, threshold: Any, species: str, region: str, path: Any) -> Reading:
     nodes, arrival = arrivals(ds, threshold, species, region)
+    level = f"{level_of(ds, species, threshold):g} uM"
     if not np.isfinite(arrival).any():
-        return _no_wave(f"'{species}' never crosses {level_of(ds, species, threshold):g} uM in '{region}'")
-    span = None if between is None else _span(between)
-    position, time, on = _course(ds, nodes, arrival, region, path, span)
-    ended = _ended(ds, position, time, species, threshold)
-    doubts = []
-    if span is None:
-        if np.isfinite(time).sum() < _FEWEST:
-            return _no_wave(f"the wave was seen at {np.isfinite(time).sum()} places only")
-        low, high = (position.min() + f * np.ptp(position) for f in (0.2, 0.8))
-        chosen = (position >= low - 1e-9) & (position <= high + 1e-9)
-        if np.isnan(time[chosen]).any() or chosen.sum() < 2:
-            return _no_wave(_how_far(position, time, low, high, ended))
-        goes_on = path is None and _goes_on(ds, nodes, arrival, on)
-        if goes_on and ended and _slower(time[chosen]):
-            return _no_wave(f"{_seen(position, time)}, slower and slower, and {ended}")
-        speed = _theil_sen(time[chosen], position[chosen])
-        if goes_on:
-            told = (
-                f"and {ended}; the speed is that until there" if ended else "and not beyond, the speed is that of this part (run longer?)"
-            )
-            doubts.append(f"{_seen(position, time)} {told}")
+        return _no_wave(f"'{species}' never crosses {level} in '{region}'")
+    begin = float(times_of(ds)[0])
+    if (arrival[np.isfinite(arrival)] == begin).all():
+        return _no_wave(_starts_above(arrival, begin, f"'{species}' in '{region}'", level))
+    asked = _Asked(ds, species, threshold, path, None if between is None else _span(between), _diffusion(ds, species, region))
+    course = follow(ds, nodes, arrival, region, path, asked.span)
+    crossed = course.time != begin  # where it was above from the start, nobody knows when it came
+    course = course.where(crossed) if np.isfinite(course.time[crossed]).any() else course
+    time = course.time[course.seen()]
+    if len(time) > 1 and np.ptp(time) <= RESOLVED:
+        return _no_wave(_as_a_whole(course))
+    size = window(ds, course)
+    parts, meetings = stretches(course, size)
+    part = max(parts, key=lambda p: p.course.way())
+    if asked.span is not None:
+        found = _read_between(asked, course, parts, asked.span, size)
     else:
-        low, high = span
-        if low == high or low < position.min() - 1e-9 or high > position.max() + 1e-9:
-            raise InputError(
-                "between", f"({low:g}, {high:g}) um must be two places on the path from {position.min():g} to {position.max():g} um"
-            )
-        passed = _at(position, time, np.array([low, high]))
-        if not np.isfinite(passed).all():
-            return _no_wave(_how_far(position, time, low, high, ended))
-        speed = float(abs(high - low) / abs(passed[1] - passed[0])) if passed[1] != passed[0] else float("inf")
-    if not np.isfinite(speed):
-        return _no_wave("all places have the same arrival (the result starts after the wave, or has one time only)")
-    return speed, doubts, on, float(np.ptp(position[np.isfinite(time)]))
+        found = _read_stretch(asked, part, nodes, arrival)
+        if meetings and np.isfinite(found.speed):
+            found = replace(found, told=(_met(meetings, part.course), *found.told))
+    return _no_wave(_as_a_whole(found.course)) if found.course is not None and _instant(asked, found) else found
 
 
-def _ended(ds: xr.Dataset, position: Floats, time: Floats, species: str, threshold: Any) -> str:
+@dataclass(frozen=True)
+class _Asked:
+    """What is asked of a result: as in `wave_speed`; `diffusion` [um^2/ms] where the result tells it."""
+
+    ds: xr.Dataset
+    species: str
+    threshold: Any
+    path: Any
+    span: tuple[float, float] | None
+    diffusion: float | None
+
+
+def _read_stretch(asked: _Asked, part: Stretch, nodes: Ints, arrival: Floats) -> Reading:
+    """The steady speed in the middle of the stretch that one wave runs."""
+    course, position, time = part.course, part.course.position, part.course.time
+    if np.isfinite(time).sum() < _FEWEST:
+        return _no_wave(f"the threshold was crossed, seen at {np.isfinite(time).sum()} places only")
+    ended = "" if part.end == "met" else _ended(asked, course)
+    low, high = (position.min() + f * np.ptp(position) for f in (0.2, 0.8))
+    middle = course.where((position >= low - 1e-9) & (position <= high + 1e-9))
+    if np.isnan(middle.time).any() or len(middle.time) < 2:
+        return _no_wave(_how_far(course, low, high, ended), wave=True)
+    goes_on = part.end == "gap" or (not part.end and asked.path is None and _goes_on(asked.ds, nodes, arrival, course))
+    speed, slower = steady_speed(middle), _slower(middle.time)
+    small = _small(asked.diffusion, course, speed)
+    if goes_on and ended and slower:
+        return _no_wave(f"{_seen(course, not small)}, slower and slower, and {ended}", wave=not small)
+    if small and ((goes_on and ended) or slower):
+        return _no_wave(f"{_seen(course, False)}{f' and {ended}' if ended else ''}, {_ALONE}")
+    if not goes_on:
+        return Reading(speed, (), True, course)
+    part_of_it = f"the speed is that of this part{f' (so far {_ALONE})' if small else ''}"
+    told = f"and {ended}; the speed is that until there" if ended else f"and not beyond, {part_of_it} (run longer?)"
+    return Reading(speed, (f"{_seen(course)} {told}",), True, course)
+
+
+def _read_between(asked: _Asked, course: Course, parts: list[Stretch], span: tuple[float, float], size: int) -> Reading:
+    """The mean speed between two places."""
+    (low, high), position = span, course.position
+    if low == high or low < position.min() - 1e-9 or high > position.max() + 1e-9:
+        raise InputError(
+            "between", f"({low:g}, {high:g}) um must be two places on the path from {position.min():g} to {position.max():g} um"
+        )
+    turn = turn_between(course, low, high, size)
+    if turn is not None:
+        what = "waves meet" if turn[1] else "a wave starts to both sides"
+        return _no_wave(f"{what} at {turn[0]:.4g} um, between {low:g} and {high:g} um (give two places on one side of it)", wave=True)
+    part = next((p.course for p in parts if p.course.position.min() <= low + 1e-9 and p.course.position.max() >= high - 1e-9), course)
+    ended = _ended(asked, part)
+    passed = at(course, np.array([low, high]))
+    if not np.isfinite(passed).all():
+        return _no_wave(_how_far(part, low, high, ended), wave=True)
+    took = abs(passed[1] - passed[0])
+    speed = float(abs(high - low) / took) if took else float("inf")
+    if ended and _small(asked.diffusion, part, speed):
+        return _no_wave(f"{_seen(part, False)} and {ended}, {_ALONE}")
+    return Reading(speed, (), True, part)
+
+
+def _instant(asked: _Asked, found: Reading) -> bool:
+    """Whether places fire faster one after the other than diffusion carries anything from one to the next."""
+    if not np.isfinite(found.speed) or found.course is None or not asked.diffusion:
+        return not np.isfinite(found.speed)
+    return found.speed * spacing(asked.ds, found.course.nodes) > _CARRIED * asked.diffusion
+
+
+def _met(meetings: list[Meeting], course: Course) -> str:
+    ends = course.position[course.seen()][[0, -1]]
+    first, last = ends if course.forth() else ends[::-1]
+    more = f" and so on ({len(meetings)} meetings)" if len(meetings) > _TOLD else ""
+    return f"{'; '.join(map(str, meetings[:_TOLD]))}{more}; the speed is that of the wave from {first:.4g} to {last:.4g} um"
+
+
+def _starts_above(arrival: Floats, begin: float, what: str, level: str) -> str:
+    there = np.isfinite(arrival)
+    where = "" if there.all() else f" at {there.sum()} of {len(there)} places, and crosses it nowhere else"
+    why = "it starts above, or the wave came before" if begin > 0 else "no upward crossing tells a wave; choose another threshold="
+    return f"{what} is above {level} when the result begins, at {begin:g} ms{where} ({why})"
+
+
+def _as_a_whole(course: Course) -> str:
+    time = course.time[course.seen()]
+    spread = np.ptp(time)
+    when = f"at the same time, {np.median(time):.6g} ms" if spread <= RESOLVED else f"within {spread:.3g} ms of {np.median(time):.6g} ms"
+    return f"all places cross the threshold {when}: the cell fires as a whole (not at rest at the start, or stimulated everywhere)"
+
+
+def _ended(asked: _Asked, course: Course) -> str:
     """Words for a wave that came hardly farther in the end; empty for one that the end of the result cut off.
 
     What it took from the last tenth of its way to the end of the result, per length, is compared with the middle of the way.
     """
-    there = np.isfinite(time)
-    x, t = position[there], time[there]
+    there = course.seen()
+    x, t = course.position[there], course.time[there]
     if len(t) < _FEWEST:
         return ""
-    x, t = (x, t) if t[-1] >= t[0] else (x[::-1], t[::-1])
+    x, t = (x, t) if course.forth() else (x[::-1], t[::-1])
     middle = slice(len(t) // 5, 1 + (4 * len(t)) // 5)
     usual = np.median(np.abs(np.diff(t[middle]) / np.diff(x[middle])))
     k = 1 + max(2, len(t) // 10)
-    outputs = np.asarray(ds["time"].values, float).reshape(-1)
-    between = 0.0 if is_noted(ds, species, threshold) or len(outputs) < 2 else float(np.median(np.diff(outputs)))
+    outputs = times_of(asked.ds)
+    between = 0.0 if is_noted(asked.ds, asked.species, asked.threshold) or len(outputs) < 2 else float(np.median(np.diff(outputs)))
     last, way = float(outputs[-1] - t[-k]), float(abs(x[-1] - x[-k]))
     if last - between <= _PATIENCE * usual * way:
         return ""
@@ -182,13 +269,13 @@ def _slower(time: Floats) -> bool:
     return bool(last > _DYING * first)
 
 
-def _goes_on(ds: xr.Dataset, nodes: Ints, arrival: Floats, on: Ints) -> bool:
+def _goes_on(ds: xr.Dataset, nodes: Ints, arrival: Floats, course: Course) -> bool:
     """Whether the cell goes on where the wave was seen last: that is no tip of a tree, or not the farthest place of another mesh."""
     edges, tree = graph(ds, nodes)
     if not tree:
-        distance = ds["distance"].values[nodes]
+        distance = of_nodes(ds, "distance")[nodes] * (1.0 if course.forth() else -1.0)
         return bool(np.isnan(arrival[distance >= distance.max() - 1e-9]).all() and np.isfinite(arrival).any())
-    joined, last = edges.tocoo(), int(np.searchsorted(nodes, on[-1]))
+    joined, last = edges.tocoo(), int(np.searchsorted(nodes, course.nodes[-1]))
     return int(np.sum(joined.row == last) + np.sum(joined.col == last)) > 1
 
 
@@ -199,108 +286,46 @@ def _span(between: Sequence[Any]) -> tuple[float, float]:
     return places[0], places[1]
 
 
-def _coarse(ds: xr.Dataset, species: str, region: str, on: Ints, speed: float, far: float) -> list[str]:
-    """A line where the mesh is coarser than a quarter of the front's width D/v, and a wave came farther than a stimulus spreads alone."""
+def _diffusion(ds: xr.Dataset, species: str, region: str) -> float | None:
+    """Diffusion coefficient of a species in a region [um^2/ms]; None where the result does not tell it."""
     key, name = key_of(ds, species), f"diffusion_{variable(region)}"
     known = [*([ds[key]] if key in ds else []), *noted_of(ds, key).values()]
-    diffusion = next((d for v in known if (d := v.attrs.get(name))), None)
-    if not len(on):
+    found = next((d for v in known if (d := v.attrs.get(name))), None)
+    return float(found) if isinstance(found, (int, float, np.number)) else None
+
+
+def _small(diffusion: float | None, course: Course, speed: float) -> bool:
+    """Whether a wave came no farther than a stimulus spreads alone."""
+    return bool(diffusion and course.way() * speed < _SPREAD * diffusion)
+
+
+def _coarse(ds: xr.Dataset, species: str, region: str, found: Reading) -> list[str]:
+    """A line where the mesh is coarser than a quarter of the front's width D/v, and a wave came farther than a stimulus spreads alone."""
+    diffusion = _diffusion(ds, species, region)
+    if found.course is None or not diffusion or _small(diffusion, found.course, found.speed):
         return []
-    length = spacing(ds, on)
-    if not diffusion or far * speed < _SPREAD * diffusion or length <= _ROUNDED * diffusion / (4.0 * speed):
+    length, front = spacing(ds, found.course.nodes), diffusion / found.speed
+    if length <= _ROUNDED * front / 4.0:
         return []
-    front = diffusion / speed
     return [f"the spacing of {length:.3g} um is coarse for a front of {front:.2g} um, take {0.25 * front:.2g} um"]
 
 
-def _course(
-    ds: xr.Dataset, nodes: Ints, arrival: Floats, region: str, path: Any, span: tuple[float, float] | None
-) -> tuple[Floats, Floats, Ints]:
-    """Position along the path [um], ascending, arrival there [ms], and the nodes that it runs through."""
-    if path is None and not graph(ds, nodes)[1]:
-        return *_by_distance(ds["distance"].values[nodes], arrival), nodes
-    first = int(nodes[np.nanargmin(arrival)])
-    way: Path = choose(ds, path, region) if path is not None else travel(ds, first, None, region, nodes[np.isfinite(arrival)])
-    if path is None and span is not None and (span[0] < way.position.min() - 1e-9 or span[1] > way.position.max() + 1e-9):
-        way = travel(ds, first, None, region)  # as far as it goes, so that the answer says how far the wave came
-    order = np.argsort(way.position, kind="stable")
-    return way.position[order], arrival[np.searchsorted(nodes, way.nodes)][order], way.nodes
+def _seen(course: Course, wave: bool = True) -> str:
+    there = course.position[course.seen()]
+    return (
+        f"{'the wave' if wave else 'a rise above the threshold'} was seen from {there.min():.4g} to {there.max():.4g} um"
+        if len(there)
+        else "no wave was seen on the path"
+    )
 
 
-def _by_distance(distance: Floats, arrival: Floats) -> tuple[Floats, Floats]:
-    """One arrival per distinct ``distance`` from the first to the last place reached: the median over the nodes of a slice, or the node."""
-    places, group = np.unique(np.round(distance, 9), return_inverse=True)
-    if len(places) == len(distance):
-        time = arrival[np.argsort(group, kind="stable")]
-    else:
-        cut = np.split(arrival[np.argsort(group, kind="stable")], np.cumsum(np.bincount(group))[:-1])
-        time = np.array([np.median(part) for part in cut])
-    there = np.flatnonzero(np.isfinite(time))
-    reached = slice(there[0], there[-1] + 1) if len(there) else slice(None)
-    return places[reached], time[reached]
-
-
-def _at(position: Floats, time: Floats, places: Floats) -> Floats:
-    """Arrival at any place of the path: the cubic through the four nearest nodes."""
-    width = min(4, len(position))
-    first = np.clip(np.searchsorted(position, places) - width // 2, 0, len(position) - width)
-    stencil = first + np.arange(width)[:, None]
-    x, t = position[stencil], time[stencil]
-    weights = [np.prod([(places - x[j]) / (x[i] - x[j]) for j in range(width) if j != i], axis=0) for i in range(width)]
-    return np.sum([w * t[i] for i, w in enumerate(weights)], axis=0)
-
-
-def _theil_sen(time: Floats, position: Floats) -> float:
-    keep = np.unique(np.linspace(0, len(time) - 1, min(len(time), _FIT_POINTS)).astype(int))
-    t, x = time[keep], position[keep]
-    i, j = np.triu_indices(len(keep), 1)
-    slowness = float(np.median((t[j] - t[i]) / np.where(x[j] > x[i], x[j] - x[i], np.inf)))
-    return abs(1.0 / slowness) if slowness else float("inf")
-
-
-def _seen(position: Floats, time: Floats) -> str:
-    there = position[np.isfinite(time)]
-    return f"the wave was seen from {there.min():.4g} to {there.max():.4g} um" if len(there) else "no wave was seen on the path"
-
-
-def _how_far(position: Floats, time: Floats, low: float, high: float, ended: str) -> str:
+def _how_far(course: Course, low: float, high: float, ended: str) -> str:
     more = f", and {ended} (give path= or between=)" if ended else " (run longer, or give path= or between=)"
-    return f"{_seen(position, time)}, but not everywhere from {low:.4g} to {high:.4g} um{more}"
+    return f"{_seen(course)}, but not everywhere from {low:.4g} to {high:.4g} um{more}"
 
 
-def _no_wave(message: str) -> tuple[float, list[str], Ints, float]:
-    return float("nan"), [f"no wave speed: {message}"], np.zeros(0, np.int64), 0.0
-
-
-def total_calcium(ds: xr.Dataset, species: str = "ca") -> xr.DataArray:
-    """Amount of a species in the whole cell, free and bound to buffers, over all regions.
-
-    Returns
-    -------
-    xarray.DataArray
-        Shape (times,) [uM um^3 = 1e-21 mol].
-    """
-    import xarray as xr
-
-    check_result(ds)
-    key = key_of(ds, species)
-    if key not in ds:
-        raise InputError("species", f"the result has no '{species}'{nearest(species, map(str, ds.data_vars))}")
-    check_dimensions(ds, key)
-    volume = ds["volume"].values
-    total = np.nansum(ds[key].values * volume, axis=1)
-    for buffer in ds.data_vars.values():
-        if key_of(ds, buffer.attrs.get("binds", "")) == key:
-            total = total + np.nansum((buffer.attrs["total"] - buffer.values) * volume, axis=1)
-    told = {"units": "umol L-1 um3", "long_name": f"total {species}, free and bound"}
-    return xr.DataArray(total, dims="time", coords={"time": ds["time"]}, name=f"total_{key}", attrs=told)
-
-
-def undershoot(ds: xr.Dataset) -> dict[str, float]:
-    """How far below zero each species and buffer went, as a fraction of its largest value; 0.0 where it never did."""
-    fields = {str(k): v.values for k, v in ds.data_vars.items() if v.dims == ("time", "node")}
-    lowest = {k: (float(np.nanmin(v)), float(np.nanmax(np.abs(v)))) for k, v in fields.items()}
-    return {k: max(0.0, -low / size) if size > 0 else 0.0 for k, (low, size) in lowest.items()}
+def _no_wave(message: str, wave: bool = False) -> Reading:
+    return Reading(float("nan"), (f"no wave{' speed' if wave else ''}: {message}",), wave)
 
 
 def cite(ds: xr.Dataset) -> list[str]:
@@ -308,8 +333,14 @@ def cite(ds: xr.Dataset) -> list[str]:
     from .registry import get_channel
 
     check_result(ds)
+    try:
+        names = json.loads(ds.attrs.get("channels", "{}"))
+    except (TypeError, ValueError):
+        names = None
+    if not isinstance(names, dict):
+        raise InputError("channels", "the attribute of the result is no JSON table of channels, expected that of a run")
     out = []
-    for name in json.loads(ds.attrs.get("channels", "{}")):
+    for name in names:
         try:
             source = get_channel(name).source
         except CalciumSimError:

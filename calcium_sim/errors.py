@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,15 @@ class CalciumSimError(Exception):
     """Base of every error that the package raises on purpose; `exit_code` is what the command line returns."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return "\n".join(map(_cut, super().__str__().split("\n")))
+
+
+def _cut(line: str) -> str:
+    """A line in which what was given, a word or all of it, is not repeated at full length."""
+    words = re.sub(r"\S{201,}", lambda m: f"{m[0][:80]}...{m[0][-20:]}", line)
+    return words if len(words) <= 2000 else f"{words[:800]} ... {words[-400:]}"
 
 
 class InputError(CalciumSimError, ValueError):
@@ -52,9 +62,17 @@ class ModelWarning(UserWarning):
 
 def file_path(given: Any, where: str) -> Path:
     """A file name as a path, or an InputError."""
-    if isinstance(given, (str, os.PathLike)):
-        return Path(given)
-    raise InputError(where, f"{given!r} is no file name, expected text or a pathlib.Path (e.g. 'out/wave.nc')")
+    if not isinstance(given, (str, os.PathLike)):
+        raise InputError(where, f"{given!r} is no file name, expected text or a pathlib.Path (e.g. 'out/wave.nc')")
+    try:
+        path = Path(given)
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        pass
+    except (OSError, ValueError, TypeError) as error:
+        why = (error.strerror if isinstance(error, OSError) else None) or " ".join(str(error).split())
+        raise InputError(where, f"{given!r} cannot be the name of a file here: {why}") from error
+    return path
 
 
 def nearest(word: Any, known: Iterable[str]) -> str:

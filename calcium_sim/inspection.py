@@ -83,17 +83,25 @@ def check_file(path: Path) -> Iterator[str]:
 
 def _check_model(path: Path) -> Iterator[str]:
     from .config import load
+    from .drift import drifts
     from .lowering import lower
-    from .runs import readable, result_bytes
+    from .runs import result_bytes
+    from .sizes import readable
     from .validity import late, remarks
 
     model, options = load(path)
-    said = [*remarks(lower(model)), *late(model, options.until)]
+    plan = lower(model)
+    said = [*remarks(plan), *late(model, options.until)]
     mesh = model.mesh
     yield f"mesh      {', '.join(f'{n} {r}' for r, n in zip(mesh.regions, (mesh.start[1:] - mesh.start[:-1]).tolist(), strict=True))} nodes"
     for name, m in mesh.membranes.items():
         own = ", ".join(c.label() for c in model.membranes.get(name, ())) or "no channels"
         yield f"membrane  {name}: {m.area.sum():.6g} um^2; {own}"
+    start = drifts(plan)
+    yield f"rest      {'; '.join(map(str, start))}"
+    if any(d.moves for d in start):
+        fix = 'density or permeability = "balance" makes a cell start at rest'
+        said.append(f"not at rest at the start, before any stimulus: {'; '.join(str(d) for d in start if d.moves)} ({fix})")
     yield f"run       {options.until:g} ms, result {readable(result_bytes(model, options))} in memory"
     for line in said:
         yield f"warning   {line}"
@@ -115,10 +123,12 @@ def _check_morphology(path: Path) -> Iterator[str]:
 
 
 def _check_result(path: Path) -> Iterator[str]:
+    from .arrivals import times_of
     from .results import open
 
     ds = open(path)
     fields = [str(k) for k, v in ds.data_vars.items() if v.dims == ("time", "node")]
-    yield f"times     {ds.sizes['time']}, from {float(ds.time[0]):g} to {float(ds.time[-1]):g} ms"
+    time = times_of(ds)
+    yield f"times     {len(time)}, from {time[0]:g} to {time[-1]:g} ms"
     yield f"fields    {', '.join(fields)} on {ds.sizes['node']} nodes"
     yield f"ledger    closed to {ds.attrs.get('ledger_drift', 'unknown')}"

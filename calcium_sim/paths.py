@@ -31,12 +31,27 @@ class Path:
 
 def region_nodes(ds: xr.Dataset, region: str) -> Ints:
     """Indices along ``node`` of a region, or an InputError with the nearest name."""
-    names = np.asarray(ds["region"].values)
+    if not isinstance(region, str):
+        raise InputError("region", f"{region!r} is no name of a region, expected text (e.g. 'cytosol')")
+    names = np.atleast_1d(np.asarray(ds["region"].values))
     found = np.flatnonzero(names == region)
     if not len(found):
         known = list(dict.fromkeys(names.tolist()))
         raise InputError("region", f"unknown region '{region}'{nearest(region, known)}; the result has {', '.join(known)}")
     return found
+
+
+def of_nodes(ds: xr.Dataset, name: str) -> Floats:
+    """A coordinate of the nodes (``x``, ``y``, ``z``, ``distance``, ``volume``), or an InputError where there is none that can be used."""
+    found = ds[name] if name in ds.variables else None
+    if found is None or found.dims != ("node",) or found.dtype.kind not in "fiu" or not np.isfinite(found.values).all():
+        told = "is missing in the result" if found is None else "is no finite number at each node"
+        raise InputError(name, f"{told}, expected a coordinate over (node) as a run writes it (was the result cut down or changed?)")
+    return np.asarray(found.values, float)
+
+
+def _positions(ds: xr.Dataset, nodes: Ints) -> Floats:
+    return np.stack([of_nodes(ds, k)[nodes] for k in ("x", "y", "z")], axis=1)
 
 
 def graph(ds: xr.Dataset, nodes: Ints) -> tuple[Any, bool]:
@@ -53,8 +68,7 @@ def graph(ds: xr.Dataset, nodes: Ints) -> tuple[Any, bool]:
     shape = (len(nodes), len(nodes))
     parts = connected_components(csr_array((np.ones(len(a)), (a, b)), shape=shape), directed=False, return_labels=False)
     tree = parts == 1 and len(a) == len(nodes) - 1
-    at = np.stack([ds[k].values[nodes] for k in ("x", "y", "z")], axis=1)
-    distance = ds["distance"].values[nodes]
+    at, distance = _positions(ds, nodes), of_nodes(ds, "distance")[nodes]
     length = np.abs(distance[a] - distance[b]) if tree else np.linalg.norm(at[a] - at[b], axis=1)
     return csr_array((np.maximum(length, 1e-12), (a, b)), shape=shape), tree
 
@@ -62,17 +76,18 @@ def graph(ds: xr.Dataset, nodes: Ints) -> tuple[Any, bool]:
 def places(ds: xr.Dataset, numbers: Any) -> Ints:
     """Where the nodes of these numbers in the mesh lie along ``node``; -1 where they were cut away (and for the extracellular space)."""
     wanted = np.asarray(numbers, np.int64)
-    own = np.asarray(ds["node_index"].values, np.int64) if "node_index" in ds else np.arange(ds.sizes["node"])
-    table = np.full(max(int(own.max(initial=-1)), int(wanted.max(initial=-1))) + 2, -1, np.int64)
-    table[own] = np.arange(len(own))
-    return table[wanted]
+    own = of_nodes(ds, "node_index").astype(np.int64) if "node_index" in ds.variables else np.arange(ds.sizes["node"])
+    order = np.argsort(own, kind="stable")
+    k = np.minimum(np.searchsorted(own[order], wanted), max(len(own) - 1, 0))
+    return np.where(own[order][k] == wanted, order[k], -1) if len(own) else np.full(wanted.shape, -1)
 
 
 def _edges(ds: xr.Dataset, nodes: Ints) -> tuple[Ints, Ints]:
     """Edges whose ends both are among some places along ``node``, as indices into these."""
     known = ds["edge_nodes"]
-    if set(known.dims) != {"edge", "two"} or not np.isfinite(known.values).all():
-        told = f"has the dimensions ({', '.join(map(str, known.dims))}) and {np.isnan(known.values).mean():.0%} of it is missing"
+    if known.dtype.kind not in "fiu" or set(known.dims) != {"edge", "two"} or not np.isfinite(known.values).all():
+        missing = np.isnan(known.values).mean() if known.dtype.kind == "f" else 0.0
+        told = f"has the dimensions ({', '.join(map(str, known.dims))}) and {missing:.0%} of it is missing"
         raise InputError(
             "edge_nodes", f"{told}, expected numbers over (edge, two) (where() masks; take nodes by ds.sel(node=...), ds.isel(...))"
         )
@@ -86,8 +101,8 @@ def _edges(ds: xr.Dataset, nodes: Ints) -> tuple[Ints, Ints]:
 def spacing(ds: xr.Dataset, nodes: Ints) -> float:
     """Median length of the edges between these nodes that lead along ``distance`` rather than across it [um]; 0 without edges."""
     a, b = _edges(ds, nodes)
-    at = np.stack([ds[k].values[nodes] for k in ("x", "y", "z")], axis=1)
-    length, gain = np.linalg.norm(at[a] - at[b], axis=1), np.abs(ds["distance"].values[nodes][a] - ds["distance"].values[nodes][b])
+    at, distance = _positions(ds, nodes), of_nodes(ds, "distance")[nodes]
+    length, gain = np.linalg.norm(at[a] - at[b], axis=1), np.abs(distance[a] - distance[b])
     along = gain > 0.5 * length
     return float(np.median(np.maximum(length, gain)[along])) if along.any() else 0.0
 
@@ -114,7 +129,7 @@ def travel(ds: xr.Dataset, start: int, end: int | None = None, region: str = "cy
     while way[-1] != first:
         way.append(int(before[way[-1]]))
     order = np.array(way[::-1])
-    return Path(nodes[order], _position(ds["distance"].values[nodes[order]], far[order]))
+    return Path(nodes[order], _position(of_nodes(ds, "distance")[nodes[order]], far[order]))
 
 
 def _position(distance: Floats, travelled: Floats) -> Floats:
@@ -139,7 +154,7 @@ def choose(ds: xr.Dataset, path: Any, region: str) -> Path:
     """
     if path is None:
         nodes = region_nodes(ds, region)
-        return travel(ds, int(nodes[np.argmin(ds["distance"].values[nodes])]), None, region)
+        return travel(ds, int(nodes[np.argmin(of_nodes(ds, "distance")[nodes])]), None, region)
     if isinstance(path, Path):
         return path
     given = np.asarray(path)
@@ -151,9 +166,9 @@ def choose(ds: xr.Dataset, path: Any, region: str) -> Path:
     nodes = region_nodes(ds, region)
     for k, node in enumerate(given):
         _local(nodes, int(node), region, f"path[{k}]")
-    at = np.stack([ds[k].values[given] for k in ("x", "y", "z")], axis=1)
+    at = _positions(ds, given)
     travelled = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(at, axis=0), axis=1))])
-    return Path(given, _position(ds["distance"].values[given], travelled))
+    return Path(given, _position(of_nodes(ds, "distance")[given], travelled))
 
 
 def _known(ds: xr.Dataset, numbers: Ints) -> Ints:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .arrivals import arrival_times, arrivals, concentration, key_of, level_of
+from .arrivals import arrivals, concentration, key_of, level_of
 from .colours import resting, scale, thinned
-from .diagnostics import measured_speed, wave_path
+from .diagnostics import read_wave, wave_path
 from .errors import InputError, StorageError, file_path
-from .paths import Path, choose, graph, places
+from .paths import Path, choose, graph, of_nodes, places
 from .results import CONCENTRATION
 from .units import numbers_in
 
@@ -81,9 +81,9 @@ def kymograph(
         first = _front(ds, nodes, place, species, region, threshold)
         if np.isfinite(first).sum() >= min(_FEWEST, len(first)):
             ax.plot(first, position, color="white", lw=1.1, ls=(0, (4, 2.5)), alpha=0.9)
-            speed, _ = measured_speed(ds, threshold=threshold, species=species, region=region, path=path)
-            told = f"{name} above {level_of(ds, species, threshold):g} µM"
-            head = f"{name} wave, {speed:.3g} µm/ms" if np.isfinite(speed) else told
+            found, level = read_wave(ds, threshold=threshold, species=species, region=region, path=path), level_of(ds, species, threshold)
+            told = f"{name} above {level:g} µM" if found.wave else f"{name}: no wave (threshold {level:g} µM)"
+            head = f"{name} wave, {found.speed:.3g} µm/ms" if np.isfinite(found.speed) else told
         else:
             head = f"{name}: no wave on this path (threshold {level_of(ds, species, threshold):g} µM)"
         ax.set_title(head, loc="left", color=INK, fontsize=11, pad=8)
@@ -146,8 +146,8 @@ def arrival_map(ds: xr.Dataset, ax: Any = None, species: str = "ca", region: str
     joined = graph(ds, nodes)[0].tocoo()
     if not len(joined.row):
         raise InputError("arrival_map", "the mesh has no edges to draw (it is a single point)")
-    across, up = _widest(arrival_times(ds, threshold, species, region))
-    at = np.stack([ds[across].values[nodes], ds[up].values[nodes]], axis=1)
+    across, up = _widest(ds, nodes)
+    at = np.stack([of_nodes(ds, across)[nodes], of_nodes(ds, up)[nodes]], axis=1)
     when = 0.5 * (when_there[joined.row] + when_there[joined.col])
     order = np.argsort(np.where(np.isnan(when), -np.inf, -when))
     ends = np.stack([at[joined.row], at[joined.col]], axis=1)[order]
@@ -156,15 +156,18 @@ def arrival_map(ds: xr.Dataset, ax: Any = None, species: str = "ca", region: str
     lines = LineCollection(list(ends), cmap=tones, capstyle="round")
     lines.set_array(np.ma.masked_invalid(when[order]))
     ax.add_collection(lines)
-    name = _pretty(ds, species)
+    name, level = _pretty(ds, species), f"{level_of(ds, species, threshold):g} µM"
     if np.isfinite(when).any():
         bar = _bar_beside(ax, lines)
-        bar.set_label(f"arrival of the {name} wave [ms]", color=INK)
+        wave = read_wave(ds, threshold=threshold, species=species, region=region).wave
+        bar.set_label(f"arrival of the {name} wave [ms]" if wave else f"first above {level} [ms]", color=INK)
+        if not wave:
+            ax.set_title(f"{name}: no wave (threshold {level})", loc="center", color=INK, fontsize=10)
         bar.outline.set_visible(False)
         _tidy(bar.ax)
         ax.plot(*at[int(np.nanargmin(when_there))], "o", ms=11, mfc="none", mec=INK, mew=1.4)
     else:
-        told = f"no wave: {name} in the {region} stays below {level_of(ds, species, threshold):g} µM"
+        told = f"no wave: {name} in the {region} stays below {level}"
         ax.set_title(told, loc="center", color=INK, fontsize=10)
     _scale_bar(ax, at)
     ax.figure.draw_without_rendering()  # the layout has to be final before um can be told in points
@@ -199,7 +202,7 @@ def _profile(ds: xr.Dataset, path: Any, species: str, region: str, threshold: An
     way: Path = choose(ds, path, region) if path is not None else _default_path(ds, species, region, threshold)
     order = np.argsort(way.position, kind="stable")
     picked = way.nodes[order]
-    label = "distance [µm]" if np.array_equal(way.position, ds["distance"].values[way.nodes]) else "path length [µm]"
+    label = "distance [µm]" if np.array_equal(way.position, of_nodes(ds, "distance")[way.nodes]) else "path length [µm]"
     return way.position[order], values[:, np.searchsorted(nodes, picked)], label, picked, np.arange(len(picked))
 
 
@@ -218,7 +221,7 @@ def _plain_number(number: float, _: Any = None) -> str:
 
 def _section_means(ds: xr.Dataset, nodes: Ints, values: Floats) -> tuple[Floats, Ints, Floats]:
     """Positions, the one of each node, and means over nodes of equal ``distance`` by volume; equal bins where there are many distances."""
-    distance, volume = np.round(ds["distance"].values[nodes], 9), ds["volume"].values[nodes]
+    distance, volume = np.round(of_nodes(ds, "distance")[nodes], 9), of_nodes(ds, "volume")[nodes]
     places, group = np.unique(distance, return_inverse=True)
     if len(places) > max(_BINS, len(nodes) // 2):
         group = np.minimum((_BINS * (distance - distance.min()) / max(np.ptp(distance), 1e-12)).astype(int), _BINS - 1)
@@ -235,8 +238,8 @@ def _edges(centres: Floats) -> Floats:
     return np.concatenate([[1.5 * centres[0] - 0.5 * centres[1]], middle, [1.5 * centres[-1] - 0.5 * centres[-2]]])
 
 
-def _widest(arrival: xr.DataArray) -> tuple[str, str]:
-    extent = {k: float(np.ptp(arrival[k].values)) for k in "xyz"}
+def _widest(ds: xr.Dataset, nodes: Ints) -> tuple[str, str]:
+    extent = {k: float(np.ptp(of_nodes(ds, k)[nodes])) for k in "xyz"}
     least = "z" if extent["z"] <= max(min(extent["x"], extent["y"]), 1e-12) else min(extent, key=lambda k: extent[k])
     across, up = (k for k in "xyz" if k != least)
     return across, up
@@ -244,12 +247,12 @@ def _widest(arrival: xr.DataArray) -> tuple[str, str]:
 
 def _radius(ds: xr.Dataset, nodes: Ints) -> Floats:
     """Radius of the dendrite at each node [um], from volume (with the ER inside) and membrane area; 0 where there is no plasma membrane."""
-    volume = np.array(ds["volume"].values, float)
+    volume = of_nodes(ds, "volume").copy()
     for inner, outer in [(f"node_inside_{m}", f"node_outside_{m}") for m in _membranes(ds)]:
         if (ds[outer].values >= 0).all():
             mine, theirs = places(ds, ds[outer].values), places(ds, ds[inner].values)
             both = (mine >= 0) & (theirs >= 0)
-            np.add.at(volume, mine[both], ds["volume"].values[theirs[both]])
+            np.add.at(volume, mine[both], of_nodes(ds, "volume")[theirs[both]])
     area = np.zeros(len(volume))
     for m in _membranes(ds):
         if (ds[f"node_outside_{m}"].values < 0).all():
@@ -284,8 +287,12 @@ def _scale_bar(ax: Any, at: Floats) -> None:
 
 
 def _axes(ax: Any, size: tuple[float, float]) -> Any:
-    if ax is not None:
+    from matplotlib.axes import Axes
+
+    if isinstance(ax, Axes):
         return ax
+    if ax is not None:
+        raise InputError("ax", f"{ax!r} is no matplotlib axes (e.g. plt.subplots()[1]; None makes a new figure)")
     import matplotlib.pyplot as plt
 
     return plt.subplots(figsize=size, layout="constrained")[1]

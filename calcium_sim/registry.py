@@ -63,6 +63,8 @@ def get_channel(name: str) -> type[Channel]:
     InputError
         If the name is unknown (the nearest names are given), claimed twice, or its package cannot be imported.
     """
+    if not isinstance(name, str):
+        raise InputError("channel", f"{name!r} is no name of a channel, expected text (e.g. 'leak/linear')")
     if name in LOCAL:
         return LOCAL[name]
     points = installed().get(name, ())

@@ -21,6 +21,7 @@ from .mesh import OUTSIDE, Floats, Mesh
 from .model import Influx, Model, Set, Species
 from .names import ResultNames
 from .plugin import BALANCE, Channel
+from .sizes import check_declared
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -206,6 +207,7 @@ def _add_ledger(ds: xr.Dataset, frames: Frames, names: ResultNames) -> None:
     for species, table in frames.ledger.items():
         rows = np.stack([np.asarray(table.get(a, nothing), float) for a in accounts], axis=1)
         attributes = {"units": AMOUNT, "long_name": f"ledger of {species}", "comment": "1 uM um3 = 1e-21 mol"}
+        attributes["ledger_of"] = names.fields[species]
         ds[names.derived[species]["ledger"]] = (("time", "account"), rows, attributes)
 
 
@@ -336,7 +338,7 @@ def open(path: str | Path) -> xr.Dataset:
     InputError
         If the file is missing or no result of calcium-sim.
     StorageError
-        If it is damaged.
+        If it is damaged, or declares more than it can hold or the memory takes.
     """
     import xarray as xr
 
@@ -344,7 +346,12 @@ def open(path: str | Path) -> xr.Dataset:
     if not source.is_file():
         raise InputError(str(path), "no such file" if not source.exists() else "is a directory, expected a netCDF file (e.g. out/wave.nc)")
     try:
+        check_declared(source)
         ds = xr.load_dataset(source, engine="netcdf4")
+    except StorageError:
+        raise
+    except MemoryError as error:
+        raise StorageError(f"{source}: does not fit into the memory of this machine (take one with more)") from error
     except (OSError, RuntimeError, ValueError) as error:
         with source.open("rb") as f:
             known = f.read(4) == b"\x89HDF"

@@ -15,6 +15,7 @@ import numpy as np
 from .config import RunOptions
 from .errors import InputError, StorageError
 from .model import Model
+from .sizes import physical_memory, readable
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -56,7 +57,7 @@ def check_room(model: Model, options: RunOptions, folder: Path) -> None:
     """Refuse a result that fits neither into memory nor onto the disk."""
     size = result_bytes(model, options)
     fix = "(larger run.every, coarser mesh.spacing, or less in run.record)"
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 2**63
+    memory = physical_memory()
     if 3 * size > memory:
         raise InputError("run", f"the result takes {readable(size)}, too much for {readable(memory)} of memory {fix}")
     if size > (free := shutil.disk_usage(_existing(folder)).free):
@@ -146,29 +147,24 @@ def _branches(edges: Any) -> bool:
 def _wave_lines(ds: xr.Dataset) -> Iterator[str]:
     """What there is to say of a calcium wave, and what casts doubt on its speed."""
     from .arrivals import arrival_times, level_of
-    from .diagnostics import measured_speed, wave_path
+    from .diagnostics import read_wave
+    from .paths import region_nodes
 
     if "cytosol" not in ds.region.values or not any(v.attrs.get("model_name") == "ca" for v in ds.data_vars.values()):
         return
     try:
         arrival = arrival_times(ds)
-        path = wave_path(ds)
     except InputError:
+        return
+    if not np.isfinite(arrival.values).any():
         yield f"no wave: calcium in the cytosol stays below {level_of(ds, 'ca'):g} uM"
         return
-    if len(path.nodes) < 5:
+    if len(region_nodes(ds, "cytosol")) < 5:
         return
-    speed, doubts = measured_speed(ds)
-    reached = float(np.isfinite(arrival.values).mean())
-    told = f"wave at {speed:.3g} um/ms" if np.isfinite(speed) else "wave"
-    yield f"{told}, reached {100 * reached:.0f} % of the nodes by {float(ds.time[-1]):g} ms"
+    found = read_wave(ds)
+    told = f"wave at {found.speed:.3g} um/ms" if np.isfinite(found.speed) else "wave"
+    if found.wave:
+        yield f"{told}, reached {100 * np.isfinite(arrival.values).mean():.0f} % of the nodes by {float(ds.time[-1]):g} ms"
+    doubts = found.told if found.wave else found.told[1:]
+    yield from found.told[: len(found.told) - len(doubts)]
     yield from (f"warning: {doubt}" for doubt in doubts if doubt not in str(ds.attrs["notes"]))
-
-
-def readable(size: float) -> str:
-    """A number of bytes for people."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} TB"

@@ -165,11 +165,15 @@ def number_in(given: Any, unit: str, where: str) -> float:
     """`value`, where a bare number is one in `unit`."""
     if not _is_number(given):
         return value(given, unit, where)
-    if not math.isfinite(given):
+    try:
+        number = float(given)
+    except OverflowError:  # an integer of more digits than a float can tell
+        number = math.inf
+    if not math.isfinite(number):
         raise InputError(
-            where, f"{given} is not finite, expected a number (in {unit}) or a quantity (e.g. '{_EXAMPLE.get(unit, f'1 {unit}')}')"
+            where, f"{number} is not finite, expected a number (in {unit}) or a quantity (e.g. '{_EXAMPLE.get(unit, f'1 {unit}')}')"
         )
-    return float(given)
+    return number
 
 
 def numbers_in(given: Any, unit: str, where: str) -> list[float]:

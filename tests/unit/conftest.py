@@ -74,7 +74,9 @@ def wave_dataset(mesh, arrival, until=100.0, every=0.5):
     c = front(time, arrival)
     fields = {("ca", "cytosol"): c, ("ca", "er"): 250 - 10 * (c - 0.05), ("calbindin", "cytosol"): np.full(c.shape, 149.4)}
     record = ChannelRecord("Release", "er", 0.1 * c, np.clip(c / 3, 0, 1))
-    ledger = {"ca": {"region:cytosol": c.sum(axis=1), "stimulus:0:ca": np.ones(len(time))}}
+    amounts = {f"region:{r}": fields["ca", r] @ mesh.volume[mesh.span(r)] for r in mesh.regions}
+    bound = {"bound:calbindin": np.full(len(time), (160 - 149.4) * mesh.volume[mesh.span("cytosol")].sum())}
+    ledger = {"ca": amounts | bound | {"stimulus:0:ca": np.ones(len(time))}}
     told = {"scheme": "synthetic", "steps": 3, "phase_seconds": {"local": 0.5}, "ledger_drift": 1e-15}
     return assemble(model, Frames(time, fields, [record], ledger, attributes=told))
 

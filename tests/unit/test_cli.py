@@ -195,3 +195,14 @@ def test_demo_leaves_pictures_data_and_the_model(here, capsys, monkeypatch):
         assert sorted(p.name for p in (here / folder).iterdir()) == names
         assert all(f"{folder}/{name}" in out for name in names)
     assert (here / folder / "granule-cell.toml").read_text() == quick
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_headline_says_that_there_is_no_wave(here, capsys):
+    """Without receptors the stimulus spreads 0.65 um far; that was "wave at 1.34 um/ms"."""
+    quiet = SHORT.replace('density = "1 /um^2"', 'density = "0 /um^2"').replace('"4 ms"', '"20 ms"')
+    (here / "quiet.toml").write_text(quiet)
+    code, out, _ = call(capsys, "run", "quiet.toml", "--no-picture")
+    assert code == 0
+    assert out.startswith("no wave: a rise above the threshold was seen from 0.05 to "), out
+    assert "wave at" not in out

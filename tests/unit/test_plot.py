@@ -45,11 +45,11 @@ def test_kymograph_follows_the_wave_or_says_that_there_is_none(fork, ax):
 
 
 def test_a_short_way_of_a_wave_is_drawn_and_not_the_quiet_rest(cable, ax):
-    """A wave that came 2 um far on 40 um of cable: 10 places of 0.2 um. It was a picture of the whole, and "no wave on this path"."""
+    """A wave that came 10 um far on 40 um of cable: 50 places of 0.2 um. It was a picture of the whole, and "no wave on this path"."""
     short = cable.copy(deep=True)
-    short.ca.values[:, 10:200] = 0.05
+    short.ca.values[:, 50:200] = 0.05
     kymograph(short, ax=ax)
-    assert ax.get_ylim()[1] == pytest.approx(2.0)
+    assert ax.get_ylim()[1] == pytest.approx(10.0)
     assert len(ax.lines) == 1
     assert ax.get_title(loc="left") == "Ca²⁺ wave, 0.5 µm/ms"
     traces(short, ax=(other := Figure().add_subplot()))
