@@ -1,7 +1,7 @@
 """Parameters marked BALANCE: chosen so that a membrane carries no net flux of the species that they balance, at rest.
 
-A channel balances the first species that it moves. The fluxes that the balanced channels of a membrane have to carry are the solution of one
-small linear system, for an exchanger moves several species at once. The value of each parameter is then where the flux of the channel,
+A channel balances the first species that it moves. The fluxes that the balanced channels of a membrane have to carry are the solution of
+one small linear system, for an exchanger moves several species at once. The value of each parameter is then where the flux of the channel,
 computed by the function that the run uses, is the one asked for.
 """
 
@@ -41,13 +41,13 @@ def balance(model: Model, membrane: str, channels: Sequence[Channel], weights: S
 
     Returns
     -------
-    {index of the channel: Balanced}; where the other fluxes differ along the membrane, the value belongs to the pair where the channel has to
-    carry most, and the profile scales its flux.
+    {index of the channel: Balanced}; where the other fluxes differ along the membrane, the value belongs to the pair where the channel has
+    to carry most, and the profile scales its flux.
 
     Raises
     ------
     InputError
-        If two channels ask for the balance of one species, the flux does not depend on the parameter, or no value within its range balances.
+        If two channels balance one species, the flux does not depend on the parameter, or no value within its range balances.
     """
     chosen = {k: _balanced_parameter(c, membrane) for k, c in enumerate(channels) if BALANCE in list(c.values.values())}
     if not chosen:

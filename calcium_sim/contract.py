@@ -153,7 +153,9 @@ def _check_names(table: Any, where: str) -> None:
     for name in table:
         plain = isinstance(name, str) and name.isidentifier() and not keyword.iskeyword(name) and not name.startswith("_")
         if not plain or unicodedata.normalize("NFKC", name) != name:
-            raise InputError(where, f"{shown(name)} is no name that Python can read as p.name (letters, digits and _, a letter first)")
+            raise InputError(
+                where, f"{shown(name)} is no name that a function can read (letters, digits and _, a letter first, no word of Python)"
+            )
 
 
 def _check_across(across: Any, where: str) -> None:

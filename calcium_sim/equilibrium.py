@@ -1,10 +1,10 @@
 """States of a channel at equilibrium, for ports that stand still.
 
 States without a closed form are led there from their declared starts as time would lead them (pseudo-transient continuation): implicit
-Euler with steps that grow as the states come to rest, so that the last ones are steps of Newton's method. A scheme that keeps all its states
-has as many equilibria as sums of its states, and a gate may have several: of these, the one that belongs to the start is found, never one
-that the states run away from. The states move only within the span of the values that the rates take, so that conserved sums, and states
-whose rates are always 0, stay where they start.
+Euler with steps that grow as the states come to rest, so that the last ones are steps of Newton's method. A scheme that keeps all its
+states has as many equilibria as sums of its states, and a gate may have several: of these, the one that belongs to the start is found, never
+one that the states run away from. The states move only within the span of the values that the rates take, so that conserved sums, and
+states whose rates are always 0, stay where they start.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from .mesh import Floats
 from .plugin import Channel
 
 SMALL = 1e-6
-"""Rates at a closed form of the equilibrium, relative to the largest at other states; states beyond their bounds, relative to the bounds."""
+"""Rates at a closed form of the equilibrium, relative to the largest elsewhere; and states beyond their bounds, relative to the bounds."""
 INDEPENDENT = 1e-11
 """Least singular value of the rates at many states, relative to the largest, of a direction in which the states move."""
 ACCURACY = 1e-3
 """Error of a step relative to the range of each state: enough to stay with the equilibrium that belongs to the start."""
 GROWING = 1e-8
-"""Least rate of growth, relative to the largest entry of the Jacobian, that is told from the rounding of differences."""
+"""Least rate of growth, relative to the largest slope on the way, that is told from the rounding of differences."""
 REST, STILL, STALLED = 1e15, 1e-14, 1e-8
 """Length of the last steps [ms], how little one changes relative to the range of a state, and below what rounding may stop it from less."""
 STEPS, ITERATIONS = 5000, 12
@@ -107,7 +107,7 @@ class _Scheme:
 
     def settle(self) -> Floats:
         """The equilibrium to which the states go from their starts."""
-        y, rates, before = self.start, self.rates(self.start), math.inf
+        y, rates, before, steepest = self.start, self.rates(self.start), math.inf, 0.0
         basis = self.directions(rates)
         if not basis.shape[1]:
             return y
@@ -116,13 +116,14 @@ class _Scheme:
         for _ in range(STEPS):
             slopes = self.slopes(y, basis)
             growth = float(np.linalg.eigvals(slopes).real.max())
-            if growth > GROWING * float(np.abs(slopes).max()):
+            steepest = max(steepest, float(np.abs(slopes).max()))
+            if growth > GROWING * steepest:
                 if not rates.any():
                     raise self.fail("starts at an equilibrium that its states run away from, {at} (give another start, or steady(x, p))", y)
                 h = min(h, 0.5 / growth)  # a longer step would pass over to the other side of what the states run away from
-            new, later = self.step(y, h, basis, slopes)
+            new, later, wrong = self.step(y, h, basis, slopes, rates)
             scale = np.maximum(self.width, np.maximum(np.abs(y), np.abs(new)))
-            error = float((0.5 * h * np.abs(later - rates) / scale).max())
+            error = float((np.abs(wrong) / scale).max())
             if not error <= ACCURACY:
                 h *= 0.25
                 continue
@@ -132,7 +133,7 @@ class _Scheme:
                 self.bounded(y, SMALL, "the rates lead to")
                 return np.clip(y, self.low, self.high)
             before = change if h >= REST else math.inf
-            h = min(h * (4.0 if error < 0.1 * ACCURACY else 1.5), REST)
+            h = min(h * min(10.0, 0.8 * math.sqrt(ACCURACY / max(error, 1e-9))), REST)
         raise self.fail("no equilibrium found at rest, the states still move at {at} (give steady(x, p), or initial= and no BALANCE)", y)
 
     def directions(self, first: Floats) -> Floats:
@@ -154,23 +155,27 @@ class _Scheme:
         scaled = np.stack(columns, axis=1) * self.sizes / self.sizes[:, None]
         return np.asarray(basis.T @ scaled @ basis)
 
-    def step(self, y: Floats, h: float, basis: Floats, slopes: Floats) -> tuple[Floats, Floats]:
-        """States and rates after one step of implicit Euler; not finite where Newton's method does not find it."""
+    def step(self, y: Floats, h: float, basis: Floats, slopes: Floats, rates: Floats) -> tuple[Floats, Floats, Floats]:
+        """States and rates after one step of implicit Euler, and its error; not finite where Newton's method does not find it.
+
+        The error is half of what the rates have changed by, damped as the step damps: else the rounding of rates at rest would count.
+        """
         none, last = np.full(y.shape, math.nan), math.inf
-        z, new, rates = np.zeros(basis.shape[1]), y, self.rates(y)
+        z, new, later = np.zeros(basis.shape[1]), y, rates
         matrix = np.eye(len(z)) / h - slopes
-        for _ in range(ITERATIONS):
-            try:
-                change = np.linalg.solve(matrix, basis.T @ (rates / self.sizes) - z / h)
+        try:
+            for _ in range(ITERATIONS):
+                change = np.linalg.solve(matrix, basis.T @ (later / self.sizes) - z / h)
                 z = z + change
                 new = y + self.sizes * (basis @ z)
-                rates = self.rates(new)
-            except (InputError, np.linalg.LinAlgError):
-                return none, none
-            size = float((np.abs(self.sizes * (basis @ change)) / np.maximum(self.width, np.abs(new))).max())
-            if size <= 1e-16 or STALLED >= size >= 0.5 * last:
-                return new, rates
-            if not size < last:
-                return none, none
-            last = size
-        return none, none
+                later = self.rates(new)
+                size = float((np.abs(self.sizes * (basis @ change)) / np.maximum(self.width, np.abs(new))).max())
+                if size <= 1e-16 or STALLED >= size >= 0.5 * last:
+                    damped = np.linalg.solve(matrix, basis.T @ ((later - rates) / self.sizes))
+                    return new, later, 0.5 * self.sizes * (basis @ damped)
+                if not size < last:
+                    break
+                last = size
+        except (InputError, np.linalg.LinAlgError):
+            pass
+        return none, none, none

@@ -169,10 +169,10 @@ def _initial(cls: type[Channel], given: Any) -> dict[str, float]:
     if given is not None and not isinstance(given, Mapping):
         raise InputError(where, f"{shown(given)} is not a table, expected {{state: number}}")
     for name, start in (given or {}).items():
-        if name not in table:
-            raise InputError(where, f"unknown state {shown(name)}{nearest(name, table)}")
         if not (units.is_number(start) and math.isfinite(units.to_float(start))):
             raise InputError(f"{where}.{name}", f"{shown(start)} is no finite number")
+        if name not in table:
+            raise InputError(where, f"unknown state {shown(name)}{nearest(name, table)}")
         if not table[name].low <= start <= table[name].high:
             raise InputError(f"{where}.{name}", f"{start:g} is outside [{table[name].low:g}, {table[name].high:g}]")
     return {name: float(start) for name, start in (given or {}).items()}

@@ -8,12 +8,15 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from .contract import evaluate, parse_port
+from .contract import evaluate, parse_port, told
 from .equilibrium import steady_states
 from .errors import InputError
 from .learned import resolve
 from .model import Model, direction, resolve_side
 from .plugin import Channel
+
+SLACK = 1e-6
+"""How far an open probability may lie beyond 0 and 1 by rounding."""
 
 
 def voltage_at(model: Model, t: float) -> float:
@@ -74,7 +77,13 @@ def resting_flux(model: Model, membrane: str, channel: Channel, **changed: float
 
 
 def starting_states(model: Model, membrane: str, channel: Channel) -> tuple[float, ...]:
-    """States at the start of a run: as `initial` says, others at the equilibrium at rest."""
+    """States at the start of a run: as `initial` says, others at the equilibrium at rest; the functions are tried there.
+
+    Raises
+    ------
+    InputError
+        If there is no equilibrium, or a function fails or returns what the contract does not allow.
+    """
     x, p, table = resting_ports(model, membrane, channel), parameters(channel), channel.state_table()
     if set(channel.initial) != set(channel.states):
         check_rest(channel, x)
@@ -82,8 +91,11 @@ def starting_states(model: Model, membrane: str, channel: Channel) -> tuple[floa
     else:
         y = tuple(s.start for s in table.values())
     y = tuple(float(channel.initial.get(n, v)) for n, v in zip(channel.states, y, strict=True))
-    if channel.rates is not None:
-        evaluate(type(channel), "rates", SimpleNamespace(**dict(zip(table, y, strict=True))), x, p)
+    at, cls = SimpleNamespace(**dict(zip(table, y, strict=True))), type(channel)
+    for name in ("flux", "rates", "open_probability"):
+        found = None if getattr(cls, name) is None else evaluate(cls, name, at, x, p)
+        if name == "open_probability" and found is not None and not -SLACK <= found <= 1 + SLACK:
+            raise InputError(channel.label(), f"open_probability = {found:.6g} at rest ({told(x)}), expected 0 to 1")
     return y
 
 

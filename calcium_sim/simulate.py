@@ -93,9 +93,7 @@ class Simulation:
         if tolerance is not None:
             self.control.tolerance = check_step(tolerance, "tolerance")
             if self.control.tolerance >= 1.0:
-                raise InputError(
-                    "tolerance", f"{self.control.tolerance:g} is no relative error of a speed, expected below 1 (0.002 by default)"
-                )
+                raise InputError("tolerance", f"{self.control.tolerance:g} is no relative error of a speed, expected below 1 (0.002 by default)")
         if dt is not None:
             self.control.dt = check_step(value(dt, "ms", "dt"), "dt")
         self.model, count = model, chosen(threads)
