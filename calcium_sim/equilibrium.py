@@ -2,8 +2,8 @@
 
 States without a closed form are led there from their declared starts as time would lead them (pseudo-transient continuation): implicit
 Euler with steps that grow as the states come to rest, so that the last ones are steps of Newton's method. A scheme that keeps all its
-states has as many equilibria as sums of its states, and a gate may have several: of these, the one that belongs to the start is found, never
-one that the states run away from. The states move only within the span of the values that the rates take, so that conserved sums, and
+states has an equilibrium for every sum of its states, and a gate may have several: of these, the one that belongs to the start is found,
+never one that the states run away from. The states move only within the span of the values that the rates take, so that conserved sums, and
 states whose rates are always 0, stay where they start.
 """
 

@@ -76,7 +76,7 @@ class Deaf(Bell):
 def species(*names):
     levels = {"ca": {"cytosol": CA, "er": ER, "outside": OUT}, "na": {"cytosol": NA, "er": NA, "outside": NA_OUT}}
     regions = ("cytosol", "er")
-    zero = {r: "0 um^2/s" for r in regions}
+    zero = dict.fromkeys(regions, "0 um^2/s")
     return [cs.Species(n, diffusion=zero, initial={r: f"{v} uM" for r, v in levels[n].items()}) for n in names]
 
 
@@ -153,7 +153,10 @@ def test_a_profile_of_the_others_becomes_one_of_the_balance():
     mesh = neurite("4 um", "0.2 um", er_radius="0.1 um", spacing="0.5 um")
     pump = get("pmca/hill1", vmax="0.05 uM*um/ms", km="0.2 uM", scale=lambda x, y, z: 1.0 + 0.5 * x)
     cell = [cs.Species("ca", {"cytosol": "1 um^2/s", "er": "1 um^2/s"}, {"cytosol": "0.05 uM", "er": "250 uM", "outside": "1000 uM"})]
-    for other, name in ((get("leak/linear", permeability=BALANCE), "permeability"), (get("soce/hill", vmax="0.1 uM*um/ms", n=BALANCE), "n")):
+    for other, name in (
+        (get("leak/linear", permeability=BALANCE), "permeability"),
+        (get("soce/hill", vmax="0.1 uM*um/ms", n=BALANCE), "n"),
+    ):
         scaled, leak = lower(cs.Model(mesh, cell, membranes={"plasma": [pump, other]})).gauges
         z = mesh.position[mesh.membranes["plasma"].inside, 0]
         assert np.allclose(scaled.weight, 1.0 + 0.5 * z, rtol=1e-15)
