@@ -63,8 +63,9 @@ class Channel:
     reads : {name: port}
         Ports: ``"ca@cytosol"`` [uM], ``"v"`` [mV], ``"t"`` [ms], ``"d(ca@cytosol)"`` [uM/ms].
     states : {name: start} or {name: (start, low, high)}
-        Bounds default to 0 and 1. A run starts at the equilibrium at rest unless ``initial=`` says otherwise.
+        Bounds default to 0 and 1. A run starts at the equilibrium at rest that belongs to the start, unless ``initial=`` says otherwise.
     params : {name: (default, unit)} or {name: (default, unit, (low, high))}
+        Numbers in that unit, or quantities; a default None has to be given by the user.
     moves : {species: count}
         What one unit of flux carries from `across[0]` to `across[1]`; negative counts go the other way (an exchanger).
     source : paper and doi.
