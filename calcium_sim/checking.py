@@ -12,8 +12,9 @@ import numpy as np
 
 from . import units
 from .compilable import NumbaError, compiled, explained, row_type
-from .errors import InputError
-from .plugin import BALANCE, Channel, Parameter, Port, check_class, parse_port
+from .contract import Parameter, Port, check_class, edges_of, evaluate, parse_port, told
+from .errors import InputError, shown
+from .plugin import BALANCE, Channel
 
 Values = Mapping[str, float]
 Zero = Values | Callable[[SimpleNamespace], Values] | None
@@ -83,8 +84,9 @@ class _Trial:
     def __init__(self, channel: type[Channel] | Channel, seed: int) -> None:
         self.cls = channel if isinstance(channel, type) else type(channel)
         if not issubclass(self.cls, Channel):
-            raise InputError("channel", f"{channel!r} is no channel (give a class or a channel, e.g. cs.get_channel('leak/linear'))")
+            raise InputError("channel", f"{shown(channel)} is no channel (give a class or a channel, e.g. cs.get_channel('leak/linear'))")
         self.label = self.cls.label()
+        check_class(self.cls)
         self.random = np.random.default_rng(seed)
         self.parameters = self.cls.parameter_table()
         self.state = self.cls.state_table()
@@ -97,16 +99,13 @@ class _Trial:
 
     def tables(self) -> None:
         """Documentation, units that can be read back, start values within bounds."""
-        check_class(self.cls)
         if not (self.cls.__doc__ or "").strip():
             self.fail("has no docstring (name the paper, the equations and the units)")
         if not self.cls.source:
             self.fail("has no source (set source = 'authors (year) journal, doi')")
         for name, row in self.parameters.items():
             units.value(units.text(1.0, row.unit), row.unit, f"{self.label}.{name}")
-        for name, s in self.state.items():
-            if not s.low <= s.start <= s.high:
-                self.fail(f"state {name} starts at {s.start:g}, outside [{s.low:g}, {s.high:g}]")
+        edges_of(self.cls, self.p)
 
     def finite(self) -> None:
         """Random parameters, ports and states: finite floats of the right number, twice the same, inputs untouched."""
@@ -139,7 +138,7 @@ class _Trial:
                 scale = np.maximum(np.abs(expected), 1e-13 * self.magnitude(slow, args))
                 found = np.atleast_1d(fast(*(_row(a) for a in args)))
                 if not (np.abs(found - expected) <= 1e-12 * scale + 1e-300).all():
-                    self.fail(f"compiled {name} gives {found.tolist()}, plain Python {expected.tolist()} at {_told(x)}")
+                    self.fail(f"compiled {name} gives {found.tolist()}, plain Python {expected.tolist()} at {told(x)}")
 
     def magnitude(self, function: Callable[..., Any], args: Sequence[SimpleNamespace]) -> float:
         """Size of the terms that may cancel in a function: its largest value over random states at the same ports."""
@@ -164,7 +163,7 @@ class _Trial:
 
             solution = solve_ivp(rates, (0.0, until), y0, method="Radau", rtol=1e-7, atol=1e-13, max_step=longest)
             if not solution.success:
-                self.fail(f"integration stopped at {solution.t[-1]:g} ms with {_told(path(solution.t[-1]))}: {solution.message}")
+                self.fail(f"integration stopped at {solution.t[-1]:g} ms with {told(path(solution.t[-1]))}: {solution.message}")
             for t, y in zip(solution.t, solution.y.T, strict=True):
                 self.within(y, path(float(t)), float(t))
 
@@ -172,11 +171,11 @@ class _Trial:
         for (name, s), v in zip(self.state.items(), y, strict=True):
             room = SLACK * (s.high - s.low if math.isfinite(s.high - s.low) else max(1.0, abs(s.start)))
             if not s.low - room <= v <= s.high + room:
-                self.fail(f"state {name} = {v:.9g} leaves [{s.low:g}, {s.high:g}] at t = {t:g} ms, {_told(x)}")
+                self.fail(f"state {name} = {v:.9g} leaves [{s.low:g}, {s.high:g}] at t = {t:g} ms, {told(x)}")
         if self.cls.open_probability is not None:
             po = self.cls.open_probability(_named(self.state, y), x, self.p)
             if not -SLACK <= po <= 1 + SLACK:
-                self.fail(f"open_probability = {po:.9g} is not within [0, 1] at t = {t:g} ms, {_told(x)}")
+                self.fail(f"open_probability = {po:.9g} is not within [0, 1] at t = {t:g} ms, {told(x)}")
 
     def paths(self) -> list[tuple[Callable[[float], SimpleNamespace], float, float]]:
         """Courses of the ports: (function of t, length, longest step) in ms."""
@@ -200,7 +199,7 @@ class _Trial:
             residual = np.array(self.cls.rates(y, x, self.p))
             scale = max(np.abs(self.cls.rates(self.draw_states(), x, self.p)).max() for _ in range(8))
             if not (np.abs(residual) <= 1e-9 * scale + 1e-15).all():
-                self.fail(f"rates are {residual.tolist()} at steady = {_told(y)}, {_told(x)}; they must vanish there")
+                self.fail(f"rates are {residual.tolist()} at steady = {told(y)}, {told(x)}; they must vanish there")
 
     def zero(self, zero_at: Zero) -> None:
         """Flux at the given ports, against its size at random ports."""
@@ -213,7 +212,7 @@ class _Trial:
             at = SimpleNamespace(**{**vars(self.draw_ports()), **where})
             flux = self.cls.flux(self.draw_states(), at, self.p)
             if not abs(flux) <= 1e-12 * usual:
-                self.fail(f"flux is {flux:.6g} uM um/ms at {_told(at)}, expected 0 there (elsewhere it reaches {usual:.3g})")
+                self.fail(f"flux is {flux:.6g} uM um/ms at {told(at)}, expected 0 there (elsewhere it reaches {usual:.3g})")
 
     def functions(self) -> list[str]:
         known = ["flux", "open_probability", *(["rates", "steady"] if self.cls.states and self.cls.rates is not None else [])]
@@ -221,23 +220,7 @@ class _Trial:
 
     def call(self, name: str, y: SimpleNamespace, x: SimpleNamespace, p: SimpleNamespace) -> Any:
         """Call a function of the channel; complain about names, shapes and numbers that are not finite."""
-        function = getattr(self.cls, name)
-        try:
-            out = function(x, p) if name == "steady" else function(y, x, p)
-        except AttributeError as error:
-            raise InputError(
-                self.label, f"{name} uses a name that no table declares: {error} (add it to reads, states or params)"
-            ) from error
-        except (ArithmeticError, ValueError) as error:
-            raise InputError(self.label, f"{name} fails with {type(error).__name__} ({error}) at {_told(x)}; {_told(p)}") from error
-        expected = len(self.cls.states) if name in ("rates", "steady") else None
-        if expected is not None and not (isinstance(out, tuple) and len(out) == expected):
-            self.fail(f"{name} returned {out!r}, expected a tuple of {expected} numbers, one per state")
-        if expected is None and not isinstance(out, (int, float)):
-            self.fail(f"{name} returned {out!r}, expected one number")
-        if not np.isfinite(np.atleast_1d(np.asarray(out, dtype=complex))).all() or np.iscomplexobj(np.asarray(out)):
-            self.fail(f"{name} = {out} is not finite at {_told(x)}; {_told(p)}")
-        return out
+        return evaluate(self.cls, name, x, p) if name == "steady" else evaluate(self.cls, name, y, x, p)
 
     def draw_states(self) -> SimpleNamespace:
         return SimpleNamespace(**{n: self.between(*_finite_bounds(s.low, s.high, s.start)) for n, s in self.state.items()})
@@ -319,7 +302,3 @@ def _row(namespace: SimpleNamespace) -> Any:
     """The same names and values as a named tuple, which compiled code can read."""
     values = vars(namespace)
     return row_type(tuple(values))(*values.values()) if values else 0.0
-
-
-def _told(namespace: SimpleNamespace) -> str:
-    return ", ".join(f"{n}={v:.6g}" for n, v in vars(namespace).items()) or "no ports"

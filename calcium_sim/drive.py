@@ -17,7 +17,7 @@ import numpy as np
 from .lowering import Gauge, Plan
 from .mesh import Floats
 from .plugin import Channel, State, parse_port
-from .rest import resting_ports, steady_states, voltage_at
+from .rest import resting_ports, starting_states, voltage_at
 from .state import Clock
 
 POTENTIAL = 2.0
@@ -143,7 +143,7 @@ def _timed(plan: Plan, g: Gauge) -> Iterable[tuple[Callable[[float], float], flo
 
 
 def _states(plan: Plan, g: Gauge) -> SimpleNamespace:
-    values = steady_states(g.channel, resting_ports(plan.model, g.membrane, g.channel), SimpleNamespace(**g.channel.values))
+    values = starting_states(plan.model, g.membrane, g.channel)
     return SimpleNamespace(**dict(zip(g.channel.states, values, strict=True)))
 
 

@@ -75,6 +75,19 @@ def file_path(given: Any, where: str) -> Path:
     return path
 
 
+def shown(given: Any, longest: int = 60) -> str:
+    """How a value that someone gave is told: one line, cut where it is long.
+
+    >>> shown("a" * 100, 10)
+    "'aaaaaaaaa..."
+    """
+    try:
+        text = " ".join(repr(given).split())
+    except Exception:  # a whole number of more than 4300 digits, or a class of someone's own
+        text = f"a value of type {type(given).__name__}"
+    return text if len(text) <= longest else f"{text[:longest]}..."
+
+
 def nearest(word: Any, known: Iterable[str]) -> str:
     """Return `` (did you mean 'x'?)`` for the known word closest to `word`, or an empty string.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
-from .errors import InputError
+from .errors import InputError, shown
 
 FIX = "is fixed once it is made, for what ran is what a result tells; make a new one (channels in a model: Model.swap)"
 
@@ -39,13 +39,15 @@ def several(given: Any, kinds: tuple[type, ...], where: str) -> tuple[Any, ...]:
         return (given,)
     names = " or ".join(f"cs.{kind.__name__}" for kind in kinds)
     if isinstance(given, (str, bytes, type)) or not isinstance(given, Iterable):
-        raise InputError(where, f"{given!r} is no list of {names}{_called(given)}")
+        raise InputError(where, f"{shown(given)} is no list of {names}{_called(given, kinds)}")
     parts = tuple(given)
     for k, part in enumerate(parts):
         if not isinstance(part, kinds):
-            raise InputError(f"{where}[{k}]", f"{part!r} is no {names}{_called(part)}")
+            raise InputError(f"{where}[{k}]", f"{shown(part)} is no {names}{_called(part, kinds)}")
     return parts
 
 
-def _called(part: Any) -> str:
+def _called(part: Any, kinds: tuple[type, ...]) -> str:
+    if isinstance(part, str) and any(kind.__name__ == "Channel" for kind in kinds):
+        return f" (write cs.get_channel({shown(part)})(...))"
     return " (call the class: get_channel('...')())" if isinstance(part, type) else ""

@@ -10,14 +10,16 @@ from typing import Any
 
 import numpy as np
 
+from .balance import balance
 from .codegen_secant import memory_of
+from .contract import edges_of, parse_port
 from .errors import InputError
 from .gates import RELAXING, gate_of
 from .mesh import OUTSIDE, Axisymmetric, Columns, Floats, Membrane, called
 from .model import Influx, Model, Set, direction, resolve_side, stimulus_target
 from .names import number_labels
-from .plugin import BALANCE, Channel, parse_port
-from .rest import balance, check_rest, resting_ports, steady_states, voltage_at
+from .plugin import Channel
+from .rest import parameters, starting_states, voltage_at
 from .specs import Binding, ChannelSpec, Decay, PortRef
 
 COURSES = {"square": 0, "ramp-down": 1, "triangle": 2}
@@ -197,19 +199,14 @@ def _add_membrane(b: _Builder, name: str, channels: Sequence[Channel]) -> None:
     model, membrane = b.model, b.model.mesh.membranes[name]
     pairs = len(membrane.area)
     weights = [weight(model, membrane, c) for c in channels]
-    table = {id(c): w if w is not None else np.ones(1) for c, w in zip(channels, weights, strict=True)}
-    balanced = balance(model, name, channels, lambda c: table[id(c)])
+    balanced = balance(model, name, channels, weights)
     labels = number_labels([c.label() for c in channels])
     first = b.y_size, b.moved_size
     for k, c in enumerate(channels):
         values, w = dict(c.values), weights[k]
         if k in balanced:
-            if w is not None:
-                raise InputError(f"membranes.{name}.{c.label()}", "a BALANCE channel sits everywhere (remove at= and scale=)")
-            parameter = next(n for n, v in values.items() if v is BALANCE)
-            values[parameter] = float(balanced[k].max())
-            if len(balanced[k]) > 1 and values[parameter] > 0:
-                w = np.broadcast_to(balanced[k] / values[parameter], (pairs,)).copy()
+            parameter, values[parameter], profile = balanced[k]
+            w = None if profile is None else np.broadcast_to(profile, (pairs,)).copy()
         _add_channel(b, name, labels[k], c, values, w)
     b.blocks[name] = slice(first[0], b.y_size), slice(first[1], b.moved_size)
 
@@ -225,7 +222,7 @@ def _add_channel(b: _Builder, name: str, label: str, c: Channel, values: dict[st
     parameter = b.number(*(float(values[n]) for n in c.params))
     ports = tuple(_port(b, text, way, name) for text in c.reads.values())
     row = b.y_size
-    start = _initial_states(model, name, running)
+    start = starting_states(model, name, running)
     states = tuple(b.states(np.full(pairs, s)) for s in start)
     gains = []
     for species, count in c.moves.items():
@@ -272,21 +269,6 @@ def _by_itself(cls: type[Channel], structure: Any) -> bool:
 
 def _reads_rate(cls: type[Channel]) -> bool:
     return any(parse_port(text).kind == "rate" for text in cls.reads.values())
-
-
-def _initial_states(model: Model, membrane: str, c: Channel) -> tuple[float, ...]:
-    if set(c.initial) == set(c.states):
-        return tuple(float(c.initial[n]) for n in c.states)
-    ports = resting_ports(model, membrane, c)
-    check_rest(c, ports)
-    y = steady_states(c, ports, _namespace(c.values))
-    return tuple(float(c.initial.get(n, v)) for n, v in zip(c.states, y, strict=True))
-
-
-def _namespace(values: dict[str, Any]) -> Any:
-    from types import SimpleNamespace
-
-    return SimpleNamespace(**values)
 
 
 def _port(b: _Builder, text: str, way: tuple[str, str], membrane: str) -> PortRef:
@@ -347,8 +329,7 @@ def _edges(b: _Builder) -> tuple[float, ...]:
             t = s.start + k * (s.period or 0.0)
             times |= {t, t + s.duration} | ({t + 0.5 * s.duration} if s.shape == "triangle" else set())
     for g in b.gauges:
-        if g.channel.edges is not None:
-            times |= {float(t) for t in g.channel.edges(_namespace(g.channel.values))}
+        times |= set(edges_of(type(g.channel), parameters(g.channel)))
     if isinstance(b.model.voltage, tuple):
         times |= {late for (early, _), (late, _) in pairwise(b.model.voltage) if late == early}
     return tuple(sorted(t for t in times if t > 0))

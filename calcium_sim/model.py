@@ -63,7 +63,7 @@ class Species:
                 for r, v in given.items()
             }
             object.__setattr__(self, attribute, Fixed(table))
-        decay = 0.0 if self.decay == 0.0 else value(self.decay, "1/ms", f"{where}.decay")
+        decay = value(self.decay, "1/ms", f"{where}.decay", zero=True)
         object.__setattr__(self, "decay", _positive(decay, f"{where}.decay", "1/ms", zero=True))
         for region in self.diffusion:
             if region not in self.initial:
@@ -94,8 +94,7 @@ class Buffer:
         where = f"buffers.{self.name}"
         rows = [("total", "uM", False), ("kon", "1/uM/ms", False), ("koff", "1/ms", False), ("diffusion", "um^2/ms", True)]
         for attribute, unit, zero in rows:
-            given = getattr(self, attribute)
-            number = 0.0 if attribute == "diffusion" and given == 0.0 else value(given, unit, f"{where}.{attribute}")
+            number = value(getattr(self, attribute), unit, f"{where}.{attribute}", zero=zero)
             object.__setattr__(self, attribute, _positive(number, f"{where}.{attribute}", unit, zero=zero))
 
 

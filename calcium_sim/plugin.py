@@ -14,11 +14,12 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from . import units
+from .contract import Parameter, Port, State, check_class, parameter, parse_port, state
 from .entries import installed, provider
-from .errors import InputError, nearest
+from .errors import InputError, nearest, shown
 from .fixed import FIX, Fixed
 from .imported import keep
 from .mesh import Place
@@ -32,23 +33,6 @@ class _Balance:
 
 
 BALANCE = _Balance()
-
-
-class Parameter(NamedTuple):
-    """One row of a channel's parameter table; `default` None means that the user has to give it."""
-
-    default: float | None
-    unit: str
-    low: float
-    high: float
-
-
-class State(NamedTuple):
-    """One state column: the declared start value and its bounds."""
-
-    start: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -79,8 +63,9 @@ class Channel:
     reads : {name: port}
         Ports: ``"ca@cytosol"`` [uM], ``"v"`` [mV], ``"t"`` [ms], ``"d(ca@cytosol)"`` [uM/ms].
     states : {name: start} or {name: (start, low, high)}
-        Bounds default to 0 and 1. A run starts at the equilibrium at rest unless ``initial=`` says otherwise.
+        Bounds default to 0 and 1. A run starts at the equilibrium at rest that belongs to the start, unless ``initial=`` says otherwise.
     params : {name: (default, unit)} or {name: (default, unit, (low, high))}
+        Numbers in that unit, or quantities; a default None has to be given by the user.
     moves : {species: count}
         What one unit of flux carries from `across[0]` to `across[1]`; negative counts go the other way (an exchanger).
     source : paper and doi.
@@ -138,19 +123,20 @@ class Channel:
         scale : function of (x, y, z) [um] that multiplies the flux density.
         initial : start values of states, instead of the equilibrium at rest.
         """
+        check_class(type(self))
         if unnamed:
-            first = next(iter(self.params), "parameter")
-            raise InputError(self.label(), f"{unnamed[0]!r} is given without a name (write {first}={unnamed[0]!r})")
+            first, told = next(iter(self.params), "parameter"), shown(unnamed[0])
+            raise InputError(self.label(), f"{told} is given without a name (write {first}={told})")
         if not (at is None or isinstance(at, str) or callable(at)):
-            raise InputError(f"{self.label()}.at", f"{at!r} is no place, expected one label or a function of x, y, z (in um, with & and |)")
+            raise InputError(
+                f"{self.label()}.at", f"{shown(at)} is no place, expected one label or a function of x, y, z (in um, with & and |)"
+            )
         if not (scale is None or callable(scale)):
-            raise InputError(f"{self.label()}.scale", f"{scale!r} is no function of x, y, z (write lambda x, y, z: {scale!r} + 0 * x)")
+            told = shown(scale)
+            raise InputError(f"{self.label()}.scale", f"{told} is no function of x, y, z (write lambda x, y, z: {told} + 0 * x)")
         self.at, self.scale = at, scale
-        self.initial = Fixed(_initial(self.label(), initial))
+        self.initial = Fixed(_initial(type(self), initial))
         self.values = Fixed(_values(type(self), values))
-        for state in self.initial:
-            if state not in self.states:
-                raise InputError(f"{self.label()}.initial", f"unknown state '{state}'{nearest(state, self.states)}")
 
     def __setattr__(self, name: str, given: Any) -> None:
         if name in ("at", "scale", "initial", "values") and name in vars(self):
@@ -165,12 +151,12 @@ class Channel:
     @classmethod
     def parameter_table(cls) -> dict[str, Parameter]:
         """The parameters with default, unit and range."""
-        return {name: _parameter(row) for name, row in cls.params.items()}
+        return {name: parameter(row, f"{cls.label()}.params.{name}") for name, row in cls.params.items()}
 
     @classmethod
     def state_table(cls) -> dict[str, State]:
         """The states with start value and bounds."""
-        return {n: State(*map(float, s)) if isinstance(s, tuple) else State(float(s), 0.0, 1.0) for n, s in cls.states.items()}
+        return {name: state(row, f"{cls.label()}.states.{name}") for name, row in cls.states.items()}
 
     def __repr__(self) -> str:
         rows = self.parameter_table()
@@ -178,20 +164,19 @@ class Channel:
         return f"{self.label()}({told})"
 
 
-def _parameter(row: tuple[Any, ...]) -> Parameter:
-    default, unit = row[0], row[1]
-    low, high = row[2] if len(row) > 2 else (-float("inf"), float("inf"))
-    return Parameter(None if default is None else float(default), unit, low, high)
-
-
-def _initial(label: str, given: Any) -> dict[str, float]:
-    """Start values of states as numbers."""
+def _initial(cls: type[Channel], given: Any) -> dict[str, float]:
+    """Start values of states as numbers, each within its bounds."""
+    where, table = f"{cls.label()}.initial", cls.state_table()
     if given is not None and not isinstance(given, Mapping):
-        raise InputError(f"{label}.initial", f"{given!r} is not a table, expected {{state: number}}")
+        raise InputError(where, f"{shown(given)} is not a table, expected {{state: number}}")
     for name, start in (given or {}).items():
-        if isinstance(start, bool) or not isinstance(start, (int, float)) or not math.isfinite(start):
-            raise InputError(f"{label}.initial.{name}", f"{start!r} is no finite number")
-    return dict(given or {})
+        if not (units.is_number(start) and math.isfinite(units.to_float(start))):
+            raise InputError(f"{where}.{name}", f"{shown(start)} is no finite number")
+        if name not in table:
+            raise InputError(where, f"unknown state {shown(name)}{nearest(name, table)}")
+        if not table[name].low <= start <= table[name].high:
+            raise InputError(f"{where}.{name}", f"{start:g} is outside [{table[name].low:g}, {table[name].high:g}]")
+    return {name: float(start) for name, start in (given or {}).items()}
 
 
 def _values(cls: type[Channel], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -208,9 +193,11 @@ def _values(cls: type[Channel], given: Mapping[str, Any]) -> dict[str, Any]:
             if row.default is None:
                 raise InputError(where, f"has no default, give it (e.g. {name}='1 {row.unit}')")
             out[name] = row.default
-        elif given[name] is BALANCE or given[name] == "balance":
+        elif given[name] is BALANCE or (isinstance(given[name], str) and given[name] == "balance"):
             out[name] = BALANCE
         else:
+            if units.is_several(given[name]):
+                raise InputError(where, f"{shown(given[name])} is several, expected one number (at= and scale= make a profile of the flux)")
             out[name] = units.value(given[name], row.unit, where)
             if not row.low <= out[name] <= row.high:
                 raise InputError(where, f"{out[name]:g} {row.unit} is outside [{row.low:g}, {row.high:g}] {row.unit}")
@@ -268,40 +255,4 @@ LOCAL: dict[str, type[Channel]] = {}
 """Channels registered by the decorator in this process; entry points are looked up by `registry`."""
 
 
-def check_class(cls: type[Channel]) -> None:
-    """Raise InputError where a channel class breaks the contract (tables, ports, functions)."""
-    label = cls.label()
-    if not callable(getattr(cls, "flux", None)):
-        raise InputError(label, "has no flux(y, x, p)")
-    if cls.states and cls.rates is None and not hasattr(cls, "gate"):
-        raise InputError(label, "has states but no rates(y, x, p)")
-    if len(cls.across) != 2:
-        raise InputError(label, f"across is {cls.across!r}, expected (from, to)")
-    for name, port in cls.reads.items():
-        parse_port(port, f"{label}.reads.{name}")
-    for name, row in cls.parameter_table().items():
-        if row.default is not None and not row.low <= row.default <= row.high:
-            raise InputError(f"{label}.{name}", f"default {row.default:g} is outside its range [{row.low:g}, {row.high:g}]")
-
-
-class Port(NamedTuple):
-    """A parsed port: kind is "concentration", "rate" (of change), "v" or "t"."""
-
-    kind: str
-    species: str
-    side: str
-
-
-def parse_port(port: str, where: str = "port") -> Port:
-    """Parse ``"ca@cytosol"``, ``"d(ca@cytosol)"``, ``"v"``, ``"t"``.
-
-    >>> parse_port("d(ca@er)")
-    Port(kind='rate', species='ca', side='er')
-    """
-    if port in ("v", "t"):
-        return Port(port, "", "")
-    kind, inner = ("rate", port[2:-1]) if port.startswith("d(") and port.endswith(")") else ("concentration", port)
-    species, at, side = inner.partition("@")
-    if not (species and at and side):
-        raise InputError(where, f"'{port}' is not a port, expected 'ca@cytosol', 'd(ca@cytosol)', 'v' or 't'")
-    return Port(kind, species, side)
+__all__ = ["BALANCE", "LOCAL", "Channel", "Parameter", "Port", "State", "TorchGate", "channel", "check_class", "parse_port"]

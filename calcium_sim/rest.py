@@ -1,20 +1,22 @@
-"""The resting state: gates at equilibrium and balanced parameters, in plain Python on one representative node per membrane."""
+"""The resting state: ports, gates and fluxes, in plain Python on one representative node per membrane."""
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 
+from .contract import evaluate, parse_port, told
+from .equilibrium import steady_states
 from .errors import InputError
-from .gates import steady
 from .learned import resolve
 from .model import Model, direction, resolve_side
-from .plugin import BALANCE, Channel, parse_port
+from .plugin import Channel
+
+SLACK = 1e-6
+"""How far an open probability may lie beyond 0 and 1 by rounding."""
 
 
 def voltage_at(model: Model, t: float) -> float:
@@ -66,105 +68,34 @@ def parameters(channel: Channel, **changed: float) -> SimpleNamespace:
     return SimpleNamespace(**{**channel.values, **changed})
 
 
-def steady_states(channel: Channel, x: SimpleNamespace, p: SimpleNamespace) -> tuple[float, ...]:
-    """States at which the rates vanish for constant ports: the closed form of the channel, or Newton's method.
-
-    Raises
-    ------
-    InputError
-        If Newton's method does not converge.
-    """
-    names = list(channel.states)
-    if not names:
-        return ()
-    if channel.rates is None:
-        return steady(channel, x)
-    if channel.steady is not None:
-        return tuple(float(s) for s in channel.steady(x, p))
-    y = np.array([s.start for s in channel.state_table().values()])
-
-    def rates(values: np.ndarray) -> np.ndarray:
-        assert channel.rates is not None
-        return np.array(channel.rates(SimpleNamespace(**dict(zip(names, values, strict=True))), x, p))
-
-    for _ in range(60):
-        r = rates(y)
-        delta = 2.0**-20
-        jacobian = np.stack([(rates(y + delta * e) - rates(y - delta * e)) / (2 * delta) for e in np.eye(len(y))], axis=1)
-        step = np.linalg.solve(jacobian, r)
-        y = y - step
-        if np.abs(step).max() < 1e-15 * max(1.0, np.abs(y).max()):
-            return tuple(float(v) for v in y)
-    if np.isfinite(y).all() and np.abs(step).max() < 1e-12:
-        return tuple(float(v) for v in y)
-    raise InputError(channel.label(), "no equilibrium found at rest (give steady(x, p), or initial= and no BALANCE)")
-
-
 def resting_flux(model: Model, membrane: str, channel: Channel, **changed: float) -> float:
     """Flux density [uM um/ms] of a channel at rest, without its `scale` or `at`."""
     x, p = resting_ports(model, membrane, channel), parameters(channel, **changed)
     y = SimpleNamespace(**dict(zip(channel.states, steady_states(channel, x, p), strict=True)))
-    return float(channel.flux(y, x, p))
+    return float(evaluate(type(channel), "flux", y, x, p))
 
 
-def balance(model: Model, membrane: str, channels: Sequence[Channel], weights: Callable[[Channel], np.ndarray]) -> Mapping[int, np.ndarray]:
-    """Value per pair of each BALANCE parameter on a membrane, so that no species crosses it on net at rest.
-
-    Parameters
-    ----------
-    weights : gives the array of flux weights over the pairs (places, scale) of a channel.
-
-    Returns
-    -------
-    {index of the channel: values over the pairs}.
+def starting_states(model: Model, membrane: str, channel: Channel) -> tuple[float, ...]:
+    """States at the start of a run: as `initial` says, others at the equilibrium at rest; the functions are tried there.
 
     Raises
     ------
     InputError
-        If two channels ask for the balance of the same species, the flux does not depend on the parameter, or the value is negative.
+        If there is no equilibrium, or a function fails or returns what the contract does not allow.
     """
-    out: dict[int, np.ndarray] = {}
-    chosen = {k: _balanced_parameter(c) for k, c in enumerate(channels) if BALANCE in list(c.values.values())}
-    taken: dict[str, str] = {}
-    for k, parameter in chosen.items():
-        channel = channels[k]
-        where = f"membranes.{membrane}.{channel.label()}.{parameter}"
-        species = next(iter(channel.moves))
-        if species in taken:
-            raise InputError(where, f"'{taken[species]}' already balances '{species}' on this membrane; give one of them a value")
-        taken[species] = channel.label()
-        others = [c for j, c in enumerate(channels) if j != k and species in c.moves and j not in chosen]
-        target = _sign(model, membrane, channel, species)
-        net = sum((_sign(model, membrane, c, species) * resting_flux(model, membrane, c) * weights(c) for c in others), np.zeros(1))
-        zero, one = (resting_flux(model, membrane, channel, **{parameter: v}) for v in (0.0, 1.0))
-        if one == zero:
-            raise InputError(where, "cannot be balanced: at rest the flux does not depend on it")
-        values = (-net / target - zero) / (one - zero)
-        if (values < 0).any():
-            raise InputError(where, f"balance needs {values.min():.4g}, but it must be >= 0 (the other fluxes have the wrong sign)")
-        out[k] = values
-    return out
-
-
-def _balanced_parameter(channel: Channel) -> str:
-    names = [n for n, v in channel.values.items() if v is BALANCE]
-    if len(names) > 1:
-        raise InputError(channel.label(), f"two parameters are BALANCE ({', '.join(names)}); only one can be")
-    return names[0]
-
-
-def _sign(model: Model, membrane: str, channel: Channel, species: str) -> float:
-    """Amount of `species` that unit flux brings to the membrane's first side."""
-    into = direction(model.mesh, membrane, channel)[1] == model.mesh.membranes[membrane].sides[0]
-    return float(channel.moves[species]) * (1.0 if into else -1.0)
-
-
-def resting_open(model: Model, channel: Channel, membrane: str) -> Any:
-    """Open probability at rest, or None."""
-    if channel.open_probability is None:
-        return None
-    x, p = resting_ports(model, membrane, channel), parameters(channel)
-    return channel.open_probability(SimpleNamespace(**dict(zip(channel.states, steady_states(channel, x, p), strict=True))), x, p)
+    x, p, table = resting_ports(model, membrane, channel), parameters(channel), channel.state_table()
+    if set(channel.initial) != set(channel.states):
+        check_rest(channel, x)
+        y = steady_states(channel, x, p)
+    else:
+        y = tuple(s.start for s in table.values())
+    y = tuple(float(channel.initial.get(n, v)) for n, v in zip(channel.states, y, strict=True))
+    at, cls = SimpleNamespace(**dict(zip(table, y, strict=True))), type(channel)
+    for name in ("flux", "rates", "open_probability"):
+        found = None if getattr(cls, name) is None else evaluate(cls, name, at, x, p)
+        if name == "open_probability" and found is not None and not -SLACK <= found <= 1 + SLACK:
+            raise InputError(channel.label(), f"open_probability = {found:.6g} at rest ({told(x)}), expected 0 to 1")
+    return y
 
 
 def check_rest(channel: Channel, ports: SimpleNamespace) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .errors import InputError
+from .errors import InputError, shown
 from .plugin import BALANCE, Channel
 from .registry import get_channel
 from .units import text
@@ -19,7 +19,7 @@ def replacement(old: Channel, new: str | type[Channel] | Channel, values: Mappin
         places = [f"{name}=" for name in ("at", "scale") if getattr(old, name) is not None and getattr(new, name) is None]
         return new, [*_lost(old, type(new), ()), *places, *(f"initial {s} = {v:g}" for s, v in old.initial.items() if not new.initial)]
     if not isinstance(new, str) and not (isinstance(new, type) and issubclass(new, Channel)):
-        raise InputError("swap", f"{new!r} is no channel (give a name, a class, or a channel)")
+        raise InputError("swap", f"{shown(new)} is no channel (give a name, a class, or a channel)")
     cls = get_channel(new) if isinstance(new, str) else new
     theirs, mine = old.parameter_table(), cls.parameter_table()
     shared = {k: v for k, v in old.values.items() if k in mine and mine[k].unit == theirs[k].unit and k not in values}

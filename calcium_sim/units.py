@@ -13,7 +13,7 @@ import threading
 from functools import lru_cache
 from typing import Any
 
-from .errors import InputError
+from .errors import InputError, shown
 
 NAMES = {
     "nm": "nm", "um": "um", "mm": "mm", "cm": "cm", "m": "m", "um2": "um^2", "um3": "um^3", "cm2": "cm^2", "m2": "m^2", "m3": "m^3",
@@ -115,6 +115,20 @@ def parse(text: str, where: str = "quantity", example: str = "50 um") -> Any:
     return float(match[1]) * unit
 
 
+def check_unit(text: str, where: str) -> None:
+    """Raise InputError where a table names a unit that cannot be converted to; pint is asked only about rare ones."""
+    try:
+        factors = _factors(text)
+        for name, _ in factors:
+            if NAMES.get(name) != name:
+                _lookup(name)
+        known = bool(factors) or text == "1"
+    except Exception:
+        known = False
+    if not known:
+        raise InputError(where, f"{shown(text)} is no known unit, expected one such as 'um/ms' ('1' for a pure number)")
+
+
 def _quote(text: str) -> str:
     return repr(text) if len(text) <= 40 else f"{text[:40]!r}..."
 
@@ -130,8 +144,8 @@ _EXAMPLE = {
 }  # fmt: skip
 
 
-def value(quantity: Any, unit: str, where: str) -> float:
-    """Convert a quantity (pint, string, or a bare number where `unit` is "1") to a float in `unit`.
+def value(quantity: Any, unit: str, where: str, *, zero: bool = False) -> float:
+    """Convert a quantity (pint, string, or a bare number where `unit` is "1") to a float in `unit`; with `zero`, 0 needs no unit.
 
     Raises
     ------
@@ -144,18 +158,20 @@ def value(quantity: Any, unit: str, where: str) -> float:
     expected = f"expected [{_DIMENSION[unit]}]" if unit in _DIMENSION else f"expected a quantity in {unit}"
     example = _EXAMPLE.get(unit, f"1 {unit}")
     expected += f" (e.g. {example})" if unit == "1" else f" (e.g. '{example}')"
-    shown = _quote(quantity) if isinstance(quantity, str) else ""
+    written = _quote(quantity) if isinstance(quantity, str) else ""
     if isinstance(quantity, str):
         quantity = parse(quantity, where, example)
     if hasattr(quantity, "units"):
         with _LOCK:
-            number = _convert(quantity, unit, where, expected, shown or f"'{quantity:~C}'".translate(_ASCII))
-    elif not _is_number(quantity):
-        raise InputError(where, f"{_quote(str(quantity))} is not a quantity, {expected}")
-    elif unit != "1":
-        raise InputError(where, f"{quantity!r} has no unit, {expected}")
+            number = _convert(quantity, unit, where, expected, written or f"'{quantity:~C}'".translate(_ASCII))
+    elif is_several(quantity):
+        raise InputError(where, f"{_quote(' '.join(str(quantity).split()))} is not a quantity but several, {expected}")
+    elif not is_number(quantity):
+        raise InputError(where, f"{_quote(' '.join(str(quantity).split()))} is not a quantity, {expected}")
+    elif unit != "1" and not (zero and quantity == 0):
+        raise InputError(where, f"{shown(quantity)} has no unit, {expected}")
     else:
-        number = float(quantity)
+        number = to_float(quantity)
     if not math.isfinite(number):
         raise InputError(where, f"{number} is not finite, {expected}")
     return number
@@ -163,12 +179,9 @@ def value(quantity: Any, unit: str, where: str) -> float:
 
 def number_in(given: Any, unit: str, where: str) -> float:
     """`value`, where a bare number is one in `unit`."""
-    if not _is_number(given):
+    if not is_number(given):
         return value(given, unit, where)
-    try:
-        number = float(given)
-    except OverflowError:  # an integer of more digits than a float can tell
-        number = math.inf
+    number = to_float(given)
     if not math.isfinite(number):
         raise InputError(
             where, f"{number} is not finite, expected a number (in {unit}) or a quantity (e.g. '{_EXAMPLE.get(unit, f'1 {unit}')}')"
@@ -184,7 +197,22 @@ def numbers_in(given: Any, unit: str, where: str) -> list[float]:
     return [number_in(v, unit, where) for v in (given if several else [given])]
 
 
-def _is_number(quantity: Any) -> bool:
+def is_several(quantity: Any) -> bool:
+    """Whether it is a list or an array, with a unit or without, where one number is expected."""
+    bare = getattr(quantity, "magnitude", quantity)
+    return isinstance(bare, (list, tuple)) or getattr(bare, "ndim", 0) > 0
+
+
+def to_float(number: Any) -> float:
+    """A number as a float; infinite where a whole number is larger than any."""
+    try:
+        return float(number)
+    except OverflowError:
+        return math.copysign(math.inf, number > 0 or -1)
+
+
+def is_number(quantity: Any) -> bool:
+    """Whether it is one real number of Python or numpy."""
     if isinstance(quantity, (bool, str)):
         return False
     import numpy as np
@@ -192,11 +220,11 @@ def _is_number(quantity: Any) -> bool:
     return isinstance(quantity, (int, float, np.floating, np.integer))
 
 
-def _convert(quantity: Any, unit: str, where: str, expected: str, shown: str) -> float:
+def _convert(quantity: Any, unit: str, where: str, expected: str, told: str) -> float:
     """Convert a pint quantity; one of another pint registry is looked up here by its names."""
     target = _unit("" if unit == "1" else unit)
-    if not _is_number(quantity.magnitude):
-        raise InputError(where, f"{shown} is not one number, {expected}")
+    if not is_number(quantity.magnitude):
+        raise InputError(where, f"{' '.join(told.split())[:60]} is not one number, {expected}")
     found = registry().Unit("")
     try:
         for name, exponent in quantity.unit_items():
@@ -207,8 +235,9 @@ def _convert(quantity: Any, unit: str, where: str, expected: str, shown: str) ->
             "; 'um' is a length, 'uM' a concentration" if {_dimension(found), _DIMENSION.get(unit)} == {"length", "concentration"} else ""
         )
         what = f"dimension [{_dimension(found)}]" if found.dimensionality else "no unit"
-        raise InputError(where, f"{shown} has {what}, {expected}{hint}") from None
-    return float(quantity.magnitude) * factor if factor >= 1 else float(quantity.magnitude) / _factor(target, found)
+        raise InputError(where, f"{told} has {what}, {expected}{hint}") from None
+    number = to_float(quantity.magnitude)
+    return number * factor if factor >= 1 else number / _factor(target, found)
 
 
 def _dimension(unit: Any) -> str:
