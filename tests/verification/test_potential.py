@@ -119,11 +119,11 @@ def test_smooth_pulses_through_the_time_are_seen(every):
         source = "test"
         across = ("outside", "cytosol")
         reads = {"t": "t"}
-        params = {"size": (0.1, "uM*um/ms"), "at": (30.0, "ms"), "width": (0.5, "ms")}
+        params = {"size": (0.1, "uM*um/ms"), "centre": (30.0, "ms"), "width": (0.5, "ms")}
 
         @staticmethod
         def flux(y, x, p):
-            return p.size * math.exp(-0.5 * ((x.t - p.at) / p.width) ** 2)
+            return p.size * math.exp(-0.5 * ((x.t - p.centre) / p.width) ** 2)
 
     model = cs.Model(cell(-70 * cs.units.mV).mesh, cell(-70 * cs.units.mV).species, {"plasma": [cs.channel("test/pulse")(Pulse)()]})
     ds = cs.simulate(model, until="60 ms", every=f"{every} ms")
