@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InputError, nearest
+from .limits import check_length
 from .mesh import Mesh, Place, within
 from .model import Buffer, Influx, Model, Set, Species, Stimulus
 from .plugin import Channel
@@ -23,7 +24,6 @@ from .units import text, value
 
 GROUP = "calcium_sim.meshes"
 LARGEST = 256 * 1024
-MOST_STEPS = 1e9
 _MOST_DOTS = 32
 _QUOTED = re.compile(r'"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'')
 
@@ -351,8 +351,8 @@ def _run_options(table: RunTable) -> RunOptions:
     with _collect(problems):
         if every and until and every > until:
             raise InputError("run.every", f"{every:g} ms is longer than the run of {until:g} ms")
-        if until and until / min(every or until, dt or until) > MOST_STEPS:
-            raise InputError("run.until", f"{until:g} ms asks for more than {MOST_STEPS:.0e} steps or outputs (check the units)")
+        if until:
+            check_length(until, every=every, dt=dt, where="run.until")
     threshold = None
     with _collect(problems):
         if table.threshold is not None:

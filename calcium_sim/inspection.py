@@ -83,18 +83,20 @@ def check_file(path: Path) -> Iterator[str]:
 
 def _check_model(path: Path) -> Iterator[str]:
     from .config import load
+    from .limits import check_run, readable, result_bytes
     from .lowering import lower
-    from .runs import readable, result_bytes
     from .validity import late, remarks
 
     model, options = load(path)
+    asked = model, options.until, options.every or options.until / 200, options.record
+    check_run(*asked)
     said = [*remarks(lower(model)), *late(model, options.until)]
     mesh = model.mesh
     yield f"mesh      {', '.join(f'{n} {r}' for r, n in zip(mesh.regions, (mesh.start[1:] - mesh.start[:-1]).tolist(), strict=True))} nodes"
     for name, m in mesh.membranes.items():
         own = ", ".join(c.label() for c in model.membranes.get(name, ())) or "no channels"
         yield f"membrane  {name}: {m.area.sum():.6g} um^2; {own}"
-    yield f"run       {options.until:g} ms, result {readable(result_bytes(model, options))} in memory"
+    yield f"run       {options.until:g} ms, result {readable(result_bytes(*asked))} in memory"
     for line in said:
         yield f"warning   {line}"
 

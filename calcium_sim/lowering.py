@@ -19,6 +19,7 @@ from .names import number_labels
 from .plugin import BALANCE, Channel, parse_port
 from .rest import balance, check_rest, resting_ports, steady_states, voltage_at
 from .specs import Binding, ChannelSpec, Decay, PortRef
+from .stops import Stops, Train
 
 COURSES = {"square": 0, "ramp-down": 1, "triangle": 2}
 
@@ -85,7 +86,7 @@ class Plan:
     ratios: tuple[tuple[str, str], ...]
     tracked: tuple[tuple[int, slice, slice], ...]
     blocks: dict[str, tuple[slice, slice]]
-    edges: tuple[float, ...] = ()
+    stops: Stops
 
     def index(self, name: str, region: str) -> int:
         """Number of the field of a species or buffer in a region."""
@@ -156,7 +157,7 @@ def lower(model: Model) -> Plan:
         ratios=tuple(b.ratios),
         tracked=tuple(b.tracked.values()),
         blocks=b.blocks,
-        edges=_edges(b),
+        stops=_stops(b),
     )
 
 
@@ -336,22 +337,25 @@ def _source(b: _Builder, s: Influx) -> Source:
     return Source(index, local, s.flux * area / f.volume[local], float(s.flux * area.sum()), course)
 
 
-def _edges(b: _Builder) -> tuple[float, ...]:
+def _stops(b: _Builder) -> Stops:
     """Times at which a step has to end: kinks of stimuli, jumps of fluxes and of the potential."""
     times: set[float] = set()
+    trains: list[Train] = []
     for s in b.model.stimuli:
         if isinstance(s, Set):
             times.add(s.time)
             continue
-        for k in range(s.count):
-            t = s.start + k * (s.period or 0.0)
-            times |= {t, t + s.duration} | ({t + 0.5 * s.duration} if s.shape == "triangle" else set())
+        kinks = (0.0, 0.5 * s.duration, s.duration) if s.shape == "triangle" else (0.0, s.duration)
+        if s.period is not None and s.count > 1:
+            trains.append(Train(s.start, s.period, s.count, kinks))
+        else:
+            times |= {s.start + kink for kink in kinks}
     for g in b.gauges:
         if g.channel.edges is not None:
             times |= {float(t) for t in g.channel.edges(_namespace(g.channel.values))}
     if isinstance(b.model.voltage, tuple):
         times |= {late for (early, _), (late, _) in pairwise(b.model.voltage) if late == early}
-    return tuple(sorted(t for t in times if t > 0))
+    return Stops(tuple(sorted(t for t in times if t > 0)), tuple(trains))
 
 
 __all__ = ["Field", "Gauge", "Plan", "Source", "lower", "voltage_at", "weight"]

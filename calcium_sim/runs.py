@@ -14,6 +14,7 @@ import numpy as np
 
 from .config import RunOptions
 from .errors import InputError, StorageError
+from .limits import check_run, readable, result_bytes
 from .model import Model
 
 if TYPE_CHECKING:
@@ -31,34 +32,12 @@ class Outcome:
     lines: tuple[str, ...]
 
 
-def result_bytes(model: Model, options: RunOptions) -> int:
-    """Size of the result in memory: every recorded float64 at every output, and what it says of the mesh."""
-    mesh = model.mesh
-
-    def keep(name: str) -> bool:
-        return options.record is None or name in options.record
-
-    fields = [s.name for s in model.species] + [b.name for b in model.buffers]
-    per_frame = mesh.nodes * sum(keep(name) for name in fields)
-    for name, channels in model.membranes.items():
-        shown = sum(keep("flux") + (keep("po") and c.open_probability is not None) for c in channels)
-        per_frame += shown * len(mesh.membranes[name].area)
-    accounts = len(mesh.regions) + len(model.buffers) + len(model.stimuli) + sum(map(len, model.membranes.values()))
-    per_frame += 1 + len(model.species) * accounts
-    frames = int(np.ceil(options.until / (options.every or options.until / 200))) + 1
-    place = 6 + 3 * len(model.species) + max(map(len, mesh.regions)) / 2  # coordinates, what is noted, the name of the region
-    pairs = sum(len(m.area) for m in mesh.membranes.values())
-    corners = 0 if mesh.simplices is None else mesh.simplices.size
-    return int(8 * (per_frame * frames + place * mesh.nodes + 2 * pairs + len(mesh.edges)) + 4 * corners)
-
-
 def check_room(model: Model, options: RunOptions, folder: Path) -> None:
     """Refuse a result that fits neither into memory nor onto the disk."""
-    size = result_bytes(model, options)
+    given = model, options.until, options.every or options.until / 200, options.record
+    check_run(*given)
+    size = result_bytes(*given)
     fix = "(larger run.every, coarser mesh.spacing, or less in run.record)"
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 2**63
-    if 3 * size > memory:
-        raise InputError("run", f"the result takes {readable(size)}, too much for {readable(memory)} of memory {fix}")
     if size > (free := shutil.disk_usage(_existing(folder)).free):
         raise InputError("run", f"the result takes up to {readable(size)}, but {folder} has {readable(free)} free {fix}")
 
@@ -163,12 +142,3 @@ def _wave_lines(ds: xr.Dataset) -> Iterator[str]:
     told = f"wave at {speed:.3g} um/ms" if np.isfinite(speed) else "wave"
     yield f"{told}, reached {100 * reached:.0f} % of the nodes by {float(ds.time[-1]):g} ms"
     yield from (f"warning: {doubt}" for doubt in doubts if doubt not in str(ds.attrs["notes"]))
-
-
-def readable(size: float) -> str:
-    """A number of bytes for people."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} TB"

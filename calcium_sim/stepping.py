@@ -40,9 +40,14 @@ COARSE = 5.0
 MOST_PARTS = 1 << 12
 """A fixed step is divided into no more parts than this where a concentration would become negative."""
 
-RUNGS = 40
-"""Depth of the ladder: steps from the whole stretch down to 2^-40 of it."""
+LARGEST = 1.0
+"""Longest step [ms] that is chosen."""
 
+RUNGS = 60
+"""Depth of the ladder: steps from the whole stretch down to 2^-60 of it."""
+
+RESOLUTION = 2.0**-50
+"""Times that differ by no more than this fraction are one: what lies between them is round-off."""
 
 STRETCH = 6
 """Most steps that are taken before observers see the state: a peak is as sharp as some steps are long (see `watch`)."""
@@ -88,7 +93,7 @@ class Control:
     dt: float | None = None
     first: float = 0.005
     smallest: float = 1e-7
-    largest: float = 1.0
+    largest: float = LARGEST
     window: int = 16
     step: float = 0.005
     run: int = 0
@@ -114,6 +119,7 @@ class Loop:
         gauges = [g for g in stepper.plan.gauges if g.spec.paced and g.states]
         self.paced = _Paced(stepper.plan, gauges) if gauges else None
         self.scratch: list[State] = []
+        self.undo: State | None = None
         self.warned, self.fixed = False, FixedStep(len(fields))
         self.ranges = Ranges(
             [
@@ -136,14 +142,22 @@ class Loop:
         ------
         RunStopped
             If a value is not finite, or no step is small enough.
+
+        Whatever is raised on the way, `recover` brings back the state before the steps that were under way.
         """
-        if stop <= state.t:
-            return
-        if self.control.dt is not None:
+        self.recover(state)
+        if stop - state.t <= RESOLUTION * abs(stop):
+            state.t = max(stop, state.t)
+        elif self.control.dt is not None:
             self._fixed(state, stop, clock, self.control.dt)
         else:
             self._adaptive(state, stop, clock)
-        state.t = stop
+
+    def recover(self, state: State) -> None:
+        """After an exception (Ctrl-C, a function of the user that fails): back to the last state that was whole."""
+        if self.undo is not None:
+            state.assign(self.undo)
+            self.undo = None
 
     def _fixed(self, state: State, stop: float, clock: Clock, dt: float) -> None:
         begin, stretch = state.t, stop - state.t
@@ -159,13 +173,15 @@ class Loop:
             count = min(STRETCH, steps - done)
             count -= count % 2 if count > 1 else 0  # steps of twice the length are compared with them
             saved.assign(state)
+            self.undo = saved
             parts = self._in_parts(state, saved, h, count, clock)
             self.fixed.since += count
             moved = changes(state.u, saved.u, self.start) / count
             if self.fixed.due(moved):
                 self._look(saved, state, h / parts, count * parts, moved, clock)
             done += count
-            state.t = begin + stretch * (done / steps)
+            state.t = stop if done == steps else begin + stretch * (done / steps)
+            self.undo = None
             for observer in self.observers:
                 observer.see(saved, state)
 
@@ -230,6 +246,7 @@ class Loop:
                     rung, control.step = self._shorter(stretch, rung)
                     continue
             saved.assign(state)
+            self.undo = saved
             error, fault = self._taken(state, h, count, clock, checked)
             if fault == NEGATIVE and self._limit(saved, state):
                 control.rejected += count
@@ -244,7 +261,8 @@ class Loop:
                 continue
             done += count * unit
             control.steps += count
-            state.t = begin + stretch * (done / total)
+            state.t = stop if done == total else begin + stretch * (done / total)
+            self.undo = None
             for observer in self.observers:
                 observer.see(saved, state)
             if not checked:
