@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .diagnostics import THRESHOLD, micromolar
-from .errors import InputError, ModelWarning, nearest
+from .errors import InputError, ModelWarning, nearest, shown
 from .limits import check_length
 from .model import Model
 from .stepping import check_step
@@ -52,7 +52,7 @@ def checked_record(model: Model, record: Any) -> Sequence[str] | None:
     known = [*(s.name for s in model.species), *(b.name for b in model.buffers), "flux", "po"]
     if record is not None and not isinstance(record, (list, tuple, set, frozenset)):
         record = [record]
-    for name in record or ():
+    for name in () if record is None else record:
         if name not in known:
-            raise InputError("record", f"unknown '{name}'{nearest(name, known)}; there are {', '.join(known)}")
+            raise InputError("record", f"unknown {shown(name)}{nearest(name, known)}; there are {', '.join(known)}")
     return record

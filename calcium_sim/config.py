@@ -13,13 +13,14 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
-from .errors import InputError, nearest
+from .errors import InputError, nearest, regular_file
 from .limits import check_length
 from .mesh import Mesh, Place, within
-from .model import Buffer, Influx, Model, Set, Species, Stimulus
+from .model import Buffer, Model, Species
 from .plugin import Channel
 from .registry import add_channel_folder, get_channel
 from .schema import ChannelTable, FileTable, InfluxTable, MeshTable, Problems, RunTable, SetTable, read_tables
+from .stimuli import Influx, Set, Stimulus
 from .units import text, value
 
 GROUP = "calcium_sim.meshes"
@@ -73,11 +74,11 @@ def _in_file(error: InputError, file: str) -> InputError:
 def read_text(path: Path) -> str:
     """The text of a model file; its size is checked before it is read."""
     try:
-        if path.is_dir():
-            raise InputError("", "is a directory, expected a TOML file (e.g. wave.toml)")
-        if path.stat().st_size > LARGEST:
+        with regular_file(path, "", "a TOML file (e.g. wave.toml)").open("rb") as stream:
+            raw = stream.read(LARGEST + 1)
+        if len(raw) > LARGEST:
             raise InputError("", f"is larger than {LARGEST // 1024} KiB, no model file is (name data files by their path)")
-        return path.read_bytes().decode("utf-8")
+        return raw.decode("utf-8")
     except FileNotFoundError:
         raise InputError("", "no such file (write a template with `calcium-sim new`)") from None
     except UnicodeDecodeError as error:

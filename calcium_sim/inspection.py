@@ -85,12 +85,12 @@ def _check_model(path: Path) -> Iterator[str]:
     from .config import load
     from .limits import check_run, readable, result_bytes
     from .lowering import lower
-    from .validity import late, remarks
+    from .validity import held, late, remarks, volts
 
     model, options = load(path)
     asked = model, options.until, options.every or options.until / 200, options.record
     check_run(*asked)
-    said = [*remarks(lower(model)), *late(model, options.until)]
+    said = [*remarks(lower(model)), *volts(model, options.until), *held(model, options.until), *late(model, options.until)]
     mesh = model.mesh
     yield f"mesh      {', '.join(f'{n} {r}' for r, n in zip(mesh.regions, (mesh.start[1:] - mesh.start[:-1]).tolist(), strict=True))} nodes"
     for name, m in mesh.membranes.items():

@@ -8,8 +8,9 @@ from collections.abc import Collection
 import numpy as np
 
 from .errors import InputError
-from .model import Influx, Model
+from .model import Model
 from .stepping import LARGEST
+from .stimuli import Influx
 
 MOST_STEPS = 1e9
 FRAME = 2500
@@ -24,8 +25,10 @@ def check_length(length: float, *, every: float | None = None, dt: float | None 
 
 
 def check_run(model: Model, until: float, every: float, record: Collection[str] | None) -> None:
-    """Refuse more pulses than a run can take, and a result that does not fit into memory."""
+    """Refuse more pulses than a run can take, or shorter ones, and a result that does not fit into memory."""
     for s in model.stimuli:
+        if isinstance(s, Influx):
+            check_resolved(s, s.last_start(until))
         pulses = min(s.count or 1, (until - s.start) / s.period) if isinstance(s, Influx) and s.period else 1
         if pulses > MOST_STEPS:
             told = f"{pulses:.3g} pulses within {until:g} ms are more than {MOST_STEPS:.0e}"

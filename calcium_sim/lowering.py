@@ -13,12 +13,13 @@ import numpy as np
 from .codegen_secant import memory_of
 from .errors import InputError
 from .gates import RELAXING, gate_of
-from .mesh import OUTSIDE, Axisymmetric, Columns, Floats, Membrane, called
-from .model import Influx, Model, Set, direction, resolve_side, stimulus_target
+from .mesh import OUTSIDE, Axisymmetric, Columns, Floats, Membrane
+from .model import Model, direction, resolve_side
 from .names import number_labels
 from .plugin import BALANCE, Channel, parse_port
 from .rest import balance, check_rest, resting_ports, steady_states, voltage_at
 from .specs import Binding, ChannelSpec, Decay, PortRef
+from .stimuli import Influx, Set, stimulus_target
 from .stops import Stops, Train
 
 COURSES = {"square": 0, "ramp-down": 1, "triangle": 2}
@@ -184,7 +185,7 @@ def weight(model: Model, membrane: Membrane, channel: Channel) -> Floats | None:
     where = f"membranes.{membrane.name}.{channel.label()}"
     out = model.mesh.select(channel.at, membrane.inside, f"{where}.at").astype(float)
     if channel.scale is not None:
-        factor = called(channel.scale, list(model.mesh.position[membrane.inside].T), f"{where}.scale")
+        factor = model.mesh.evaluate(channel.scale, membrane.inside, f"{where}.scale")
         if factor.shape not in ((), out.shape) or factor.dtype.kind not in "biuf":
             told = f"{factor.dtype} of shape {factor.shape}"
             raise InputError(f"{where}.scale", f"the function returned {told}, expected one number per place, shape {out.shape}")

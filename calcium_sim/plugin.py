@@ -135,7 +135,7 @@ class Channel:
         Parameters
         ----------
         at : where on the membrane the channel sits (a label or a function of coordinates); everywhere by default.
-        scale : function of (x, y, z) [um] that multiplies the flux density.
+        scale : function of (x, y, z) or of (distance) [um] that multiplies the flux density.
         initial : start values of states, instead of the equilibrium at rest.
         """
         if unnamed:
@@ -144,7 +144,7 @@ class Channel:
         if not (at is None or isinstance(at, str) or callable(at)):
             raise InputError(f"{self.label()}.at", f"{at!r} is no place, expected one label or a function of x, y, z (in um, with & and |)")
         if not (scale is None or callable(scale)):
-            raise InputError(f"{self.label()}.scale", f"{scale!r} is no function of x, y, z (write lambda x, y, z: {scale!r} + 0 * x)")
+            raise InputError(f"{self.label()}.scale", f"{scale!r} is no function (e.g. lambda distance: np.exp(-distance / 20))")
         self.at, self.scale = at, scale
         self.initial = Fixed(_initial(self.label(), initial))
         self.values = Fixed(_values(type(self), values))

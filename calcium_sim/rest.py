@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from .errors import InputError
+from .errors import InputError, shown
 from .gates import steady
 from .learned import resolve
 from .model import Model, direction, resolve_side
 from .plugin import BALANCE, Channel, parse_port
+from .units import value
 
 
 def voltage_at(model: Model, t: float) -> float:
@@ -36,11 +37,11 @@ def voltage_at(model: Model, t: float) -> float:
                 "voltage", f"the function fails at t={t:g} ms: {type(error).__name__}: {' '.join(str(error).split())}"
             ) from error
         try:
-            potential = float(found)
+            potential = value(found, "mV", "voltage") if hasattr(found, "units") else float(found)
         except (TypeError, ValueError):
             potential = math.nan
         if not math.isfinite(potential):
-            raise InputError("voltage", f"the function returned {found!r} at t={t:g} ms, expected a finite number in mV")
+            raise InputError("voltage", f"the function returned {shown(found)} at t={t:g} ms, expected a finite number in mV")
         return potential
     if isinstance(given, tuple):
         times, values = zip(*given, strict=True)

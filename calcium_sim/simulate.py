@@ -21,15 +21,16 @@ from .ledger import Ledger
 from .limits import check_length, check_run, output_times
 from .lowering import lower
 from .mesh import Axisymmetric, Columns
-from .model import Model, Set
+from .model import Model
 from .observe import open_probability
 from .rest import voltage_at
 from .results import ChannelRecord, Frames, Noted, assemble, sources
 from .state import State
 from .stepping import Control, Loop, Stepper, check_step
+from .stimuli import Influx, Set, check_resolved
 from .threads import chosen, running
 from .units import number_in, value
-from .validity import late, released, remarks
+from .validity import held, late, released, remarks, volts
 from .watch import Watcher
 
 if TYPE_CHECKING:
@@ -122,8 +123,9 @@ class Simulation:
         self.quiet_from = max((train_end(*s.course) for s in self.plan.sources), default=0.0)
         self.drive = Drive(self.plan)
         self.sets = sorted(((k, s) for k, s in enumerate(model.stimuli) if isinstance(s, Set)), key=lambda row: row[1].time)
+        self.influxes = [s for s in model.stimuli if isinstance(s, Influx)]
         self.seconds = {"setup": time.perf_counter() - began, "steps": 0.0, "observe": 0.0}
-        self.settled, self.torn = -1.0, False
+        self.settled, self.torn, self.remarked = -1.0, False, list[Any]()
         self._settle()
         self.watch = Watcher(self.plan, self.state, noticed)
         self.loop.observers.append(self.watch)
@@ -141,8 +143,19 @@ class Simulation:
         RunStopped
             If a value stops being finite.
         """
-        self.advance(value(until, "ms", "until"))
+        end = value(until, "ms", "until")
+        self._remark(end)
+        self.advance(end)
         self._conclude()
+
+    def _remark(self, end: float) -> None:
+        """Say once what shows in the description when the end of the run [ms] is known."""
+        for find in (volts, held):
+            lines = [] if find in self.remarked else find(self.model, end)
+            if lines or find is volts:
+                self.remarked.append(find)
+            for line in lines:
+                warnings.warn(line, ModelWarning, stacklevel=3)
 
     def _conclude(self) -> None:
         """Say what shows only when a run is over."""
@@ -158,6 +171,8 @@ class Simulation:
         if not end >= self.t:
             raise InputError("until", f"{end:g} ms lies before the {self.t:g} ms that the run has reached; a run goes forward only")
         check_length(end - self.t, dt=self.control.dt)
+        for s in self.influxes:
+            check_resolved(s, s.last_start(end))
         try:
             while self.state.t < end:
                 self._stretch(min(end, self.t + STRETCH) if self.drive.sampled else end)
@@ -324,6 +339,7 @@ def simulate(
         raise InputError("progress", f"{progress!r} is no function, expected one of (time reached, end) in ms (e.g. print)")
     check_run(model, end, interval, record)
     simulation = Simulation(model, tolerance=tolerance, dt=dt, threads=threads, active=active, threshold=threshold)
+    simulation._remark(end)
     for line in late(model, end):
         warnings.warn(line, ModelWarning, stacklevel=2)
     frames = [simulation.frame()]

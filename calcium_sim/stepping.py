@@ -18,7 +18,7 @@ from typing import Any, NoReturn, Protocol
 import numpy as np
 
 from .codegen_learned import Networks
-from .errors import InputError, RunStopped
+from .errors import InputError, RunStopped, shown
 from .fallback import TorchGates
 from .fixed_step import FixedStep
 from .gates import gate_of
@@ -388,8 +388,8 @@ def check_step(value: Any, what: str) -> float:
     """Refuse a step, tolerance or time that is not a positive finite number."""
     try:
         value = float(value)
-    except (TypeError, ValueError):
-        raise InputError(what, f"{value!r} must be a positive finite number") from None
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(what, f"{shown(value)} must be a positive finite number") from None
     if not (math.isfinite(value) and value > 0):
         raise InputError(what, f"{value} must be a positive finite number")
     return value

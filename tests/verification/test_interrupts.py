@@ -34,7 +34,7 @@ def cells(point):
     meshes = {"cable": cable, "graph": replace(cable, structure=None), "grid": grid, "point": replace(point)}
 
     def cell(mesh):
-        regions = {r: "220 um^2/s" for r in mesh.regions}
+        regions = dict.fromkeys(mesh.regions, "220 um^2/s")
         ca = cs.Species("ca", regions, {**dict.fromkeys(regions, "0.05 uM"), "outside": "1000 uM"}, decay="20 /s")
         dye = cs.Buffer("dye", "ca", "cytosol", "50 uM", "100 /uM/s", "50 /s")
         channels = [cs.get_channel("pmca/hill2")(density="500 /um^2"), cs.get_channel("leak/linear")(permeability=cs.BALANCE)]
@@ -186,7 +186,7 @@ def test_a_potential_that_fails_now_and_then(options, cells):
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs timers")
 def test_ctrl_c_at_any_moment(bq):
-    """A signal every 0.3 ms and more, wherever the run then is; what it returns to is whole, and the wave at the end is that without signals."""
+    """A signal every 0.3 ms and more, wherever the run then is; the wave at the end is that without signals."""
     model = bq(spacing=0.1, length=20.0)
     right = cs.Simulation(model)
     right.run("20 ms")
@@ -224,8 +224,8 @@ def test_books_that_were_torn_are_refused(cells, monkeypatch):
         raise Stop
 
     sim.advance(0.5)
-    with monkeypatch.context() as m, pytest.raises(Stop):
-        m.setattr(sim.ledger, "inject", fail)
+    monkeypatch.setattr(sim.ledger, "inject", fail)
+    with pytest.raises(Stop):
         sim.advance(1.0)
     for go_on in (lambda: sim.advance(2.0), lambda: sim.run("2 ms"), sim.frame, sim.observe, lambda: sim.concentration("ca")):
         with pytest.raises(cs.RunStopped, match=r"simulation: was interrupted in the middle of its books at t=\S+ ms \(make a new one\)"):
