@@ -53,6 +53,6 @@ def checked_record(model: Model, record: Any) -> Sequence[str] | None:
     if record is not None and not isinstance(record, (list, tuple, set, frozenset)):
         record = [record]
     for name in () if record is None else record:
-        if name not in known:
-            raise InputError("record", f"unknown {shown(name)}{nearest(name, known)}; there are {', '.join(known)}")
+        if not (isinstance(name, str) and name in known):
+            raise InputError("record", f"unknown {shown(str(name))}{nearest(name, known)}; there are {', '.join(known)}")
     return record

@@ -10,7 +10,7 @@ import numpy as np
 from .errors import InputError
 from .model import Model
 from .stepping import LARGEST
-from .stimuli import Influx
+from .stimuli import Influx, check_resolved
 
 MOST_STEPS = 1e9
 FRAME = 2500

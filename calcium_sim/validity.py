@@ -41,10 +41,10 @@ def late(model: Model, end: float) -> list[str]:
 
 
 def volts(model: Model, end: float) -> list[str]:
-    """A line if a potential looks like volts: it moves or is not 0, and stays within 1 mV up to `end` [ms] (a function: at `LOOKS` times)."""
+    """A line if a potential looks like volts: it is not 0 all the time, and stays within 1 mV up to `end` [ms]."""
     given = model.voltage
     if callable(given):
-        values = [abs(voltage_at(model, t)) for t in np.linspace(0.0, end, LOOKS)]
+        values = [abs(voltage_at(model, t)) for t in np.linspace(0.0, end, LOOKS).tolist()]
     else:
         values = [abs(v) for _, v in given] if isinstance(given, tuple) else [abs(given or 0.0)]
     largest = max(values)

@@ -69,7 +69,7 @@ def _pairs(rows: list[Any]) -> tuple[Floats, Floats]:
     try:
         pairs = [(t, v) for t, v in rows]
     except (TypeError, ValueError):
-        raise InputError("voltage", f"{shown(rows)} is no table, {EXPECTED}") from None
+        raise InputError("voltage", f"{shown(tuple(rows))} is no table, {EXPECTED}") from None
     return _numbers([t for t, _ in pairs], "ms"), _numbers([v for _, v in pairs], "mV")
 
 

@@ -112,7 +112,7 @@ def _er_radii(points: Points, fraction: Any, function: Callable[[float], float] 
             raise InputError("from_swc.er_fraction", f"{part:g} must lie between 0 and 1 (part of the cross-section), or be None for no ER")
         return points.radius * np.sqrt(part)
     if not callable(function):
-        raise InputError("from_swc.er_radius", f"{shown(function)} is no function of the neurite's radius in um (e.g. lambda r: 0.4 * r)")
+        raise InputError("from_swc.er_radius", f"{shown(function)} is not a function of the neurite's radius in um (e.g. lambda r: r / 2)")
     inner = np.array([_inner_radius(function, float(r)) for r in points.radius])
     wrong = np.flatnonzero(~((inner > 0) & (inner < points.radius)))
     if len(wrong):
