@@ -16,6 +16,7 @@ from .learned import resolve
 from .model import Model, direction, resolve_side
 from .plugin import BALANCE, Channel, parse_port
 from .units import value
+from .voltage import Table
 
 
 def voltage_at(model: Model, t: float) -> float:
@@ -43,9 +44,8 @@ def voltage_at(model: Model, t: float) -> float:
         if not math.isfinite(potential):
             raise InputError("voltage", f"the function returned {shown(found)} at t={t:g} ms, expected a finite number in mV")
         return potential
-    if isinstance(given, tuple):
-        times, values = zip(*given, strict=True)
-        return float(np.interp(t, times, values))
+    if isinstance(given, Table):
+        return given.at(t)
     return float(given)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,14 @@ EXPECTED = (
 class Table(tuple[tuple[float, float], ...]):
     """Pairs of time [ms] and potential [mV] that have been checked."""
 
-    __slots__ = ()
+    def at(self, t: float) -> float:
+        """The potential [mV] at a time [ms]: on straight lines, held at the ends."""
+        return float(np.interp(t, *self._columns))
+
+    @cached_property
+    def _columns(self) -> tuple[Floats, Floats]:
+        times, potential = np.array(self).T.copy()
+        return times, potential
 
 
 def checked(given: Any) -> float | Table | Callable[[float], Any] | None:
