@@ -217,7 +217,7 @@ class Simulation:
         since, now = self.settled, self.state.t
         if now == since:
             return
-        if since >= 0.0 and self.plan.stops.any(since, now):
+        if since >= 0.0 and self.plan.stops.next(since) <= now:
             self.control.restart()
             self.loop.fixed.restart()
             self.watch.be_sure(self.state)
@@ -284,9 +284,13 @@ class Simulation:
         """What influxes bring between two times: account, species, amount."""
         if start >= self.quiet_from:
             return []
-        names = [self.plan.fields[s.field].name for s in self.plan.sources]
-        amounts = [s.amount * (train_integral(*s.course, end) - train_integral(*s.course, start)) for s in self.plan.sources]
-        return [(f"stimulus:{k}:{name}", name, amount) for k, (name, amount) in enumerate(zip(names, amounts, strict=True)) if amount]
+        out = []
+        for k, s in enumerate(self.plan.sources):
+            amount = s.amount * (train_integral(*s.course, end) - train_integral(*s.course, start))
+            if amount:
+                name = self.plan.fields[s.field].name
+                out.append((f"stimulus:{k}:{name}", name, amount))
+        return out
 
     def _due(self, after: float, now: float) -> list[tuple[str, str, np.ndarray, np.ndarray, float]]:
         """Every Set with a time in (after, now]: account, species, entries of u, their volumes, value."""

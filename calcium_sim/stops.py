@@ -6,8 +6,6 @@ import math
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from heapq import merge
-from itertools import takewhile
 
 
 @dataclass(frozen=True)
@@ -19,14 +17,17 @@ class Train:
     count: int
     offsets: tuple[float, ...]
 
-    def after(self, time: float, offset: float) -> Iterator[float]:
-        """The times of one kink after `time`, ascending."""
-        k = max(0, math.floor((time - self.start - offset) / self.period) - 1)
+    def next(self, time: float, offset: float) -> float:
+        """The first time of a kink after `time`; infinity if there is none."""
+        first = self.start + offset
+        if first > time:
+            return first
+        k = max(0, int((time - first) / self.period) - 1)
         while k < self.count:
-            t = self.start + k * self.period + offset
-            if t > time:
-                yield t
+            if (t := self.start + k * self.period + offset) > time:
+                return t
             k += 1
+        return math.inf
 
 
 @dataclass(frozen=True)
@@ -36,15 +37,16 @@ class Stops:
     single: Sequence[float] = ()
     trains: tuple[Train, ...] = ()
 
+    def next(self, time: float) -> float:
+        """The first one after `time`; infinity if there is none."""
+        k = bisect_right(self.single, time)
+        found = self.single[k] if k < len(self.single) else math.inf
+        for train in self.trains:
+            for offset in train.offsets:
+                found = min(found, train.next(time, offset))
+        return found
+
     def between(self, start: float, end: float) -> Iterator[float]:
         """Times after `start`, up to `end`, ascending, each once."""
-        single = self.single[bisect_right(self.single, start) : bisect_right(self.single, end)]
-        last = start
-        for t in merge(single, *(takewhile(lambda t: t <= end, train.after(start, o)) for train in self.trains for o in train.offsets)):
-            if t > last:
-                last = t
-                yield t
-
-    def any(self, start: float, end: float) -> bool:
-        """Whether there is one after `start`, up to `end`."""
-        return next(self.between(start, end), None) is not None
+        while (start := self.next(start)) <= end:
+            yield start
