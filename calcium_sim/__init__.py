@@ -33,9 +33,7 @@ if TYPE_CHECKING:
     from .mesh import Mesh as Mesh
     from .mesh import within as within
     from .model import Buffer as Buffer
-    from .model import Influx as Influx
     from .model import Model as Model
-    from .model import Set as Set
     from .model import Species as Species
     from .plot import kymograph as kymograph
     from .plugin import BALANCE as BALANCE
@@ -49,6 +47,8 @@ if TYPE_CHECKING:
     from .results import save as save
     from .simulate import Simulation as Simulation
     from .simulate import simulate as simulate
+    from .stimuli import Influx as Influx
+    from .stimuli import Set as Set
     from .totals import total_calcium as total_calcium
 
     __version__: str
@@ -61,12 +61,13 @@ _NAMES = {
     "errors": ("CalciumSimError", "InputError", "ModelWarning", "RunStopped", "StorageError"),
     "learned": ("load_channel",),
     "mesh": ("Mesh", "within"),
-    "model": ("Buffer", "Influx", "Model", "Set", "Species"),
+    "model": ("Buffer", "Model", "Species"),
     "plot": ("kymograph",),
     "plugin": ("BALANCE", "Channel", "channel", "TorchGate"),
     "registry": ("add_channel_folder", "get_channel", "list_channels"),
     "results": ("open", "save"),
     "simulate": ("Simulation", "simulate"),
+    "stimuli": ("Influx", "Set"),
     "totals": ("total_calcium",),
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names}

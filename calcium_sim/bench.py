@@ -21,9 +21,10 @@ from typing import Any
 from .errors import InputError, ModelWarning, nearest
 from .mesh import Columns, within
 from .meshes import neurite
-from .model import Influx, Model
+from .model import Model
 from .presets import calcsim_cable
 from .simulate import Simulation, simulate
+from .stimuli import Influx
 
 CONVERGED_SPEED = 1.654
 """Wave speed of P1 at spacing 0.1 um, converged in time [um/ms]; BDF and CVode solutions of the same equations agree within 0.03 %."""

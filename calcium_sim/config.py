@@ -13,17 +13,18 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
-from .errors import InputError, nearest
+from .errors import InputError, nearest, regular_file
+from .limits import check_length
 from .mesh import Mesh, Place, within
-from .model import Buffer, Influx, Model, Set, Species, Stimulus
+from .model import Buffer, Model, Species
 from .plugin import Channel
 from .registry import add_channel_folder, get_channel
 from .schema import ChannelTable, FileTable, InfluxTable, MeshTable, Problems, RunTable, SetTable, read_tables
+from .stimuli import Influx, Set, Stimulus
 from .units import text, value
 
 GROUP = "calcium_sim.meshes"
 LARGEST = 256 * 1024
-MOST_STEPS = 1e9
 _MOST_DOTS = 32
 _QUOTED = re.compile(r'"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'')
 
@@ -73,11 +74,11 @@ def _in_file(error: InputError, file: str) -> InputError:
 def read_text(path: Path) -> str:
     """The text of a model file; its size is checked before it is read."""
     try:
-        if path.is_dir():
-            raise InputError("", "is a directory, expected a TOML file (e.g. wave.toml)")
-        if path.stat().st_size > LARGEST:
+        with regular_file(path, "", "a TOML file (e.g. wave.toml)").open("rb") as stream:
+            raw = stream.read(LARGEST + 1)
+        if len(raw) > LARGEST:
             raise InputError("", f"is larger than {LARGEST // 1024} KiB, no model file is (name data files by their path)")
-        return path.read_bytes().decode("utf-8")
+        return raw.decode("utf-8")
     except FileNotFoundError:
         raise InputError("", "no such file (write a template with `calcium-sim new`)") from None
     except UnicodeDecodeError as error:
@@ -351,8 +352,8 @@ def _run_options(table: RunTable) -> RunOptions:
     with _collect(problems):
         if every and until and every > until:
             raise InputError("run.every", f"{every:g} ms is longer than the run of {until:g} ms")
-        if until and until / min(every or until, dt or until) > MOST_STEPS:
-            raise InputError("run.until", f"{until:g} ms asks for more than {MOST_STEPS:.0e} steps or outputs (check the units)")
+        if until:
+            check_length(until, every=every, dt=dt, where="run.until")
     threshold = None
     with _collect(problems):
         if table.threshold is not None:

@@ -55,7 +55,7 @@ class Drive:
         self.given = plan.model.voltage
         timed = [t for g in plan.gauges for t in _timed(plan, g)]
         self.timed = [function for function, _ in timed]
-        self.edges = np.array(plan.edges)
+        self.stops = plan.stops
         self.largest = np.array([least for _, least in timed])
         self.sampled = callable(self.given) or bool(self.timed)
         self._fixed = self._table() if isinstance(self.given, tuple) else self._constant()
@@ -104,7 +104,7 @@ class Drive:
         return times, potential
 
     def _around_edges(self, start: float, end: float) -> Floats:
-        known = self.edges[(self.edges > start) & (self.edges < end)]
+        known = np.array([t for t in self.stops.between(start, end) if t < end])
         return np.concatenate([known - _BESIDE, known])
 
     def _table(self) -> Clock:

@@ -39,8 +39,8 @@ class InputError(CalciumSimError, ValueError):
     exit_code = 2
 
     def __init__(self, where: str, message: str) -> None:
-        self.where = where
-        self.message = message
+        self.where = where = _line(where, 300)
+        self.message = message = _line(message, 1000)
         super().__init__(f"{where}: {message}" if where else message)
 
 
@@ -58,6 +58,21 @@ class StorageError(CalciumSimError, OSError):
 
 class ModelWarning(UserWarning):
     """A model is accepted, but lies outside the range in which its equations are known to hold; said when a run of it begins."""
+
+
+def _line(text: str, most: int) -> str:
+    """One line that a person reads, whatever was quoted in it; its end, which holds the fix, is kept."""
+    text = " ".join(text.splitlines()) if "\n" in text else text
+    return text if len(text) <= most else f"{text[: most // 2]} ... {text[-most // 3 :]}"
+
+
+def regular_file(path: Path, where: str, kind: str) -> Path:
+    """The path of a file that has an end: no folder, device, pipe or socket, also behind links."""
+    if path.is_dir():
+        raise InputError(where, f"is a directory, expected {kind}")
+    if path.exists() and not path.is_file():
+        raise InputError(where, f"is no regular file (a device, a pipe, a socket), expected {kind}")
+    return path
 
 
 def file_path(given: Any, where: str) -> Path:

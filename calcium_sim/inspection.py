@@ -84,14 +84,16 @@ def check_file(path: Path) -> Iterator[str]:
 def _check_model(path: Path) -> Iterator[str]:
     from .config import load
     from .drift import drifts
+    from .limits import check_run, result_bytes
     from .lowering import lower
-    from .runs import result_bytes
     from .sizes import readable
-    from .validity import late, remarks
+    from .validity import held, late, remarks, volts
 
     model, options = load(path)
+    asked = model, options.until, options.every or options.until / 200, options.record
+    check_run(*asked)
     plan = lower(model)
-    said = [*remarks(plan), *late(model, options.until)]
+    said = [*remarks(plan), *volts(model, options.until), *held(model, options.until), *late(model, options.until)]
     mesh = model.mesh
     yield f"mesh      {', '.join(f'{n} {r}' for r, n in zip(mesh.regions, (mesh.start[1:] - mesh.start[:-1]).tolist(), strict=True))} nodes"
     for name, m in mesh.membranes.items():
@@ -102,7 +104,7 @@ def _check_model(path: Path) -> Iterator[str]:
     if any(d.moves for d in start):
         fix = 'density or permeability = "balance" makes a cell start at rest'
         said.append(f"not at rest at the start, before any stimulus: {'; '.join(str(d) for d in start if d.moves)} ({fix})")
-    yield f"run       {options.until:g} ms, result {readable(result_bytes(model, options))} in memory"
+    yield f"run       {options.until:g} ms, result {readable(result_bytes(*asked))} in memory"
     for line in said:
         yield f"warning   {line}"
 

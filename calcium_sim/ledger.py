@@ -14,7 +14,7 @@ from .state import State
 
 @dataclass
 class Ledger:
-    """Running totals per species [uM um^3]; `account` closes the books at an observation and clears ``state.moved``.
+    """Running totals per species [uM um^3]; `close` closes the books at an observation and clears ``state.moved``.
 
     `gained` is what came from outside since the start, `worst` the largest error of the books so far (see `drift`).
     """
@@ -54,24 +54,26 @@ class Ledger:
         """Note what is there at the start."""
         self.start = {s: math.fsum(parts.values()) for s, parts in self.contents(state).items()}
 
-    def account(self, state: State, clear: bool = True) -> None:
-        """Book what the channels and decays moved since the last time."""
+    def amounts(self, state: State) -> list[tuple[str, str, float, float]]:
+        """What the channels and decays moved since the books were closed: species, account, amount, and how much came from outside."""
+        out = []
         for g in self.plan.gauges:
             amount = _total(g.area * state.moved[g.moved])
-            for species, count in g.channel.moves.items():
-                book = self.channels.setdefault(species, {})
-                key = f"channel:{g.membrane}:{g.label}"
-                book[key] = book.get(key, 0.0) + count * amount
-                if OUTSIDE in g.way:
-                    self._gain(species, count * amount * (1.0 if g.way[0] == OUTSIDE else -1.0))
+            inward = (1.0 if g.way[0] == OUTSIDE else -1.0) if OUTSIDE in g.way else 0.0
+            out += [(s, f"channel:{g.membrane}:{g.label}", n * amount, inward * n * amount) for s, n in g.channel.moves.items()]
         for decay, part in zip(self.plan.decays, self.plan.decay_moved, strict=True):
             f = self.plan.fields[decay.field]
             amount = _total(f.volume * state.moved[part])
-            book = self.decayed.setdefault(f.name, {})
-            book[f"decay:{f.region}"] = book.get(f"decay:{f.region}", 0.0) + amount
-            self._gain(f.name, -amount)
-        if clear:
-            state.moved[:] = 0.0
+            out.append((f.name, f"decay:{f.region}", amount, -amount))
+        return out
+
+    def close(self, amounts: list[tuple[str, str, float, float]], state: State) -> None:
+        """Book them, and begin again."""
+        for species, account, amount, gained in amounts:
+            book = (self.decayed if account.startswith("decay:") else self.channels).setdefault(species, {})
+            book[account] = book.get(account, 0.0) + amount
+            self._gain(species, gained)
+        state.moved[:] = 0.0
 
     def drift(self, state: State) -> float:
         """Largest relative error of the books at any observation so far, with the one now (which has to be booked).

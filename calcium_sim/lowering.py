@@ -15,12 +15,17 @@ from .codegen_secant import memory_of
 from .contract import edges_of, parse_port
 from .errors import InputError
 from .gates import RELAXING, gate_of
-from .mesh import OUTSIDE, Axisymmetric, Columns, Floats, Membrane, called
-from .model import Influx, Model, Set, direction, resolve_side, stimulus_target
+from .mesh import OUTSIDE, Axisymmetric, Columns, Floats, Membrane
+from .model import Model, direction, resolve_side
 from .names import number_labels
 from .plugin import Channel
 from .rest import parameters, starting_states, voltage_at
 from .specs import Binding, ChannelSpec, Decay, PortRef
+from .stimuli import Influx, Set, stimulus_target
+from .stops import Stops, Train
+
+AT_ONCE = 1000
+"""Pulses of a train whose times are listed when a model is lowered, which makes the run quicker; those of longer trains when they come."""
 
 COURSES = {"square": 0, "ramp-down": 1, "triangle": 2}
 
@@ -87,7 +92,7 @@ class Plan:
     ratios: tuple[tuple[str, str], ...]
     tracked: tuple[tuple[int, slice, slice], ...]
     blocks: dict[str, tuple[slice, slice]]
-    edges: tuple[float, ...] = ()
+    stops: Stops
 
     def index(self, name: str, region: str) -> int:
         """Number of the field of a species or buffer in a region."""
@@ -158,7 +163,7 @@ def lower(model: Model) -> Plan:
         ratios=tuple(b.ratios),
         tracked=tuple(b.tracked.values()),
         blocks=b.blocks,
-        edges=_edges(b),
+        stops=_stops(b),
     )
 
 
@@ -185,7 +190,7 @@ def weight(model: Model, membrane: Membrane, channel: Channel) -> Floats | None:
     where = f"membranes.{membrane.name}.{channel.label()}"
     out = model.mesh.select(channel.at, membrane.inside, f"{where}.at").astype(float)
     if channel.scale is not None:
-        factor = called(channel.scale, list(model.mesh.position[membrane.inside].T), f"{where}.scale")
+        factor = model.mesh.evaluate(channel.scale, membrane.inside, f"{where}.scale")
         if factor.shape not in ((), out.shape) or factor.dtype.kind not in "biuf":
             told = f"{factor.dtype} of shape {factor.shape}"
             raise InputError(f"{where}.scale", f"the function returned {told}, expected one number per place, shape {out.shape}")
@@ -318,21 +323,24 @@ def _source(b: _Builder, s: Influx) -> Source:
     return Source(index, local, s.flux * area / f.volume[local], float(s.flux * area.sum()), course)
 
 
-def _edges(b: _Builder) -> tuple[float, ...]:
+def _stops(b: _Builder) -> Stops:
     """Times at which a step has to end: kinks of stimuli, jumps of fluxes and of the potential."""
     times: set[float] = set()
+    trains: list[Train] = []
     for s in b.model.stimuli:
         if isinstance(s, Set):
             times.add(s.time)
             continue
-        for k in range(s.count):
-            t = s.start + k * (s.period or 0.0)
-            times |= {t, t + s.duration} | ({t + 0.5 * s.duration} if s.shape == "triangle" else set())
+        kinks = (0.0, 0.5 * s.duration, s.duration) if s.shape == "triangle" else (0.0, s.duration)
+        if s.count <= AT_ONCE:
+            times |= {s.start + k * (s.period or 0.0) + kink for k in range(s.count) for kink in kinks}
+        else:
+            trains.append(Train(s.start, s.period, s.count, kinks))
     for g in b.gauges:
         times |= set(edges_of(type(g.channel), parameters(g.channel)))
     if isinstance(b.model.voltage, tuple):
         times |= {late for (early, _), (late, _) in pairwise(b.model.voltage) if late == early}
-    return tuple(sorted(t for t in times if t > 0))
+    return Stops(tuple(sorted(t for t in times if t > 0)), tuple(trains))
 
 
 __all__ = ["Field", "Gauge", "Plan", "Source", "lower", "voltage_at", "weight"]

@@ -6,7 +6,7 @@ region. A membrane is a set of node pairs (inside, outside) with an area; its ou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from .errors import InputError, nearest
 from .fixed import Fixed
+from .places import asked, called
 
 Floats = NDArray[np.float64]
 Nodes = NDArray[np.uint32]
@@ -164,14 +165,12 @@ class Mesh:
     def select(self, place: Place, nodes: Nodes, where: str = "at") -> NDArray[np.bool_]:
         """Which of `nodes` lie at a place: None (all), a label, or a function of coordinates (x, y, z in um) -> bool.
 
-        A function may ask for the path distance instead, by naming its only argument ``distance``.
+        A function may ask for the path distance instead, by naming its only argument ``distance`` (see `places.asked`).
         """
         if place is None:
             return np.ones(len(nodes), bool)
         if callable(place):
-            args = _argument_names(place)
-            given = [self.distance[nodes]] if args == ("distance",) else list(self.position[nodes].T)
-            chosen = called(place, given, where)
+            chosen = self.evaluate(place, nodes, where)
             if chosen.shape != (len(nodes),) or chosen.dtype != bool:
                 raise InputError(
                     where, f"the function returned {chosen.dtype} of shape {chosen.shape}, expected one bool per node (use & and |)"
@@ -190,22 +189,16 @@ class Mesh:
             raise InputError(where, "no node of the mesh lies there (check the coordinates: they are in um)")
         return chosen
 
+    def evaluate(self, function: Callable[..., Any], nodes: Nodes, where: str) -> NDArray[Any]:
+        """What a user's function of x, y, z, or of the path distance, returns at some nodes.
 
-def called(function: Callable[..., Any], given: Sequence[Floats], where: str) -> NDArray[Any]:
-    """What a user's function returns at arrays of coordinates, or of path distances.
-
-    Raises
-    ------
-    InputError
-        If it fails, such as one that was written for single numbers.
-    """
-    try:
-        return np.asarray(function(*given))
-    except Exception as error:
-        told = " ".join(str(error).split())
-        raise InputError(
-            where, f"the function fails on arrays of coordinates: {type(error).__name__}: {told} (use & and |, and np.where in place of if)"
-        ) from error
+        Raises
+        ------
+        InputError
+            If it asks for anything else, fails, or returns no array of plain numbers.
+        """
+        known = {**dict(zip("xyz", self.position[nodes].T, strict=True)), "distance": self.distance[nodes]}
+        return called(function, [known[name].copy() for name in asked(function, where)], where)
 
 
 def within(low: Any, high: Any) -> Callable[[Floats], NDArray[np.bool_]]:
@@ -217,6 +210,7 @@ def within(low: Any, high: Any) -> Callable[[Floats], NDArray[np.bool_]]:
     def place(distance: Floats) -> NDArray[np.bool_]:
         return (distance >= lo) & (distance <= hi)
 
+    place.__qualname__ = f"distance {lo:g} to {hi:g} um"
     return place
 
 
@@ -238,11 +232,6 @@ def path_to(mesh: Mesh, node: int) -> Nodes:
     while way[-1] != 0:
         way.append(int(parent[way[-1]]))
     return (np.array(way[::-1]) + first).astype(np.uint32)
-
-
-def _argument_names(function: Callable[..., object]) -> tuple[str, ...]:
-    code = getattr(function, "__code__", None)
-    return tuple(code.co_varnames[: code.co_argcount]) if code else ()
 
 
 def check(mesh: Mesh) -> None:

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from .errors import InputError, nearest
+from .errors import InputError, nearest, shown
 from .fixed import Fixed, several
-from .mesh import OUTSIDE, Columns, Floats, Mesh, Place
+from .given import by_region, named, positive
+from .mesh import OUTSIDE, Columns, Mesh
 from .names import ResultNames, assign
 from .plugin import Channel, parse_port
+from .stimuli import Influx, Set, Stimulus, stimulus_target
 from .swapping import replacement
-from .units import text, value
-
-SHAPES = ("ramp-down", "square", "triangle")
-
-
-def _positive(number: float, where: str, unit: str, *, zero: bool = False) -> float:
-    if number < 0 or (number == 0 and not zero):
-        raise InputError(where, f"{number:g} {unit} must be {'>= 0' if zero else '> 0'}")
-    return number
+from .voltage import checked as checked_voltage
+from .voltage import written as written_voltage
 
 
 @dataclass(frozen=True)
@@ -48,23 +41,13 @@ class Species:
     rest: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        where = f"species.{self.name}"
+        where = f"species.{named(self.name, 'species.name', 'ca')}"
         for attribute, unit in [("diffusion", "um^2/ms"), ("initial", "uM"), ("rest", "uM")]:
             given = getattr(self, attribute)
-            if given is None:
-                object.__setattr__(self, attribute, Fixed(self.initial))
-                continue
-            if not isinstance(given, Mapping):
-                raise InputError(
-                    f"{where}.{attribute}", f"{given!r} is not a table, expected one value per region (e.g. {{'cytosol': ...}})"
-                )
-            table = {
-                r: _positive(value(v, unit, f"{where}.{attribute}.{r}"), f"{where}.{attribute}.{r}", unit, zero=True)
-                for r, v in given.items()
-            }
+            whole = attribute == "rest" and given is None
+            table = self.initial if whole else by_region(given, f"{where}.{attribute}", unit)
             object.__setattr__(self, attribute, Fixed(table))
-        decay = value(self.decay, "1/ms", f"{where}.decay", zero=True)
-        object.__setattr__(self, "decay", _positive(decay, f"{where}.decay", "1/ms", zero=True))
+        object.__setattr__(self, "decay", positive(self.decay, f"{where}.decay", "1/ms", zero=True))
         for region in self.diffusion:
             if region not in self.initial:
                 raise InputError(f"{where}.initial", f"no value for region '{region}' (add initial.{region} = '0.05 uM')")
@@ -91,76 +74,12 @@ class Buffer:
     diffusion: Any = 0.0
 
     def __post_init__(self) -> None:
-        where = f"buffers.{self.name}"
+        where = f"buffers.{named(self.name, 'buffers.name', 'calbindin')}"
+        named(self.binds, f"{where}.binds", "ca")
+        named(self.region, f"{where}.region", "cytosol")
         rows = [("total", "uM", False), ("kon", "1/uM/ms", False), ("koff", "1/ms", False), ("diffusion", "um^2/ms", True)]
         for attribute, unit, zero in rows:
-            number = value(getattr(self, attribute), unit, f"{where}.{attribute}", zero=zero)
-            object.__setattr__(self, attribute, _positive(number, f"{where}.{attribute}", unit, zero=zero))
-
-
-@dataclass(frozen=True)
-class Influx:
-    """A flux density [uM um/ms] of a species into a region during a pulse or a train of pulses.
-
-    Parameters
-    ----------
-    species : name.
-    at : a face of the mesh ("left"), a label, or a function of coordinates.
-    flux : peak flux density, uM um/s.
-    duration : length of one pulse.
-    shape : "ramp-down" (peak, then linearly to 0), "square" or "triangle" (0, peak at half, 0).
-    start, period, count : time of the first pulse, and the train.
-    through : membrane through which it enters; by default the face named by `at`.
-    region : region that receives it.
-    """
-
-    species: str
-    at: Place
-    flux: Any
-    duration: Any
-    shape: str = "square"
-    start: Any = 0.0
-    period: Any = None
-    count: int = 1
-    through: str | None = None
-    region: str = "cytosol"
-
-    def __post_init__(self) -> None:
-        where = f"stimuli.{self.species}"
-        if self.shape not in SHAPES:
-            raise InputError(f"{where}.shape", f"unknown shape '{self.shape}'{nearest(self.shape, SHAPES)}; there are {', '.join(SHAPES)}")
-        object.__setattr__(self, "flux", value(self.flux, "uM*um/ms", f"{where}.flux"))
-        object.__setattr__(self, "duration", _positive(value(self.duration, "ms", f"{where}.duration"), f"{where}.duration", "ms"))
-        start = 0.0 if self.start == 0.0 else value(self.start, "ms", f"{where}.start")
-        object.__setattr__(self, "start", _positive(start, f"{where}.start", "ms", zero=True))
-        if self.period is not None:
-            period = value(self.period, "ms", f"{where}.period")
-            if period < self.duration:
-                raise InputError(f"{where}.period", f"{period:g} ms is shorter than one pulse ({self.duration:g} ms)")
-            object.__setattr__(self, "period", period)
-        if not (isinstance(self.count, int) and self.count >= 1) or (self.count > 1 and self.period is None):
-            raise InputError(f"{where}.count", f"{self.count} pulses need a whole number >= 1 and a period")
-
-
-@dataclass(frozen=True)
-class Set:
-    """Set a species to a value [uM] at a place at one time (uncaging, a step of IP3). The amount added enters the ledger."""
-
-    species: str
-    value: Any
-    at: Place = None
-    time: Any = 0.0
-    region: str = "cytosol"
-
-    def __post_init__(self) -> None:
-        where = f"stimuli.{self.species}"
-        object.__setattr__(self, "value", _positive(value(self.value, "uM", f"{where}.value"), f"{where}.value", "uM", zero=True))
-        time = 0.0 if self.time == 0.0 else value(self.time, "ms", f"{where}.time")
-        object.__setattr__(self, "time", _positive(time, f"{where}.time", "ms", zero=True))
-
-
-Stimulus = Influx | Set
-Voltage = float | Callable[[float], float] | Sequence[tuple[Any, Any]]
+            object.__setattr__(self, attribute, positive(getattr(self, attribute), f"{where}.{attribute}", unit, zero=zero))
 
 
 @dataclass(frozen=True)
@@ -174,7 +93,8 @@ class Model:
     membranes : {membrane of the mesh: channels}; a membrane without channels carries no flux.
     buffers, stimuli : sequences.
     voltage : membrane potential (inside - outside) of the plasma membrane for channels that read ``v``: a quantity, a table of
-        (time, potential) pairs joined by straight lines, or a function of the time in ms that returns mV.
+        (time, potential) pairs joined by straight lines, two arrays with units for the same, or a function of the time in ms that
+        returns mV.
 
     Raises
     ------
@@ -190,21 +110,18 @@ class Model:
     voltage: Any = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.mesh, Mesh):
+            fix = "cs.meshes.neurite(...), from_swc(path, ...), well_mixed(...)"
+            raise InputError("mesh", f"{shown(self.mesh)} is no Mesh (make one: {fix})")
         object.__setattr__(self, "species", several(self.species, (Species,), "species"))
         object.__setattr__(self, "buffers", several(self.buffers, (Buffer,), "buffers"))
         object.__setattr__(self, "stimuli", several(self.stimuli, (Influx, Set), "stimuli"))
         if not isinstance(self.membranes, Mapping):
-            raise InputError("membranes", f"{self.membranes!r} is not a table, expected {{membrane: [channels]}}")
+            raise InputError("membranes", f"{shown(self.membranes)} is not a table, expected {{membrane: [channels]}}")
         membranes = {name: several(channels, (Channel,), f"membranes.{name}") for name, channels in self.membranes.items()}
         object.__setattr__(self, "membranes", Fixed(membranes))
-        object.__setattr__(self, "voltage", _voltage(self.voltage))
+        object.__setattr__(self, "voltage", checked_voltage(self.voltage))
         _validate(self)
-
-    @cached_property
-    def voltage_table(self) -> tuple[Floats, Floats]:
-        """Times [ms] and potentials [mV] of a table; it is asked for at every observation."""
-        times, potentials = np.array(self.voltage, float).T
-        return times, potentials
 
     @property
     def names(self) -> ResultNames:
@@ -234,26 +151,7 @@ class Model:
         for lost in dict.fromkeys(tuple(lost) for pairs in found.values() for _, lost in pairs if lost):
             warnings.warn(f"swap: {', '.join(lost)} of '{old}' has no place in the new channel and is dropped", stacklevel=2)
         membranes = {name: tuple(c for c, _ in pairs) for name, pairs in found.items()}
-        return replace(self, membranes=membranes, voltage=_written(self.voltage))
-
-
-def _voltage(given: Any) -> Any:
-    """None, a float [mV], a tuple of (ms, mV) pairs, or a function."""
-    if given is None or callable(given):
-        return given
-    if isinstance(given, (list, tuple)):
-        table = tuple((value(t, "ms", "voltage"), value(v, "mV", "voltage")) for t, v in given)
-        if len(table) < 2 or any(b[0] < a[0] for a, b in pairwise(table)):
-            raise InputError("voltage", "needs at least two (time, potential) pairs with times that do not decrease")
-        return table
-    return value(given, "mV", "voltage")
-
-
-def _written(voltage: Any) -> Any:
-    """A converted potential with its units again, so that a copy of the model converts to the same floats."""
-    if isinstance(voltage, tuple):
-        return [(text(t, "ms"), text(v, "mV")) for t, v in voltage]
-    return text(voltage, "mV") if isinstance(voltage, float) else voltage
+        return replace(self, membranes=membranes, voltage=written_voltage(self.voltage))
 
 
 def _unique(names: Sequence[str], where: str) -> None:
@@ -271,6 +169,8 @@ def _validate(model: Model) -> None:
     for s in model.species:
         for region in s.diffusion:
             mesh.region(region, f"species.{s.name}.diffusion")
+        for table in ("initial", "rest"):
+            _check_regions(mesh, getattr(s, table), f"species.{s.name}.{table}")
     empty = [r for r in mesh.regions if not any(r in s.diffusion for s in model.species)]
     if empty:
         raise InputError("species", f"region '{empty[0]}' of the mesh has no species (give one a diffusion and an initial value there)")
@@ -290,6 +190,14 @@ def _validate(model: Model) -> None:
     for stimulus in model.stimuli:
         _validate_stimulus(model, stimulus, species)
     _ = model.names
+
+
+def _check_regions(mesh: Mesh, table: Mapping[str, float], where: str) -> None:
+    """Refuse a value for a region that the mesh lacks."""
+    known = [*mesh.regions, OUTSIDE]
+    for region in table:
+        if region not in known:
+            raise InputError(where, f"unknown region '{region}'{nearest(region, known)}; the mesh has {', '.join(known)}")
 
 
 def direction(mesh: Mesh, membrane: str, channel: Channel) -> tuple[str, str]:
@@ -360,32 +268,3 @@ def _validate_stimulus(model: Model, stimulus: Stimulus, species: Mapping[str, S
         stimulus_target(model.mesh, stimulus)
     else:
         model.mesh.select(stimulus.at, np.arange(span.start, span.stop, dtype=np.uint32), f"{where}.at")
-
-
-def _some(names: Iterable[str]) -> str:
-    listed = list(names)
-    told = ", ".join(listed[:6]) + (", ..." if len(listed) > 6 else "")
-    return f" ({told})" if listed else " (it has none)"
-
-
-def stimulus_target(mesh: Mesh, stimulus: Influx) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes and areas [um^2] through which an influx enters."""
-    where = f"stimuli.{stimulus.species}"
-    if stimulus.through is None:
-        if not isinstance(stimulus.at, str) or stimulus.at not in mesh.faces:
-            raise InputError(
-                f"{where}.at",
-                f"{stimulus.at!r} is not a face of the mesh{_some(mesh.faces)}; name the membrane with through='plasma'",
-            )
-        face = mesh.faces[stimulus.at]
-        if face.region != stimulus.region:
-            raise InputError(f"{where}.region", f"face '{stimulus.at}' belongs to '{face.region}'")
-        return face.nodes, face.area
-    if stimulus.through not in mesh.membranes:
-        raise InputError(f"{where}.through", f"unknown membrane '{stimulus.through}'{nearest(stimulus.through, mesh.membranes)}")
-    membrane = mesh.membranes[stimulus.through]
-    if stimulus.region not in membrane.sides:
-        raise InputError(f"{where}.through", f"'{stimulus.through}' does not touch '{stimulus.region}'")
-    nodes = membrane.inside if membrane.sides[0] == stimulus.region else membrane.outside
-    chosen = mesh.select(stimulus.at, nodes, f"{where}.at")
-    return nodes[chosen], membrane.area[chosen]

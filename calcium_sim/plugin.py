@@ -120,7 +120,7 @@ class Channel:
         Parameters
         ----------
         at : where on the membrane the channel sits (a label or a function of coordinates); everywhere by default.
-        scale : function of (x, y, z) [um] that multiplies the flux density.
+        scale : function of (x, y, z) or of (distance) [um] that multiplies the flux density.
         initial : start values of states, instead of the equilibrium at rest.
         """
         check_class(type(self))
@@ -132,8 +132,7 @@ class Channel:
                 f"{self.label()}.at", f"{shown(at)} is no place, expected one label or a function of x, y, z (in um, with & and |)"
             )
         if not (scale is None or callable(scale)):
-            told = shown(scale)
-            raise InputError(f"{self.label()}.scale", f"{told} is no function of x, y, z (write lambda x, y, z: {told} + 0 * x)")
+            raise InputError(f"{self.label()}.scale", f"{shown(scale)} is no function (e.g. lambda distance: np.exp(-distance / 20))")
         self.at, self.scale = at, scale
         self.initial = Fixed(_initial(type(self), initial))
         self.values = Fixed(_values(type(self), values))

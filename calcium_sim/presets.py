@@ -10,9 +10,10 @@ import numpy as np
 
 from .errors import InputError
 from .mesh import Floats, Mesh
-from .model import Buffer, Influx, Model, Set, Species, Stimulus
+from .model import Buffer, Model, Species
 from .plugin import BALANCE, Channel
 from .registry import get_channel
+from .stimuli import Influx, Set, Stimulus
 from .swapping import replacement
 
 CALCIUM = {"cytosol": "0.05 uM", "er": "250 uM", "outside": "1000 uM"}

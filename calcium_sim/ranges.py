@@ -47,7 +47,6 @@ class Ranges:
         noted = [(counts[:, :, 1:5:3] > 0.0).any(axis=0).tobytes() for watches, counts in self.parts if watches.items]
         if noted == self.known:  # asked at every output: the same inputs and outputs as before have been outside, or no number
             return
-        self.known = noted
         if name := self.faulty(within=True):
             raise RunStopped(f"run stopped by t={t:.6g} ms: {broken(name)}")
         for key, (item, seen) in self._seen().items():
@@ -63,6 +62,7 @@ class Ranges:
             if name not in self.warned:
                 self.warned.add(name)
                 warnings.warn(f"{told}, first by t={t:.6g} ms", stacklevel=5)
+        self.known = noted
 
     def faulty(self, within: bool = False) -> str | None:
         """A network that returned no numbers though all it was given were numbers (`within`: and are always within its range)."""

@@ -6,14 +6,14 @@ import math
 import warnings
 from types import SimpleNamespace
 
-import numpy as np
-
 from .contract import evaluate, parse_port, told
 from .equilibrium import steady_states
-from .errors import InputError
+from .errors import InputError, shown
 from .learned import resolve
 from .model import Model, direction, resolve_side
 from .plugin import Channel
+from .units import value
+from .voltage import Table
 
 SLACK = 1e-6
 """How far an open probability may lie beyond 0 and 1 by rounding."""
@@ -38,14 +38,14 @@ def voltage_at(model: Model, t: float) -> float:
                 "voltage", f"the function fails at t={t:g} ms: {type(error).__name__}: {' '.join(str(error).split())}"
             ) from error
         try:
-            potential = float(found)
+            potential = value(found, "mV", "voltage") if hasattr(found, "units") else float(found)
         except (TypeError, ValueError):
             potential = math.nan
         if not math.isfinite(potential):
-            raise InputError("voltage", f"the function returned {found!r} at t={t:g} ms, expected a finite number in mV")
+            raise InputError("voltage", f"the function returned {shown(found)} at t={t:g} ms, expected a finite number in mV")
         return potential
-    if isinstance(given, tuple):
-        return float(np.interp(t, *model.voltage_table))
+    if isinstance(given, Table):
+        return given.at(t)
     return float(given)
 
 

@@ -18,10 +18,11 @@ import numpy as np
 from .embed import digest
 from .errors import InputError, StorageError, file_path
 from .mesh import OUTSIDE, Floats, Mesh
-from .model import Influx, Model, Set, Species
+from .model import Model, Species
 from .names import ResultNames
 from .plugin import BALANCE, Channel
 from .sizes import check_declared
+from .stimuli import Influx, Set
 
 if TYPE_CHECKING:
     import xarray as xr

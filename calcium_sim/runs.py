@@ -14,8 +14,9 @@ import numpy as np
 
 from .config import RunOptions
 from .errors import InputError, StorageError
+from .limits import check_run, result_bytes
 from .model import Model
-from .sizes import physical_memory, readable
+from .sizes import readable
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -32,34 +33,12 @@ class Outcome:
     lines: tuple[str, ...]
 
 
-def result_bytes(model: Model, options: RunOptions) -> int:
-    """Size of the result in memory: every recorded float64 at every output, and what it says of the mesh."""
-    mesh = model.mesh
-
-    def keep(name: str) -> bool:
-        return options.record is None or name in options.record
-
-    fields = [s.name for s in model.species] + [b.name for b in model.buffers]
-    per_frame = mesh.nodes * sum(keep(name) for name in fields)
-    for name, channels in model.membranes.items():
-        shown = sum(keep("flux") + (keep("po") and c.open_probability is not None) for c in channels)
-        per_frame += shown * len(mesh.membranes[name].area)
-    accounts = len(mesh.regions) + len(model.buffers) + len(model.stimuli) + sum(map(len, model.membranes.values()))
-    per_frame += 1 + len(model.species) * accounts
-    frames = int(np.ceil(options.until / (options.every or options.until / 200))) + 1
-    place = 6 + 3 * len(model.species) + max(map(len, mesh.regions)) / 2  # coordinates, what is noted, the name of the region
-    pairs = sum(len(m.area) for m in mesh.membranes.values())
-    corners = 0 if mesh.simplices is None else mesh.simplices.size
-    return int(8 * (per_frame * frames + place * mesh.nodes + 2 * pairs + len(mesh.edges)) + 4 * corners)
-
-
 def check_room(model: Model, options: RunOptions, folder: Path) -> None:
     """Refuse a result that fits neither into memory nor onto the disk."""
-    size = result_bytes(model, options)
+    given = model, options.until, options.every or options.until / 200, options.record
+    check_run(*given)
+    size = result_bytes(*given)
     fix = "(larger run.every, coarser mesh.spacing, or less in run.record)"
-    memory = physical_memory()
-    if 3 * size > memory:
-        raise InputError("run", f"the result takes {readable(size)}, too much for {readable(memory)} of memory {fix}")
     if size > (free := shutil.disk_usage(_existing(folder)).free):
         raise InputError("run", f"the result takes up to {readable(size)}, but {folder} has {readable(free)} free {fix}")
 

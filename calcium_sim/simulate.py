@@ -5,28 +5,32 @@ from __future__ import annotations
 import time
 import warnings
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .arguments import check_model, checked_record, checked_times, levels
 from .compilable import NumbaError, explained
-from .diagnostics import THRESHOLD, coarse_front, micromolar
+from .diagnostics import THRESHOLD, coarse_front
 from .drive import STRETCH, Drive
-from .errors import InputError, ModelWarning, nearest
+from .errors import InputError, ModelWarning, RunStopped, nearest
 from .kernels.stimulus import train_end, train_integral
 from .ledger import Ledger
+from .limits import check_length, check_run, output_times
 from .lowering import lower
 from .mesh import Axisymmetric, Columns
-from .model import Model, Set
+from .model import Model
 from .observe import open_probability
 from .rest import voltage_at
 from .results import ChannelRecord, Frames, Noted, assemble, sources
 from .state import State
 from .stepping import Control, Loop, Stepper, check_step
+from .stimuli import Influx, Set, check_resolved
 from .threads import chosen, running
 from .units import number_in, value
-from .validity import late, released, remarks
+from .validity import held, late, released, remarks, volts
 from .watch import Watcher
 
 if TYPE_CHECKING:
@@ -86,7 +90,7 @@ class Simulation:
         threshold: Any = THRESHOLD,
     ) -> None:
         began = time.perf_counter()
-        _check_model(model)
+        check_model(model)
         self.control = Control()
         if tolerance is not None and dt is not None:
             raise InputError("dt", "give tolerance= or dt=, not both")
@@ -112,16 +116,18 @@ class Simulation:
             warnings.warn(f"tolerance: {told} (leave it out for 0.002)", ModelWarning, stacklevel=3)
         self.ranges = self.loop.ranges
         self.state = State.start(self.plan)
-        levels = _levels(model, threshold)
+        noticed = levels(model, threshold)
         self.ledger = Ledger(self.plan)
         self.ledger.open(self.state)
         self.observed = 0.0
         self.quiet_from = max((train_end(*s.course) for s in self.plan.sources), default=0.0)
         self.drive = Drive(self.plan)
-        self.sets = [(k, s) for k, s in enumerate(model.stimuli) if isinstance(s, Set)]
+        self.sets = sorted(((k, s) for k, s in enumerate(model.stimuli) if isinstance(s, Set)), key=lambda row: row[1].time)
+        self.influxes = [s for s in model.stimuli if isinstance(s, Influx)]
         self.seconds = {"setup": time.perf_counter() - began, "steps": 0.0, "observe": 0.0}
-        self._apply_sets(-1.0)
-        self.watch = Watcher(self.plan, self.state, levels)
+        self.settled, self.torn, self.remarked = -1.0, False, list[Any]()
+        self._settle()
+        self.watch = Watcher(self.plan, self.state, noticed)
         self.loop.observers.append(self.watch)
 
     @property
@@ -137,8 +143,19 @@ class Simulation:
         RunStopped
             If a value stops being finite.
         """
-        self.advance(value(until, "ms", "until"))
+        end = value(until, "ms", "until")
+        self._remark(end)
+        self.advance(end)
         self._conclude()
+
+    def _remark(self, end: float) -> None:
+        """Say once what shows in the description when the end of the run [ms] is known."""
+        for find in (volts, held):
+            lines = [] if find in self.remarked else find(self.model, end)
+            if lines or find is volts:
+                self.remarked.append(find)
+            for line in lines:
+                warnings.warn(line, ModelWarning, stacklevel=3)
 
     def _conclude(self) -> None:
         """Say what shows only when a run is over."""
@@ -150,38 +167,73 @@ class Simulation:
         began = time.perf_counter()
         if not (isinstance(end, float) and end < np.inf):
             end = number_in(end, "ms", "until")
+        self._settle()
         if not end >= self.t:
             raise InputError("until", f"{end:g} ms lies before the {self.t:g} ms that the run has reached; a run goes forward only")
+        check_length(end - self.t, dt=self.control.dt)
+        for s in self.influxes:
+            check_resolved(s, s.last_start(end))
         try:
             while self.state.t < end:
                 self._stretch(min(end, self.t + STRETCH) if self.drive.sampled else end)
-        except NumbaError as error:  # what is run first is compiled then
-            raise explained(error, dict.fromkeys(type(g.channel) for g in self.plan.gauges)) from error
+        except BaseException as error:
+            if not self.torn:
+                self._settle()
+                self.watch.be_sure(self.state)
+            if isinstance(error, NumbaError):  # what is run first is compiled then
+                raise explained(error, dict.fromkeys(type(g.channel) for g in self.plan.gauges)) from error
+            raise
+        finally:
+            self.seconds["steps"] += time.perf_counter() - began
         self.ranges.check(end)
-        self.seconds["steps"] += time.perf_counter() - began
 
     def _stretch(self, end: float) -> None:
-        """Advance to `end`; edges on the way are hit exactly."""
-        start = self.state.t
-        clock, known = self.drive.clock(start, end), self._edges_between(start, end)
-        for stop in known if end in known[-1:] else [*known, end]:
+        """Advance to `end`; stops on the way are hit exactly."""
+        clock = self.drive.clock(self.state.t, end)
+        for stop in chain(self.plan.stops.between(self.state.t, end), [end]):
+            if stop <= self.state.t:
+                continue
             if self.threads == 1:
                 self.loop.advance(self.state, stop, clock)
             else:
                 with running(self.threads):
                     self.loop.advance(self.state, stop, clock)
-            self._book_sources(start, stop)
-            self._apply_sets(start)
-            start = stop
-            if stop in known:
-                self.control.restart()
-                self.loop.fixed.restart()
-                self.watch.be_sure(self.state)
+            self._settle()
 
-    def _edges_between(self, start: float, end: float) -> list[float]:
-        """Edges of stimuli, channels and potential after `start`, up to `end`."""
-        edges = self.plan.edges
-        return list(edges[bisect_right(edges, start) : bisect_right(edges, end)])
+    def _settle(self) -> None:
+        """Bring all else to the time that the state has reached: influxes booked, every Set carried out, steps begun anew after a stop.
+
+        After an exception, whenever it came, this makes the simulation whole again. Only where it came while amounts were changed in more
+        than one place, for some microseconds, nobody can tell how far that got.
+
+        Raises
+        ------
+        RunStopped
+            In that case.
+        """
+        if self.torn:
+            raise RunStopped(f"simulation: was interrupted in the middle of its books at t={self.t:.6g} ms (make a new one)")
+        self.loop.recover(self.state)
+        since, now = self.settled, self.state.t
+        if now == since:
+            return
+        if since >= 0.0 and self.plan.stops.next(since) <= now:
+            self.control.restart()
+            self.loop.fixed.restart()
+            self.watch.be_sure(self.state)
+        injected, due = self._injected(since, now), self._due(since, now)
+        before = self.state.copy() if due else self.state
+        self.torn = True
+        for name, species, amount in injected:
+            self.ledger.inject(name, species, amount)
+        for name, species, entries, volume, level in due:
+            values = self.state.u[entries]
+            self.ledger.inject(name, species, float((volume * (level - values)).sum()))
+            self.state.u[entries] = level
+        self.settled = now
+        self.torn = False
+        for observer in self.loop.observers if due else ():
+            observer.see(before, self.state)
 
     def out_of_range(self) -> dict[str, dict[str, dict[str, Any]]]:
         """What lay outside so far, by learned channel and input or output: see `ranges.Ranges.attribute`."""
@@ -198,6 +250,7 @@ class Simulation:
             raise InputError(
                 "concentration", f"unknown '{name}@{region}'{nearest(f'{name}@{region}', known)}; there are {', '.join(known)}"
             )
+        self._settle()
         return self.state.u[self.plan.fields[self.plan.index(name, region)].span].copy()
 
     def observe(self) -> xr.Dataset:
@@ -208,6 +261,7 @@ class Simulation:
     def frame(self) -> dict[str, Any]:
         """Record the current state as plain arrays and close the ledger's books."""
         began = time.perf_counter()
+        self._settle()
         state, plan = self.state, self.plan
         self.watch.be_sure(state)
         elapsed = state.t - self.observed
@@ -216,36 +270,37 @@ class Simulation:
         walls = getattr(self.stepper, "walls", None)  # on (z, s) grids channels see the concentrations on the membrane
         seen = walls(state, out["v"]) if walls and any(g.channel.open_probability for g in plan.gauges) else {}
         out["po"] = [open_probability(plan, g, state, seen) for g in plan.gauges]
-        self.ledger.account(state)
+        amounts = self.ledger.amounts(state)
+        self.torn = True
+        self.ledger.close(amounts, state)
+        self.observed = state.t
+        self.torn = False
         self.ledger.drift(state)
         out["ledger"] = {s: dict(rows) for s, rows in self.ledger.accounts(state).items()}
-        self.observed = state.t
         self.seconds["observe"] += time.perf_counter() - began
         return out
 
-    def _book_sources(self, start: float, end: float) -> None:
+    def _injected(self, start: float, end: float) -> list[tuple[str, str, float]]:
+        """What influxes bring between two times: account, species, amount."""
         if start >= self.quiet_from:
-            return
+            return []
+        out = []
         for k, s in enumerate(self.plan.sources):
             amount = s.amount * (train_integral(*s.course, end) - train_integral(*s.course, start))
             if amount:
-                self.ledger.inject(f"stimulus:{k}:{self.plan.fields[s.field].name}", self.plan.fields[s.field].name, amount)
+                name = self.plan.fields[s.field].name
+                out.append((f"stimulus:{k}:{name}", name, amount))
+        return out
 
-    def _apply_sets(self, after: float) -> None:
-        """Carry out every Set with a time in (after, now]."""
-        if not self.sets:
-            return
-        due = [(k, s) for k, s in self.sets if after < s.time <= self.t]
-        before = self.state.copy() if due else self.state
-        for k, s in due:
+    def _due(self, after: float, now: float) -> list[tuple[str, str, np.ndarray, np.ndarray, float]]:
+        """Every Set with a time in (after, now]: account, species, entries of u, their volumes, value."""
+        first, last = (bisect_right(self.sets, t, key=lambda row: row[1].time) for t in (after, now))
+        out = []
+        for k, s in self.sets[first:last]:
             f = self.plan.fields[self.plan.index(s.species, s.region)]
             chosen = self.model.mesh.select(s.at, np.arange(f.nodes.start, f.nodes.stop, dtype=np.uint32), f"stimuli.{s.species}.at")
-            values = self.state.u[f.span]
-            amount = float((f.volume[chosen] * (s.value - values[chosen])).sum())
-            values[chosen] = s.value
-            self.ledger.inject(f"stimulus:{k}:{s.species}", s.species, amount)
-        for observer in self.loop.observers if due else ():
-            observer.see(before, self.state)
+            out.append((f"stimulus:{k}:{s.species}", s.species, f.span.start + np.flatnonzero(chosen), f.volume[chosen], s.value))
+        return out
 
 
 def simulate(
@@ -282,21 +337,17 @@ def simulate(
     ------
     InputError, RunStopped
     """
-    end = check_step(value(until, "ms", "until"), "until")
-    interval = end / 200 if every is None else check_step(value(every, "ms", "every"), "every")
-    _check_model(model)
-    record = _checked_record(model, record)
-    if every is not None and interval > end * (1 + 1e-9):
-        told = f"{interval:g} ms is longer than the run of {end:g} ms: the result has its start and its end only"
-        warnings.warn(f"every: {told} (a smaller every=, or a later until=)", ModelWarning, stacklevel=2)
-    if dt is not None and tolerance is None and value(dt, "ms", "dt") > interval * (1 + 1e-9):
-        told = f"{value(dt, 'ms', 'dt'):g} ms is longer than the {interval:g} ms between two observations: steps are of {interval:g} ms"
-        warnings.warn(f"dt: {told} (give every= as well, or a smaller dt=)", ModelWarning, stacklevel=2)
+    end, interval = checked_times(model, until, every, dt if tolerance is None else None)
+    record = checked_record(model, record)
+    if progress is not None and not callable(progress):
+        raise InputError("progress", f"{progress!r} is no function, expected one of (time reached, end) in ms (e.g. print)")
+    check_run(model, end, interval, record)
     simulation = Simulation(model, tolerance=tolerance, dt=dt, threads=threads, active=active, threshold=threshold)
+    simulation._remark(end)
     for line in late(model, end):
         warnings.warn(line, ModelWarning, stacklevel=2)
     frames = [simulation.frame()]
-    for stop in observation_times(end, interval):
+    for stop in output_times(end, interval):
         simulation.advance(stop)
         frames.append(simulation.frame())
         if progress is not None:
@@ -308,41 +359,6 @@ def simulate(
         warnings.warn(line, ModelWarning, stacklevel=2)
         ds.attrs["notes"] = "\n".join(filter(None, [ds.attrs["notes"], line]))
     return ds
-
-
-def observation_times(end: float, interval: float) -> list[float]:
-    """Multiples of the interval up to the end [ms], and the end."""
-    count = int(np.floor(end / interval * (1 + 1e-12)))
-    times = [k * interval for k in range(1, count + 1)]
-    if not times or end - times[-1] > 1e-9 * end:
-        return [*times, end]
-    return [*times[:-1], end]
-
-
-def _check_model(model: Any) -> None:
-    if not isinstance(model, Model):
-        raise InputError("model", f"{type(model).__name__} is no calcium_sim.Model")
-
-
-def _levels(model: Model, threshold: Any) -> dict[str, float]:
-    """The level of each species [uM]."""
-    names = [s.name for s in model.species]
-    if not isinstance(threshold, Mapping):
-        return dict.fromkeys(names, micromolar(threshold))
-    for name in threshold:
-        if name not in names:
-            raise InputError("threshold", f"unknown species '{name}'{nearest(name, names)}; there are {', '.join(names)}")
-    return {name: micromolar(threshold.get(name, THRESHOLD)) for name in names}
-
-
-def _checked_record(model: Model, record: Any) -> Sequence[str] | None:
-    known = [*(s.name for s in model.species), *(b.name for b in model.buffers), "flux", "po"]
-    if record is not None and not isinstance(record, (list, tuple, set, frozenset)):
-        record = [record]
-    for name in record or ():
-        if name not in known:
-            raise InputError("record", f"unknown '{name}'{nearest(name, known)}; there are {', '.join(known)}")
-    return record
 
 
 def _frames(simulation: Simulation, frames: Sequence[dict[str, Any]], record: Sequence[str] | None) -> Frames:

@@ -17,7 +17,7 @@ from typing import Any, NoReturn, Protocol
 import numpy as np
 
 from .codegen_learned import Networks
-from .errors import InputError, RunStopped
+from .errors import InputError, RunStopped, shown
 from .fallback import TorchGates
 from .fixed_step import FixedStep
 from .hidden import HiddenStates
@@ -39,9 +39,14 @@ COARSE = 5.0
 MOST_PARTS = 1 << 12
 """A fixed step is divided into no more parts than this where a concentration would become negative."""
 
-RUNGS = 40
-"""Depth of the ladder: steps from the whole stretch down to 2^-40 of it."""
+LARGEST = 1.0
+"""Longest step [ms] that is chosen."""
 
+RUNGS = 60
+"""Depth of the ladder: steps from the whole stretch down to 2^-60 of it."""
+
+RESOLUTION = 2.0**-50
+"""Times that differ by no more than this fraction are one: what lies between them is round-off."""
 
 STRETCH = 6
 """Most steps that are taken before observers see the state: a peak is as sharp as some steps are long (see `watch`)."""
@@ -87,7 +92,7 @@ class Control:
     dt: float | None = None
     first: float = 0.005
     smallest: float = 1e-7
-    largest: float = 1.0
+    largest: float = LARGEST
     window: int = 16
     step: float = 0.005
     run: int = 0
@@ -113,6 +118,7 @@ class Loop:
         self.given = (self.volume, self.start[:-1].copy(), self.start[1:].copy(), self.rest)
         self.hidden = HiddenStates(stepper.plan)
         self.scratch: list[State] = []
+        self.undo: State | None = None
         self.warned, self.fixed = False, FixedStep(len(fields))
         self.ranges = Ranges(
             [
@@ -135,14 +141,22 @@ class Loop:
         ------
         RunStopped
             If a value is not finite, or no step is small enough.
+
+        Whatever is raised on the way, `recover` brings back the state before the steps that were under way.
         """
-        if stop <= state.t:
-            return
-        if self.control.dt is not None:
+        self.recover(state)
+        if stop - state.t <= RESOLUTION * abs(stop):
+            state.t = max(stop, state.t)
+        elif self.control.dt is not None:
             self._fixed(state, stop, clock, self.control.dt)
         else:
             self._adaptive(state, stop, clock)
-        state.t = stop
+
+    def recover(self, state: State) -> None:
+        """After an exception (Ctrl-C, a function of the user that fails): back to the last state that was whole."""
+        if self.undo is not None:
+            state.assign(self.undo)
+            self.undo = None
 
     def _fixed(self, state: State, stop: float, clock: Clock, dt: float) -> None:
         begin, stretch = state.t, stop - state.t
@@ -158,13 +172,15 @@ class Loop:
             count = min(STRETCH, steps - done)
             count -= count % 2 if count > 1 else 0  # steps of twice the length are compared with them
             saved.assign(state)
+            self.undo = saved
             parts = self._in_parts(state, saved, h, count, clock)
             self.fixed.since += count
             moved = changes(state.u, saved.u, self.start) / count
             if self.fixed.due(moved):
                 self._look(saved, state, h / parts, count * parts, moved, clock)
             done += count
-            state.t = begin + stretch * (done / steps)
+            state.t = stop if done == steps else begin + stretch * (done / steps)
+            self.undo = None
             for observer in self.observers:
                 observer.see(saved, state)
 
@@ -229,6 +245,7 @@ class Loop:
                     rung, control.step = self._shorter(stretch, rung)
                     continue
             saved.assign(state)
+            self.undo = saved
             error, fault = self._taken(state, h, count, clock, checked)
             if fault == NEGATIVE and self._limit(saved, state):
                 control.rejected += count
@@ -243,7 +260,8 @@ class Loop:
                 continue
             done += count * unit
             control.steps += count
-            state.t = begin + stretch * (done / total)
+            state.t = stop if done == total else begin + stretch * (done / total)
+            self.undo = None
             for observer in self.observers:
                 observer.see(saved, state)
             if not checked:
@@ -343,8 +361,8 @@ def check_step(value: Any, what: str) -> float:
     """Refuse a step, tolerance or time that is not a positive finite number."""
     try:
         value = float(value)
-    except (TypeError, ValueError):
-        raise InputError(what, f"{value!r} must be a positive finite number") from None
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(what, f"{shown(value)} must be a positive finite number") from None
     if not (math.isfinite(value) and value > 0):
         raise InputError(what, f"{value} must be a positive finite number")
     return value

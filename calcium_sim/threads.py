@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
-from .errors import InputError
+from .errors import InputError, shown
 
 VARIABLE = "CALCIUM_SIM_THREADS"
 _alone = threading.RLock()
@@ -40,7 +40,12 @@ def chosen(threads: int | None) -> int:
     Raises
     ------
     InputError
-        If it is no number from 1 to the number of cores (or NUMBA_NUM_THREADS).
+        If it is no whole number from 1.
+
+    Warns
+    -----
+    UserWarning
+        If there are fewer cores (or NUMBA_NUM_THREADS): all of them are used then.
     """
     where, given = "threads", threads
     if threads is None:
@@ -52,13 +57,16 @@ def chosen(threads: int | None) -> int:
     import numba
 
     most = int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
-    if not whole or given is None or not 1 <= given <= most:
+    if not whole or given is None or given < 1:
         told = os.environ.get(VARIABLE) if where == VARIABLE else threads
-        raise InputError(where, f"{told} is not a number of threads from 1 to {most} (cores of this machine)")
+        raise InputError(where, f"{shown(told)} is not a number of threads, expected 1, 2, ... (this machine has {most} cores)")
     if _process.forked:
         warnings.warn(f"{where}: one thread instead of {given}: {_FORKED} (start workers by 'spawn')", stacklevel=4)
         return 1
-    return given
+    if given > most:
+        cores = f"{most} core{'s' if most > 1 else ''}"
+        warnings.warn(f"{where}: {given} were asked for, this machine has {cores}: {most} run (same result)", stacklevel=4)
+    return min(given, most)
 
 
 _FORKED = "this process was forked from one that had started threads"

@@ -10,13 +10,18 @@ from numpy.typing import NDArray
 
 from .lowering import Gauge, Plan
 from .mesh import OUTSIDE, Columns, Floats, Mesh
-from .model import Model, Set, resolve_side
+from .model import Model, resolve_side
 from .plugin import parse_port
-from .rest import resting_ports
+from .rest import resting_ports, voltage_at
+from .stimuli import Set
 
 THICKEST = 0.2
 """Radius [um] up to which a cross-section may be averaged where calcium releases calcium: a wave is then 3 to 19 % too slow
 (`benchmarks/one_dimension.py`); at 0.4 um it is 2.6 times too slow."""
+
+
+LOOKS = 201
+"""Times at which a potential given as a function is looked at before a run."""
 
 
 def remarks(plan: Plan) -> tuple[str, ...]:
@@ -33,6 +38,30 @@ def late(model: Model, end: float) -> list[str]:
         for s, t, unseen in begin
         if unseen
     ]
+
+
+def volts(model: Model, end: float) -> list[str]:
+    """A line if a potential looks like volts: it is not 0 all the time, and stays within 1 mV up to `end` [ms]."""
+    given = model.voltage
+    if callable(given):
+        values = [abs(voltage_at(model, t)) for t in np.linspace(0.0, end, LOOKS).tolist()]
+    else:
+        values = [abs(v) for _, v in given] if isinstance(given, tuple) else [abs(given or 0.0)]
+    largest = max(values)
+    if not 0.0 < largest < 1.0:
+        return []
+    kind = "the function must return" if callable(given) else "they are"
+    return [f"voltage: stays within {largest:.3g} mV of 0 all the time, as if it were in volts: {kind} mV (take a thousand times as much)"]
+
+
+def held(model: Model, end: float) -> list[str]:
+    """A line if a table of the potential begins after 0 or ends before `end` [ms]."""
+    if not isinstance(model.voltage, tuple):
+        return []
+    (first, start), (last, stop) = model.voltage[0], model.voltage[-1]
+    said = [f"begins at {first:g} ms, before that it is held at {start:g} mV"] if first > 0 else []
+    said += [f"ends at {last:g} ms, from there to {end:g} ms it is held at {stop:g} mV"] if last < end * (1 - 1e-9) else []
+    return [f"voltage: the table {' and '.join(said)} (give it for the whole run)"] if said else []
 
 
 def released(plan: Plan) -> list[str]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 
-from calcium_sim.errors import InputError
+from calcium_sim.errors import InputError, shown
 from calcium_sim.mesh import OUTSIDE, Floats, Mesh
 from calcium_sim.units import value
 
@@ -81,8 +82,8 @@ def neurite(
 
 def _section(radius: Any, er_radius: Any, er_fraction: Any, er_area_per_length: Any, dims: int) -> _Section:
     """Areas of the cross-section; the lengths enter only as products, so that power-of-two scaling is exact."""
-    if dims not in (1, 2):
-        raise InputError("neurite.dims", f"{dims!r} is not supported, expected 1 (along the axis) or 2 (rotationally symmetric)")
+    if isinstance(dims, bool) or not isinstance(dims, Integral) or dims not in (1, 2):
+        raise InputError("neurite.dims", f"{shown(dims)} is not supported, expected 1 (along the axis) or 2 (rotationally symmetric)")
     outer = _positive_length(radius, "neurite.radius")
     whole = math.pi * outer * outer
     if er_radius is not None and er_fraction is not None:

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from calcium_sim.errors import InputError, nearest
+from calcium_sim.errors import InputError, nearest, shown
 from calcium_sim.mesh import OUTSIDE, Floats, Mesh
-from calcium_sim.units import value
+from calcium_sim.units import number_in, value
 
 from .columns import Bools, columns_mesh
 from .frusta import Slices, cut
@@ -32,8 +32,8 @@ def swc_files() -> tuple[str, ...]:
 
 def example(name: str) -> Path:
     """Return the path of a morphology that comes with the package, e.g. ``example("granule-cell")``."""
-    if name not in EXAMPLES:
-        raise InputError("example", f"unknown morphology '{name}'{nearest(name, EXAMPLES)}; there are {', '.join(EXAMPLES)}")
+    if not (isinstance(name, str) and name in EXAMPLES):
+        raise InputError("example", f"unknown morphology {shown(name)}{nearest(name, EXAMPLES)}; there are {', '.join(EXAMPLES)}")
     return Path(__file__).parent / "data" / EXAMPLES[name]
 
 
@@ -94,7 +94,7 @@ def from_swc(
     refuse_huge(segment_lengths(points).sum() / step, "from_swc.spacing")
     tree = _Tree(points, inner, step)
     tree.build()
-    return tree.mesh(Path(path).name)
+    return tree.mesh(points.file)
 
 
 def _warn_of_root(points: Points) -> None:
@@ -112,8 +112,8 @@ def _er_radii(points: Points, fraction: Any, function: Callable[[float], float] 
             raise InputError("from_swc.er_fraction", f"{part:g} must lie between 0 and 1 (part of the cross-section), or be None for no ER")
         return points.radius * np.sqrt(part)
     if not callable(function):
-        raise InputError("from_swc.er_radius", f"{function!r} is not a function of the neurite's radius in um (e.g. lambda r: 0.4 * r)")
-    inner = np.array([float(function(float(r))) for r in points.radius])
+        raise InputError("from_swc.er_radius", f"{shown(function)} is not a function of the neurite's radius in um (e.g. lambda r: r / 2)")
+    inner = np.array([_inner_radius(function, float(r)) for r in points.radius])
     wrong = np.flatnonzero(~((inner > 0) & (inner < points.radius)))
     if len(wrong):
         k = int(wrong[0])
@@ -122,6 +122,16 @@ def _er_radii(points: Points, fraction: Any, function: Callable[[float], float] 
             f"gives {inner[k]:g} um for a radius of {points.radius[k]:g} um ({points.at(k)}); it must lie between 0 and that",
         )
     return inner
+
+
+def _inner_radius(function: Callable[[float], float], radius: float) -> float:
+    where = "from_swc.er_radius"
+    try:
+        found = function(radius)
+    except Exception as error:
+        told = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise InputError(where, f"the function fails at a radius of {radius:g} um: {told}") from error
+    return number_in(found, "um", where)
 
 
 @dataclass

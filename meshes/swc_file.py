@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from calcium_sim.errors import InputError
+from calcium_sim.errors import InputError, file_path, regular_file
 from calcium_sim.mesh import Floats
 
 Ints = NDArray[np.int64]
@@ -60,8 +60,8 @@ def read_swc(path: str | Path) -> Points:
     UserWarning
         If there is no soma, or sizes suggest that the file is not in um.
     """
-    rows = _rows(Path(path))
-    points = _resolve(Path(path).name, rows)
+    source = file_path(path, "from_swc.path")
+    points = _resolve(source.name, _rows(source))
     _check_tree(points)
     _check_sizes(points)
     _warn(points)
@@ -74,11 +74,10 @@ Row = tuple[int, int, int, float, float, float, float, int]
 def _rows(path: Path) -> list[Row]:
     where = path.name or str(path)
     try:
-        if path.is_dir():
-            raise InputError(str(path), "is a directory, expected an SWC file")
-        if path.stat().st_size > LARGEST_FILE:
-            raise InputError(where, f"{path.stat().st_size / 2**20:.0f} MiB is too large (at most {LARGEST_FILE // 2**20} MiB are read)")
-        raw = path.read_bytes()
+        with regular_file(path, str(path), "an SWC file").open("rb") as stream:
+            raw = stream.read(LARGEST_FILE + 1)
+        if len(raw) > LARGEST_FILE:
+            raise InputError(where, f"is too large (at most {LARGEST_FILE // 2**20} MiB are read)")
     except (OSError, ValueError) as error:
         if isinstance(error, InputError):
             raise

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from calcium_sim.errors import InputError, nearest
+from calcium_sim.errors import InputError, nearest, shown
 from calcium_sim.mesh import OUTSIDE, Mesh
 
 from .columns import columns_mesh
@@ -31,6 +31,9 @@ def well_mixed(volumes: Mapping[str, Any], membranes: Mapping[str, tuple[Sides, 
     """
     if not isinstance(volumes, Mapping) or not volumes:
         raise InputError("well_mixed.volumes", "expected a table with one volume per region (e.g. {'cytosol': '1 um^3'})")
+    if not (membranes is None or isinstance(membranes, Mapping)):
+        told = "is not a table, expected {name: ((inside, outside), area)} (e.g. {'er': (('er', 'cytosol'), '2 um^2')})"
+        raise InputError("well_mixed.membranes", f"{shown(membranes)} {told}")
     regions = tuple(volumes)
     volume = np.array([[positive(v, "um^3", f"well_mixed.volumes.{name}")] for name, v in volumes.items()])
     areas = {}
@@ -55,7 +58,7 @@ def _entry(entry: Any, where: str) -> tuple[Sides, Any]:
     try:
         (inside, outside), area = entry
     except (TypeError, ValueError):
-        raise InputError(where, f"{entry!r} is not ((inside, outside), area) (e.g. (('er', 'cytosol'), '2 um^2'))") from None
+        raise InputError(where, f"{shown(entry)} is not ((inside, outside), area) (e.g. (('er', 'cytosol'), '2 um^2'))") from None
     return (inside, outside), area
 
 

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from ..mesh import Floats, Mesh
-from ..model import Influx, Model, Species
+from ..model import Model, Species
 from ..presets import breit_queisser
 from ..simulate import Simulation
+from ..stimuli import Influx
 from .settings import CABLES, GRIDS, TRAINS, WaveSetting
 
 AFTER = 250.0

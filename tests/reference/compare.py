@@ -13,7 +13,7 @@ import numpy as np
 
 import calcium_sim as cs
 from calcium_sim.errors import CalciumSimError
-from calcium_sim.model import Influx
+from calcium_sim.stimuli import Influx
 
 from .models import Case
 from .solve import Solution, solve

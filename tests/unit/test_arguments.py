@@ -12,11 +12,10 @@ from matplotlib.figure import Figure
 import calcium_sim as cs
 from calcium_sim import meshes, plot, presets
 from calcium_sim import units as u
-from calcium_sim.config import RunOptions
 from calcium_sim.inspection import check_file
+from calcium_sim.limits import result_bytes
 from calcium_sim.meshes import example, from_swc, neurite, well_mixed
 from calcium_sim.presets import breit_queisser
-from calcium_sim.runs import result_bytes
 from calcium_sim.template import template
 
 PUBLIC = [(place.__name__, name) for place in (cs, meshes, plot, presets) for name in dir(place) if name[0] != "_"]
@@ -136,10 +135,9 @@ def test_a_tolerance_that_no_step_is_chosen_for_is_told():
 def test_the_estimated_size_is_that_of_the_result(kind, record):
     """What `calcium-sim check` says and what the Dataset takes, within 3 % (measured: 1.5 %); open probabilities of pumps counted, too."""
     model = replace(cells()[kind], stimuli=())
-    options = RunOptions(until=1.0, every=0.01, record=record)
     ds = cs.simulate(model, "1 ms", "0.01 ms", record=record)
     assert any(str(k).startswith("flux_") for k in ds) == (record is None or "flux" in record)
-    assert result_bytes(model, options) == pytest.approx(ds.nbytes, rel=0.03, abs=4000)
+    assert result_bytes(model, 1.0, 0.01, record) == pytest.approx(ds.nbytes, rel=0.03, abs=4000)
 
 
 @pytest.mark.parametrize("kind", ["point", "cable", "grid", "tree", "graph"])

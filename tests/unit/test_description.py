@@ -121,7 +121,7 @@ WRONG = {
         lambda: cs.Model(point(), calcium(), stimuli=cs.Set("ca", "1 uM", at=["a", "b"])),
         "stimuli.ca.at: ['a', 'b'] is no place",
     ),
-    "a factor": (lambda: leak(scale=0.0), "leak/linear.scale: 0.0 is no function of x, y, z (write lambda x, y, z: 0.0 + 0 * x)"),
+    "a factor": (lambda: leak(scale=0.0), "leak/linear.scale: 0.0 is no function (e.g. lambda distance: np.exp(-distance / 20))"),
     "start values": (lambda: leak(initial={"h": "a"}), "leak/linear.initial.h: 'a' is no finite number"),
     "a start value": (lambda: leak(initial=0.5), "leak/linear.initial: 0.5 is not a table"),
     "a long species": (lambda: cs.Model(point(), calcium("a" * 300)), "is written with 300 letters, expected at most 100"),
@@ -140,7 +140,10 @@ def test_what_is_refused_when_it_is_made(case):
 SCALES = {
     "for single numbers": (lambda x, y, z: 1.0 if x > 1.0 else 0.5, "fails on arrays of coordinates: ValueError"),
     "with a fault": (lambda x, y, z: x[1000], "fails on arrays of coordinates: IndexError"),
-    "of too few": (lambda x: x, "fails on arrays of coordinates: TypeError"),
+    "of too few": (
+        lambda x: x,
+        "the function asks for x, expected one of distance or of x, y, z (in um; further arguments with a default)",
+    ),
     "of another shape": (lambda x, y, z: x[:2], "returned float64 of shape (2,), expected one number per place, shape (4,)"),
     "of a column": (lambda x, y, z: x[:, None], "of shape (4, 1), expected one number per place"),
     "of texts": (lambda x, y, z: "half", "expected one number per place"),

@@ -10,8 +10,8 @@ import xarray as xr
 import calcium_sim as cs
 from calcium_sim import units
 from calcium_sim.bench import coaxial
+from calcium_sim.limits import result_bytes
 from calcium_sim.names import assign
-from calcium_sim.runs import RunOptions, result_bytes
 
 
 def test_names_and_units(cable):
@@ -115,7 +115,7 @@ def test_the_size_that_is_told_before_a_run_is_that_of_its_result():
     """Within 2 % of the Dataset: `calcium-sim check` and the refusal of what does not fit go by it."""
     model = coaxial(20.0, 0.1)
     ds = cs.simulate(model, until="2 ms", every="0.01 ms")
-    assert result_bytes(model, RunOptions(until=2.0, every=0.01)) == pytest.approx(ds.nbytes, rel=0.02)
+    assert result_bytes(model, 2.0, 0.01) == pytest.approx(ds.nbytes, rel=0.02)
 
 
 def test_one_name_to_record_and_times_as_quantities():

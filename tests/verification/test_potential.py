@@ -4,13 +4,17 @@ References: scipy's LSODA on the Borg-Graham N-type channel, written again in SI
 """
 
 import math
+import warnings
 
 import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
 import calcium_sim as cs
+from calcium_sim import units as u
+from calcium_sim.inspection import check_file
 from calcium_sim.meshes import well_mixed
+from calcium_sim.template import template
 
 F, GAS, KELVIN = 96485.33212, 8.314462618, 310.0
 VOLUME, AREA, DENSITY, OUTSIDE = 10.0, 20.0, 0.02, 1500.0
@@ -176,3 +180,65 @@ def test_a_table_is_made_into_arrays_once():
 def test_a_function_that_returns_nothing_is_refused():
     with pytest.raises(cs.InputError, match="voltage: the function returned None"):
         cs.simulate(cell(lambda t: None), until="1 ms")
+
+
+def lines(call):
+    """What is said of the potential."""
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        call()
+    assert all(issubclass(w.category, cs.ModelWarning) for w in said)
+    return [str(w.message) for w in said if str(w.message).startswith("voltage")]
+
+
+VOLTS = {
+    "function": (lambda t: -0.07 + 0.05 * math.sin(t), True),
+    "table": ([("0 ms", "-0.07 mV"), ("9 ms", "0.02 mV")], True),
+    "number": ("-0.07 mV", True),
+    "millivolts": (lambda t: -70.0, False),
+    "from zero": (lambda t: -70.0 * (1.0 - math.exp(-t)), False),
+    "zero": (lambda t: 0.0, False),
+    "zero number": ("0 mV", False),
+}
+
+
+@pytest.mark.parametrize("case", VOLTS)
+def test_potentials_that_look_like_volts_are_told(case):
+    """By `simulate`, and once by the first `run`."""
+    voltage, wrong = VOLTS[case]
+    model = cell(voltage)
+    for call in (lambda: cs.simulate(model, "2 ms", "1 ms"), lambda: twice(cs.Simulation(model))):
+        said = lines(call)
+        assert len(said) == wrong
+        assert not wrong or "as if it were in volts" in said[0]
+
+
+def twice(simulation):
+    simulation.run("1 ms")
+    simulation.run("2 ms")
+
+
+def test_tables_that_do_not_cover_the_run_are_told(tmp_path):
+    """With the times between which they are held, by `simulate`, by `run` as soon as it goes beyond, and by `check`."""
+    table = [("1 ms", "-70 mV"), ("3 ms", "-60 mV")]
+    model = cell(table)
+    told = ["voltage: the table begins at 1 ms, before that it is held at -70 mV and ends at 3 ms, from there to 5 ms it is held at -60 mV"]
+    assert [line.split(" (")[0] for line in lines(lambda: cs.simulate(model, "5 ms", "5 ms"))] == told
+    whole = cs.Simulation(cell([("0 ms", "-70 mV"), ("3 ms", "-60 mV")]))
+    assert lines(lambda: whole.run("3 ms")) == []
+    assert len(lines(lambda: whole.run("4 ms"))) == 1
+    assert lines(lambda: whole.run("5 ms")) == []
+    file = tmp_path / "a.toml"
+    file.write_text('voltage = [["0 ms", "-70 mV"], ["3 ms", "-60 mV"]]\n' + template())
+    assert any(line.startswith("warning   voltage: the table ends at 3 ms, from there to ") for line in check_file(file))
+
+
+def test_a_function_may_return_a_quantity():
+    """In volts or millivolts; the run is the same, and another dimension is refused."""
+    ends = [
+        cs.simulate(cell(f), "60 ms", "60 ms").ca.values[-1, 0]
+        for f in (firing, lambda t: firing(t) * u.mV, lambda t: firing(t) / 1e3 * u.V)
+    ]
+    np.testing.assert_allclose(ends[1:], ends[0], rtol=1e-9)
+    with pytest.raises(cs.InputError, match=r"voltage: the function returned <Quantity\(1.0, 'micromolar'\)> at t=0 ms, expected a finite"):
+        cs.simulate(cell(lambda t: 1.0 * u.uM), "1 ms")

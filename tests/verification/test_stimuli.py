@@ -138,3 +138,65 @@ def test_the_ledger_tells_the_largest_error_of_the_whole_run(rest):
     sim.frame()
     whole = rest * volume + 0.1 * np.pi * 0.4**2
     assert sim.ledger.drift(sim.state) == pytest.approx(made * volume / whole, rel=1e-6)
+
+
+def test_a_train_of_any_length():
+    """A thousand million pulses of 0.1 ms every ms: after 100.05 ms a hundred and a half are in, and nothing is made of the others."""
+    influx = cs.Influx("ca", "left", "2500 uM um/s", "0.1 ms", period="1 ms", count=10**9)
+    sim = cs.Simulation(bare([influx]))
+    sim.advance(100.05)
+    assert added(sim) == pytest.approx(100.5 * np.pi * 0.4**2 * 2.5 * 0.1, rel=1e-11)
+
+
+@pytest.mark.parametrize("start", [0.0, 1000.0, 1e5])
+def test_the_shortest_pulses_bring_their_amount(start):
+    """At the limit, 1e-10 of the time (measured: 4e-7), and 1e-9 ms at the start; shorter ones are refused, also late in a train."""
+    duration = max(1.1e-10 * start, 1e-9)
+    pulse = cs.Influx("ca", "left", f"{1 / duration!r} uM um/ms", f"{duration!r} ms", start=f"{start} ms")
+    sim = cs.Simulation(bare([pulse]))
+    sim.advance(start + 1.0)
+    assert added(sim) == pytest.approx(np.pi * 0.4**2, rel=2e-6 if start else 1e-12)
+    late = cs.Influx("ca", "left", "1 uM um/ms", f"{0.5 * duration!r} ms", period="1 ms", count=10**9)
+    for call in (lambda t: cs.Simulation(bare([late])).advance(t), lambda t: cs.simulate(bare([late]), f"{t} ms", f"{t} ms")):
+        if start:
+            with pytest.raises(cs.InputError, match=r"stimuli.ca.duration: .* ms is too short for a pulse at .* ms: times have 16 digits"):
+                call(start + 1.0)
+
+
+def test_times_that_differ_by_round_off_are_one():
+    """0.1 + 0.2 and 3 * 0.1 and 0.3 are not the same number; what is set at them is what was set last, and no step is as short as that."""
+    sets = [cs.Set("ca", "1 uM", time="0.3 ms"), cs.Set("ca", "2 uM", time=f"{0.1 + 0.2!r} ms")]
+    sim = cs.Simulation(bare(sets))
+    steps = []
+    sim.loop.observers.append(type("Note", (), {"see": staticmethod(lambda before, after: steps.append(after.t - before.t))}))
+    sim.advance(0.3)
+    sim.advance(0.1 * 3)
+    sim.advance(1.0)
+    np.testing.assert_allclose(sim.concentration("ca"), 2.0, rtol=1e-14)
+    assert min(step for step in steps if step) > 1e-4
+
+
+class Clocked(cs.Channel):
+    """Lets calcium in, and has a step end every 1e-4 ms."""
+
+    across = ("outside", "cytosol")
+    reads = {"t": "t"}
+    params = {"rate": (1.0, "uM*um/ms")}
+
+    @staticmethod
+    def flux(y, x, p):
+        return p.rate
+
+    @staticmethod
+    def edges(p):
+        return np.arange(1, 10**6 + 1) * 1e-4
+
+
+def test_a_million_edges():
+    """Only those that the run comes to are stops: 20 in 2 us."""
+    ca = cs.Species("ca", {"cytosol": "0 um^2/s"}, {"cytosol": "0.05 uM", "outside": "1000 uM"})
+    mesh = well_mixed({"cytosol": "1 um^3"}, {"plasma": (("cytosol", "outside"), "6 um^2")})
+    sim = cs.Simulation(cs.Model(mesh, ca, {"plasma": Clocked()}))
+    sim.advance(2e-3)
+    assert 20 <= sim.control.steps <= 100
+    assert sim.concentration("ca")[0] == pytest.approx(0.05 + 6 * 2e-3, rel=1e-12)

@@ -1,0 +1,58 @@
+"""What `simulate` is asked for, checked and converted before anything is lowered or compiled."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .diagnostics import THRESHOLD, micromolar
+from .errors import InputError, ModelWarning, nearest, shown
+from .limits import check_length
+from .model import Model
+from .stepping import check_step
+from .units import value
+
+
+def checked_times(model: Any, until: Any, every: Any, dt: Any) -> tuple[float, float]:
+    """End of a run and interval between its outputs [ms]."""
+    end = check_step(value(until, "ms", "until"), "until")
+    interval = end / 200 if every is None else check_step(value(every, "ms", "every"), "every")
+    step = None if dt is None else check_step(value(dt, "ms", "dt"), "dt")
+    check_model(model)
+    check_length(end, every=interval, dt=step)
+    if every is not None and interval > end * (1 + 1e-9):
+        told = f"{interval:g} ms is longer than the run of {end:g} ms: the result has its start and its end only"
+        warnings.warn(f"every: {told} (a smaller every=, or a later until=)", ModelWarning, stacklevel=3)
+    if step is not None and step > interval * (1 + 1e-9):
+        told = f"{step:g} ms is longer than the {interval:g} ms between two observations: steps are of {interval:g} ms"
+        warnings.warn(f"dt: {told} (give every= as well, or a smaller dt=)", ModelWarning, stacklevel=3)
+    return end, interval
+
+
+def check_model(model: Any) -> None:
+    """Refuse what is no Model."""
+    if not isinstance(model, Model):
+        raise InputError("model", f"{type(model).__name__} is no calcium_sim.Model")
+
+
+def levels(model: Model, threshold: Any) -> dict[str, float]:
+    """The level of each species [uM]."""
+    names = [s.name for s in model.species]
+    if not isinstance(threshold, Mapping):
+        return dict.fromkeys(names, micromolar(threshold))
+    for name in threshold:
+        if name not in names:
+            raise InputError("threshold", f"unknown species '{name}'{nearest(name, names)}; there are {', '.join(names)}")
+    return {name: micromolar(threshold.get(name, THRESHOLD)) for name in names}
+
+
+def checked_record(model: Model, record: Any) -> Sequence[str] | None:
+    """What is kept, as several names, each of which the model has."""
+    known = [*(s.name for s in model.species), *(b.name for b in model.buffers), "flux", "po"]
+    if record is not None and not isinstance(record, (list, tuple, set, frozenset)):
+        record = [record]
+    for name in () if record is None else record:
+        if not (isinstance(name, str) and name in known):
+            raise InputError("record", f"unknown {shown(str(name))}{nearest(name, known)}; there are {', '.join(known)}")
+    return record

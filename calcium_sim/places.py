@@ -1,0 +1,75 @@
+"""Functions of the user that say where something is: what they ask for, and what they return."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import InputError
+
+COORDINATES = ("x", "y", "z")
+_FILLED = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+def asked(function: Callable[..., Any], where: str) -> tuple[str, ...]:
+    """What to call a function with: ``("distance",)``, or x, y and z in the order in which it names them.
+
+    What has a default does not count, so that a place can be made in a loop: ``lambda distance, lo=10, hi=40: ...``. A function whose
+    arguments cannot be seen is given x, y and z.
+
+    Raises
+    ------
+    InputError
+        If it asks for anything else.
+
+    >>> asked(lambda distance, lo=10.0: distance > lo, "at"), asked(lambda z, y, x: z > 0, "at"), asked(lambda a, b, c: a > 0, "at")
+    (('distance',), ('z', 'y', 'x'), ('x', 'y', 'z'))
+    """
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return COORDINATES
+    needed = [p for p in parameters if p.default is p.empty and p.kind not in _FILLED]
+    names = tuple(p.name for p in needed)
+    filled = any(p.kind == p.VAR_POSITIONAL for p in parameters)
+    if all(p.kind != p.KEYWORD_ONLY for p in needed):
+        if names == ("distance",) or set(names) == set(COORDINATES):
+            return names
+        if (len(names) == 3 and "distance" not in names) or (filled and not names):
+            return COORDINATES
+    told = f"asks for {', '.join(names)}" if names else "asks for nothing" if not parameters else "has a default for every argument"
+    raise InputError(where, f"the function {told}, expected one of distance or of x, y, z (in um; further arguments with a default)")
+
+
+def called(function: Callable[..., Any], given: Sequence[NDArray[np.float64]], where: str) -> NDArray[Any]:
+    """What a user's function returns at arrays of coordinates, or of path distances.
+
+    Raises
+    ------
+    InputError
+        If it fails, such as one that was written for single numbers, or returns something with a unit or a mask.
+    """
+    try:
+        found = function(*given)
+        array = found if hasattr(found, "units") or np.ma.isMaskedArray(found) else np.asarray(found)
+    except Exception as error:
+        told = " ".join(str(error).split())
+        raise InputError(
+            where, f"the function fails on arrays of coordinates: {type(error).__name__}: {told} (use & and |, and np.where in place of if)"
+        ) from error
+    if type(array) is not np.ndarray:
+        kind = "masked values" if np.ma.isMaskedArray(found) else f"a quantity in {found.units}"
+        raise InputError(where, f"the function returned {kind}, expected plain numbers or bools, one per node")
+    return array
+
+
+def place_name(place: Any) -> str:
+    """A place in words, for messages: a name, or what a function says of itself."""
+    if isinstance(place, str):
+        return repr(place)
+    name = getattr(place, "__qualname__", "")
+    return f"a function ({name})" if name and "<" not in name else "a function" if callable(place) else repr(place)
