@@ -34,7 +34,7 @@ TAKEN = {
 }
 """Names that a parameter cannot have, for it could not be given."""
 
-MOST_EDGES = 100_000
+MOST_EDGES = 10_000_000
 """Times that `edges` may return: at each a step ends."""
 
 
@@ -135,9 +135,8 @@ def check_class(cls: Any) -> None:
     for name, row in cls.states.items():
         state(row, f"{label}.states.{name}")
     for name, row in cls.params.items():
-        if name in TAKEN:
-            raise InputError(f"{label}.params.{name}", f"'{name}' is {TAKEN[name]}, choose another name")
-        parameter(row, f"{label}.params.{name}")
+        if parameter(row, f"{label}.params.{name}").default is None and name in TAKEN:
+            raise InputError(f"{label}.params.{name}", f"'{name}' is {TAKEN[name]}, so that it cannot be given; choose another name")
     if not callable(getattr(cls, "flux", None)):
         raise InputError(label, "has no flux(y, x, p)")
     if cls.states and cls.rates is None and not hasattr(cls, "gate"):

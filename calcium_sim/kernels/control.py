@@ -89,6 +89,18 @@ def pair_error(fine, coarse, before, weight, begin, end, rest, tolerance):
 
 
 @njit(cache=True, error_model="numpy")
+def largest_part(fine, coarse, begin, end, least):
+    """The largest error of any one value, relative to itself or to `least`; NaN where a value is not finite."""
+    worst = 0.0
+    for f in range(begin.size):
+        for i in range(begin[f], end[f]):
+            e = abs(fine[i] - coarse[i]) / (3.0 * max(abs(fine[i]), least[f]))
+            if not e <= worst:
+                worst = e
+    return worst
+
+
+@njit(cache=True, error_model="numpy")
 def changes(after, before, start):
     """The largest change of each field."""
     out = np.zeros(start.size - 1)
