@@ -36,6 +36,9 @@ from .watch import Watcher
 if TYPE_CHECKING:
     import xarray as xr
 
+LONG = 1e6
+"""Runs shorter than this [ms] take no more steps than any run may, unless `dt` is given."""
+
 DRIFT_LIMIT = 1e-8
 """The run says so when the ledger does not close to this fraction."""
 
@@ -123,9 +126,11 @@ class Simulation:
         self.quiet_from = max((train_end(*s.course) for s in self.plan.sources), default=0.0)
         self.drive = Drive(self.plan)
         self.sets = sorted(((k, s) for k, s in enumerate(model.stimuli) if isinstance(s, Set)), key=lambda row: row[1].time)
-        self.influxes = [s for s in model.stimuli if isinstance(s, Influx)]
+        self.influxes = [s for s in model.stimuli if isinstance(s, Influx)]  # of which pulses may be too short for the time they come at
+        self.trains = [s for s in self.influxes if s.period is not None]
         self.seconds = {"setup": time.perf_counter() - began, "steps": 0.0, "observe": 0.0}
         self.settled, self.torn, self.remarked = -1.0, False, list[Any]()
+        self.upcoming = -1.0
         self._settle()
         self.watch = Watcher(self.plan, self.state, noticed)
         self.loop.observers.append(self.watch)
@@ -167,12 +172,15 @@ class Simulation:
         began = time.perf_counter()
         if not (isinstance(end, float) and end < np.inf):
             end = number_in(end, "ms", "until")
-        self._settle()
-        if not end >= self.t:
+        if self.torn or self.loop.undo is not None or self.state.t != self.settled:  # after an exception
+            self._settle()
+        if not end >= self.state.t:
             raise InputError("until", f"{end:g} ms lies before the {self.t:g} ms that the run has reached; a run goes forward only")
-        check_length(end - self.t, dt=self.control.dt)
+        if end - self.state.t > LONG or self.control.dt is not None:
+            check_length(end - self.state.t, dt=self.control.dt)
         for s in self.influxes:
             check_resolved(s, s.last_start(end))
+        self.influxes = self.trains
         try:
             while self.state.t < end:
                 self._stretch(min(end, self.t + STRETCH) if self.drive.sampled else end)
@@ -190,7 +198,7 @@ class Simulation:
     def _stretch(self, end: float) -> None:
         """Advance to `end`; stops on the way are hit exactly."""
         clock = self.drive.clock(self.state.t, end)
-        for stop in chain(self.plan.stops.between(self.state.t, end), [end]):
+        for stop in (end,) if self.upcoming > end else chain(self.plan.stops.between(self.state.t, end), [end]):
             if stop <= self.state.t:
                 continue
             if self.threads == 1:
@@ -217,11 +225,16 @@ class Simulation:
         since, now = self.settled, self.state.t
         if now == since:
             return
-        if since >= 0.0 and self.plan.stops.next(since) <= now:
-            self.control.restart()
-            self.loop.fixed.restart()
-            self.watch.be_sure(self.state)
-        injected, due = self._injected(since, now), self._due(since, now)
+        if self.upcoming <= now:
+            self.upcoming = self.plan.stops.next(now)
+            if since >= 0.0:
+                self.control.restart()
+                self.loop.fixed.restart()
+                self.watch.be_sure(self.state)
+        injected, due = self._injected(since, now), self._due(since, now) if self.sets else []
+        if not injected and not due:
+            self.settled = now
+            return
         before = self.state.copy() if due else self.state
         self.torn = True
         for name, species, amount in injected:
