@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 RESOLVED = 5e-3
 """What arrivals can be told apart by [ms]: crossings are noted to some microseconds."""
+_BEGINNING, _AT_ONCE = 0.05, 0.2
+"""What is reached within this part of a wave's time is no wave if it is this part of its way."""
 _FIT_POINTS = 400
 _REVERSAL = 0.01
 """Part of the time of a wave by which arrivals have to turn back before two waves are told from one."""
@@ -134,6 +136,25 @@ def _stop(seen: Ints, turn: int) -> tuple[tuple[int, int], str]:
     near = np.arange(max(turn - 2, 0), min(turn + 2, len(seen) - 1))
     gap = near[seen[near + 1] > seen[near] + 1]
     return ((int(gap[0]), int(gap[0]) + 1), "gap") if len(gap) else ((turn, turn), "met")
+
+
+def beyond_start(course: Course) -> Course:
+    """A stretch without the part that is reached at once, by a stimulus that covers much of it; the whole where there is none.
+
+    It counts from `_AT_ONCE` of the length on if it is reached within `_BEGINNING` of the time, which a wave would pass `_BEGINNING` of the
+    length in.
+    """
+    seen = course.seen()
+    if len(seen) < 3:
+        return course
+    x, t = course.position[seen], course.time[seen]
+    early = t <= t.min() + _BEGINNING * np.ptp(t)
+    covered = x[early]
+    side = x <= covered.max() if course.forth() else x >= covered.min()
+    if np.ptp(covered) < _AT_ONCE * np.ptp(x) or early.all() or not early[side].mean() > 0.5:
+        return course
+    last = covered.max() if course.forth() else covered.min()
+    return course.where(course.position > last if course.forth() else course.position < last)
 
 
 def turn_between(course: Course, low: float, high: float, size: int) -> tuple[float, bool] | None:

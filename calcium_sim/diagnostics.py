@@ -16,7 +16,7 @@ from .arrivals import arrival_times as arrival_times
 from .arrivals import arrivals, check_result, is_noted, key_of, level_of, noted_of, times_of
 from .arrivals import first_crossing as first_crossing
 from .arrivals import micromolar as micromolar
-from .course import RESOLVED, Course, Meeting, Stretch, at, follow, steady_speed, stretches, turn_between, window
+from .course import RESOLVED, Course, Meeting, Stretch, at, beyond_start, follow, steady_speed, stretches, turn_between, window
 from .errors import CalciumSimError, InputError
 from .names import variable
 from .paths import Ints, Path, graph, of_nodes, spacing, travel
@@ -39,6 +39,10 @@ _TOLD = 3
 """Meetings of waves that a line names."""
 _DYING = 2.0
 """A wave that ended and took so many times longer for the last third of its middle part than for the first one was never steady."""
+_MISSED = 0.02
+"""A wave may leave out this part of the places in the middle of its way."""
+_JUMPS = 3.0
+"""Most places follow one another so many times faster than a wave gets on: it jumps."""
 _PATIENCE = 4.0
 """A wave that is so many times slower in the end than in the middle of its way has ended."""
 
@@ -167,26 +171,34 @@ class _Asked:
 
 def _read_stretch(asked: _Asked, part: Stretch, nodes: Ints, arrival: Floats) -> Reading:
     """The steady speed in the middle of the stretch that one wave runs."""
-    course, position, time = part.course, part.course.position, part.course.time
+    course = beyond_start(part.course)
+    position, time = course.position, course.time
     if np.isfinite(time).sum() < _FEWEST:
         return _no_wave(f"the threshold was crossed, seen at {np.isfinite(time).sum()} places only")
     ended = "" if part.end == "met" else _ended(asked, course)
     low, high = (position.min() + f * np.ptp(position) for f in (0.2, 0.8))
     middle = course.where((position >= low - 1e-9) & (position <= high + 1e-9))
-    if np.isnan(middle.time).any() or len(middle.time) < 2:
+    missed = float(np.isnan(middle.time).mean()) if len(middle.time) else 1.0
+    middle = middle.where(np.isfinite(middle.time))
+    if missed > _MISSED or len(middle.time) < 2:
         return _no_wave(_how_far(course, low, high, ended), wave=True)
     goes_on = part.end == "gap" or (not part.end and asked.path is None and _goes_on(asked.ds, nodes, arrival, course))
     speed, slower = steady_speed(middle), _slower(middle.time)
+    mean = float(np.ptp(middle.position) / max(np.ptp(middle.time), RESOLVED))
+    jumps: tuple[str, ...] = ()
+    if np.isfinite(speed) and speed > _JUMPS * mean:
+        told = f"jumps from place to place ({speed:.3g} um/ms between many of them)"
+        speed, jumps = mean, (f"the wave {told}; the speed is the mean of the middle of its way",)
     small = _small(asked.diffusion, course, speed)
     if goes_on and ended and slower:
         return _no_wave(f"{_seen(course, not small)}, slower and slower, and {ended}", wave=not small)
     if small and ((goes_on and ended) or slower):
         return _no_wave(f"{_seen(course, False)}{f' and {ended}' if ended else ''}, {_ALONE}")
     if not goes_on:
-        return Reading(speed, (), True, course)
+        return Reading(speed, jumps, True, course)
     part_of_it = f"the speed is that of this part{f' (so far {_ALONE})' if small else ''}"
     told = f"and {ended}; the speed is that until there" if ended else f"and not beyond, {part_of_it} (run longer?)"
-    return Reading(speed, (f"{_seen(course)} {told}",), True, course)
+    return Reading(speed, (*jumps, f"{_seen(course)} {told}"), True, course)
 
 
 def _read_between(asked: _Asked, course: Course, parts: list[Stretch], span: tuple[float, float], size: int) -> Reading:

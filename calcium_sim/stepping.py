@@ -117,6 +117,8 @@ class Loop:
         self.rest = np.array([f.rest for f in fields])
         self.given = (self.volume, self.start[:-1].copy(), self.start[1:].copy(), self.rest)
         self.hidden = HiddenStates(stepper.plan)
+        if self.hidden.leaping:
+            control.window = 0  # every pair of steps is looked at
         self.scratch: list[State] = []
         self.undo: State | None = None
         self.warned, self.fixed = False, FixedStep(len(fields))
@@ -290,6 +292,8 @@ class Loop:
                 return error, FINITE
         else:
             self.stepper.advance(state, h, count, clock)
+        if self.hidden.any:
+            error = max(error, self.hidden.leap(state.y, self._saved(state)[0].y))
         return error, self._fault(state)
 
     def _limit(self, saved: State, state: State) -> bool:

@@ -313,3 +313,24 @@ def test_names_of_files_and_long_words_are_told_in_a_short_line(cable):
         with pytest.raises(cs.InputError) as seen:
             cs.wave_speed(cable, **options)
         assert len(str(seen.value)) < 400
+
+
+@pytest.mark.parametrize("covered", [0.1, 0.3, 0.5, 0.7])
+def test_what_a_stimulus_covers_is_no_wave(covered):
+    """The first part of the cell at once, then a wave: its speed was up to twice as large, or none."""
+    ds = cell(lambda x: 1.0 + np.maximum(x - 40.0 * covered, 0.0) / SPEED)
+    assert said(ds)[0] == pytest.approx(SPEED, rel=0.01)
+
+
+def test_places_that_a_wave_leaves_out_do_not_hide_it():
+    """Three of 200 places unreached."""
+    speed, told = said(cell(lambda x: np.where(abs(x - 20.0) < 0.3, np.nan, 1.0 + x / SPEED)))
+    assert (speed, told) == (pytest.approx(SPEED, rel=1e-6), [])
+
+
+def test_a_wave_that_jumps_between_few_places_has_its_mean_speed():
+    """Hot spots 13.3 um apart that fire one after the other; around each the wave runs 18 times as fast as it gets on."""
+    ds = cell(lambda x: 10.0 + 266.0 * np.rint(x / 13.3) + abs(x - 13.3 * np.rint(x / 13.3)) / 0.9, until=1000.0)
+    speed, told = said(ds)
+    assert speed == pytest.approx(0.05, rel=0.35)
+    assert any("jumps from place to place" in line for line in told)
