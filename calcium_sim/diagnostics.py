@@ -39,7 +39,7 @@ _TOLD = 3
 """Meetings of waves that a line names."""
 _DYING = 2.0
 """A wave that ended and took so many times longer for the last third of its middle part than for the first one was never steady."""
-_MISSED = 0.02
+_MISSED = 0.03
 """A wave may leave out this part of the places in the middle of its way."""
 _JUMPS = 3.0
 """Most places follow one another so many times faster than a wave gets on: it jumps."""
@@ -184,11 +184,11 @@ def _read_stretch(asked: _Asked, part: Stretch, nodes: Ints, arrival: Floats) ->
         return _no_wave(_how_far(course, low, high, ended), wave=True)
     goes_on = part.end == "gap" or (not part.end and asked.path is None and _goes_on(asked.ds, nodes, arrival, course))
     speed, slower = steady_speed(middle), _slower(middle.time)
-    mean = float(np.ptp(middle.position) / max(np.ptp(middle.time), RESOLVED))
+    mean = part.course.way() / max(float(np.ptp(part.course.time[part.course.seen()])), RESOLVED)
     jumps: tuple[str, ...] = ()
     if np.isfinite(speed) and speed > _JUMPS * mean:
         told = f"jumps from place to place ({speed:.3g} um/ms between many of them)"
-        speed, jumps = mean, (f"the wave {told}; the speed is the mean of the middle of its way",)
+        speed, jumps = mean, (f"the wave {told}; the speed is the mean of its way",)
     small = _small(asked.diffusion, course, speed)
     if goes_on and ended and slower:
         return _no_wave(f"{_seen(course, not small)}, slower and slower, and {ended}", wave=not small)
