@@ -41,8 +41,6 @@ _DYING = 2.0
 """A wave that ended and took so many times longer for the last third of its middle part than for the first one was never steady."""
 _MISSED = 0.03
 """A wave may leave out this part of the places in the middle of its way."""
-_JUMPS = 3.0
-"""Most places follow one another so many times faster than a wave gets on: it jumps."""
 _PATIENCE = 4.0
 """A wave that is so many times slower in the end than in the middle of its way has ended."""
 
@@ -184,21 +182,16 @@ def _read_stretch(asked: _Asked, part: Stretch, nodes: Ints, arrival: Floats) ->
         return _no_wave(_how_far(course, low, high, ended), wave=True)
     goes_on = part.end == "gap" or (not part.end and asked.path is None and _goes_on(asked.ds, nodes, arrival, course))
     speed, slower = steady_speed(middle), _slower(middle.time)
-    mean = part.course.way() / max(float(np.ptp(part.course.time[part.course.seen()])), RESOLVED)
-    jumps: tuple[str, ...] = ()
-    if np.isfinite(speed) and speed > _JUMPS * mean:
-        told = f"jumps from place to place ({speed:.3g} um/ms between many of them)"
-        speed, jumps = mean, (f"the wave {told}; the speed is the mean of its way",)
     small = _small(asked.diffusion, course, speed)
     if goes_on and ended and slower:
         return _no_wave(f"{_seen(course, not small)}, slower and slower, and {ended}", wave=not small)
     if small and ((goes_on and ended) or slower):
         return _no_wave(f"{_seen(course, False)}{f' and {ended}' if ended else ''}, {_ALONE}")
     if not goes_on:
-        return Reading(speed, jumps, True, course)
+        return Reading(speed, (), True, course)
     part_of_it = f"the speed is that of this part{f' (so far {_ALONE})' if small else ''}"
     told = f"and {ended}; the speed is that until there" if ended else f"and not beyond, {part_of_it} (run longer?)"
-    return Reading(speed, (*jumps, f"{_seen(course)} {told}"), True, course)
+    return Reading(speed, (f"{_seen(course)} {told}",), True, course)
 
 
 def _read_between(asked: _Asked, course: Course, parts: list[Stretch], span: tuple[float, float], size: int) -> Reading:

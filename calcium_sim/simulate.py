@@ -19,14 +19,13 @@ from .errors import InputError, ModelWarning, RunStopped, nearest
 from .kernels.stimulus import train_end, train_integral
 from .ledger import Ledger
 from .limits import check_length, check_run, output_times
-from .lowering import lower
-from .mesh import Axisymmetric, Columns
 from .model import Model
 from .observe import open_probability
 from .rest import voltage_at
 from .results import ChannelRecord, Frames, Noted, assemble, sources
+from .schemes import choose_stepper as choose_stepper
 from .state import State
-from .stepping import Control, Loop, Stepper, check_step
+from .stepping import Control, Loop, check_step
 from .stimuli import Influx, Set, check_resolved
 from .threads import chosen, running
 from .units import number_in, value
@@ -41,25 +40,6 @@ LONG = 1e6
 
 DRIFT_LIMIT = 1e-8
 """The run says so when the ledger does not close to this fraction."""
-
-
-def choose_stepper(model: Model, active: float = 0.0, threads: int = 1) -> Stepper:
-    """Lower a model and return the stepper for its mesh: columns, (z, s) grid, or general graph; parallel where threads pay."""
-    if active and not isinstance(model.mesh.structure, Columns):
-        raise InputError("active", "is for cables, trees and points (leave it out)")
-    plan = lower(model)
-    structure, parallel = model.mesh.structure, None if threads > 1 else False
-    if isinstance(structure, Columns):
-        from .columns import ColumnStepper
-
-        return ColumnStepper(plan, parallel=parallel, active=active)
-    if isinstance(structure, Axisymmetric):
-        from .axisymmetric import AxisymmetricStepper
-
-        return AxisymmetricStepper(plan, parallel=parallel)
-    from .graph import GraphStepper
-
-    return GraphStepper(plan, parallel=parallel)
 
 
 class Simulation:

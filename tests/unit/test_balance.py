@@ -110,8 +110,8 @@ def test_a_leak_balances_what_a_balanced_exchanger_moves(order):
     """Sodium: 3 J = k na, so J = 5e-3/3 uM um/ms; calcium: P (1000 - 0.05) = J."""
     found = values(exchanging(order))
     carried = 5e-7 * NA / 3.0
-    assert found["Exchanger"]["vmax"] == pytest.approx(carried * (CA + 1.0) / CA, rel=1e-14)
-    assert found["leak/linear"]["permeability"] == pytest.approx(carried / (OUT - CA), rel=1e-14)
+    assert found["Exchanger"]["vmax"] == pytest.approx(carried * (CA + 1.0) / CA, rel=1e-12)
+    assert found["leak/linear"]["permeability"] == pytest.approx(carried / (OUT - CA), rel=1e-12)
 
 
 def test_it_stays_at_rest():
@@ -159,8 +159,8 @@ def test_a_profile_of_the_others_becomes_one_of_the_balance():
     ):
         scaled, leak = lower(cs.Model(mesh, cell, membranes={"plasma": [pump, other]})).gauges
         z = mesh.position[mesh.membranes["plasma"].inside, 0]
-        assert np.allclose(scaled.weight, 1.0 + 0.5 * z, rtol=1e-15)
-        assert np.allclose(leak.weight, (1.0 + 0.5 * z) / (1.0 + 0.5 * z.max()), rtol=1e-14)
+        assert np.allclose(scaled.weight, 1.0 + 0.5 * z, rtol=1e-13)
+        assert np.allclose(leak.weight, (1.0 + 0.5 * z) / (1.0 + 0.5 * z.max()), rtol=1e-13)
         most = 0.01 * (1.0 + 0.5 * z.max())
         exact = most / (OUT - CA) if name == "permeability" else math.log(0.1 / most - 1.0) / math.log(ER / 187.0)
         assert leak.channel.values[name] == pytest.approx(exact, rel=1e-12)
@@ -170,7 +170,7 @@ def test_what_cancels_needs_nothing():
     """Two channels that carry the same in and out leave round-off, of either sign, which is no flux of the wrong sign."""
     size = 0.1 + 0.2
     model = point([Bell(q="0.5", size=f"{4 * size!r}"), Bell(q="0.5", size="0.4"), Sink(size=f"{size + 0.1!r}"), Outward(vmax=BALANCE)])
-    assert values(model)["Outward"]["vmax"] <= 1e-15
+    assert values(model)["Outward"]["vmax"] <= 1e-13
 
 
 class Sink(Bell):

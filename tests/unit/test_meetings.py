@@ -326,11 +326,3 @@ def test_places_that_a_wave_leaves_out_do_not_hide_it():
     """Three of 200 places unreached."""
     speed, told = said(cell(lambda x: np.where(abs(x - 20.0) < 0.3, np.nan, 1.0 + x / SPEED)))
     assert (speed, told) == (pytest.approx(SPEED, rel=1e-6), [])
-
-
-def test_a_wave_that_jumps_between_few_places_has_its_mean_speed():
-    """Hot spots 13.3 um apart that fire one after the other; around each the wave runs 18 times as fast as it gets on."""
-    ds = cell(lambda x: 10.0 + 266.0 * np.rint(x / 13.3) + abs(x - 13.3 * np.rint(x / 13.3)) / 0.9, until=1000.0)
-    speed, told = said(ds)
-    assert 0.045 < speed < 0.09  # of the longest stretch, which two or three spots make
-    assert any("jumps from place to place" in line for line in told)
