@@ -45,7 +45,7 @@ def export_channel(
         ``current`` (flux, ds).
     inputs : ``{"ca@cytosol": ("uM", low, high)}``, ``(unit, low, high, dx_max)`` or ``{"unit": "uM", "min": low, "max": high, "dx_max":
         fastest, "rest": [low, high]}``: the trained ranges, the fastest change, and the levels at rest from which training began.
-    licence : of the network, e.g. "MIT".
+    licence : of the network, e.g. "MIT"; "unspecified" by default.
     flux : "linear", "ohmic", "ghk", "none", or the card's whole entry; "linear" by default, "none" for ``current``.
     name : registry name; the file's stem by default.
     args : names of the arguments, where those of ``forward`` are others.

@@ -37,11 +37,11 @@ class TorchGates:
 
     def move(self, g: Gauge, gate: LearnedGate, start: State, state: State, ports: dict[str, Floats], h: float) -> None:
         """Take the states of a gate from those of `start` over h [ms], at ports that stand still, into `state`."""
-        inputs = self._ports(g, gate, SimpleNamespace(**ports))
-        inner = _inner(gate, SimpleNamespace(**{n: start.y[s] for n, s in zip(g.channel.states, g.states, strict=True)}))
         if gate.at_once:
             self.value(g, gate, state, ports)
             return
+        inputs = self._ports(g, gate, SimpleNamespace(**ports))
+        inner = _inner(gate, SimpleNamespace(**{n: start.y[s] for n, s in zip(g.channel.states, g.states, strict=True)}))
         new = _update(gate, lambda values: self._evaluate(gate, values, inputs, h), inner, h)
         targets = dict(zip(g.channel.states, g.states, strict=True))
         for n, values in zip(gate.outputs[: len(gate.states)], new, strict=True):

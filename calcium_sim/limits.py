@@ -29,7 +29,7 @@ def check_run(model: Model, until: float, every: float, record: Collection[str] 
     for s in model.stimuli:
         if isinstance(s, Influx):
             check_resolved(s, s.last_start(until))
-        pulses = min(s.count or 1, (until - s.start) / s.period) if isinstance(s, Influx) and s.period else 1
+        pulses = min(s.count, (until - s.start) / s.period) if isinstance(s, Influx) and s.period else 1
         if pulses > MOST_STEPS:
             told = f"{pulses:.3g} pulses within {until:g} ms are more than {MOST_STEPS:.0e}"
             raise InputError(f"stimuli.{s.species}.count", f"{told} (check the units of the period)")

@@ -23,7 +23,7 @@ from .model import Model
 from .observe import open_probability
 from .rest import voltage_at
 from .results import ChannelRecord, Frames, Noted, assemble, sources
-from .schemes import choose_stepper as choose_stepper
+from .schemes import choose_stepper
 from .state import State
 from .stepping import Control, Loop, check_step
 from .stimuli import Influx, Set, check_resolved

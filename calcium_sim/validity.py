@@ -17,7 +17,7 @@ from .stimuli import Set
 
 THICKEST = 0.2
 """Radius [um] up to which a cross-section may be averaged where calcium releases calcium: a wave is then 3 to 19 % too slow
-(`benchmarks/one_dimension.py`); at 0.4 um it is 2.6 times too slow."""
+(`benchmarks/one_dimension.py`); at 0.4 um it is 25 to 62 % too slow."""
 
 
 LOOKS = 201

@@ -76,7 +76,9 @@ def told(make, name, given):
     except CalciumSimError as error:
         return str(error)
     except ZeroDivisionError:
-        return "" if make is run and callable(given) else "an error of another kind"
+        if make is not run or not callable(given):
+            raise
+        return ""
     return ""
 
 
@@ -87,7 +89,7 @@ def test_no_traceback_for_anything(make):
     lines = [told(make, name, given) for name in MADE[make] for given in ODD]
     assert sum(map(bool, lines)) > len(lines) / 2
     assert not any("\n" in line for line in lines)
-    assert max(map(len, lines)) < 1400
+    assert max(map(len, lines)) < 900  # what was given is cut, be it of 5000 letters (measured: 854)
 
 
 TOLD = {
