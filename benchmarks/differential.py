@@ -38,7 +38,7 @@ themselves (error of the gate 0.76 before, 0.22 now: the law passes in microseco
 Runs that stopped: `balance needs -x` is a model that cannot rest (the pump of a drained ER runs backwards), refused as it should be; the
 others are stops of the reference.
 """
-"""What was found on looking at the worst."""
+"""What was found on looking at the worst of seeds 0 to 999."""
 
 
 def structure(seeds: list[int]) -> list[dict]:
@@ -113,7 +113,7 @@ def page(reports: list[dict], seeds: tuple[int, int]) -> str:
         *(f"* {r['label']}: {r['failure']}" for r in failed),
         "",
         "## The worst",
-        REMARKS,
+        *([REMARKS] if seeds == (0, 1000) else []),
         "| seed | concentration | where | gate | where | model |",
         "|---|---|---|---|---|---|",
         *(

@@ -35,9 +35,6 @@ from .watch import Watcher
 if TYPE_CHECKING:
     import xarray as xr
 
-LONG = 1e6
-"""Runs shorter than this [ms] take no more steps than any run may, unless `dt` is given."""
-
 DRIFT_LIMIT = 1e-8
 """The run says so when the ledger does not close to this fraction."""
 
@@ -106,8 +103,7 @@ class Simulation:
         self.quiet_from = max((train_end(*s.course) for s in self.plan.sources), default=0.0)
         self.drive = Drive(self.plan)
         self.sets = sorted(((k, s) for k, s in enumerate(model.stimuli) if isinstance(s, Set)), key=lambda row: row[1].time)
-        self.influxes = [s for s in model.stimuli if isinstance(s, Influx)]  # of which pulses may be too short for the time they come at
-        self.trains = [s for s in self.influxes if s.period is not None]
+        self.trains = [s for s in model.stimuli if isinstance(s, Influx) and s.period is not None]
         self.seconds = {"setup": time.perf_counter() - began, "steps": 0.0, "observe": 0.0}
         self.settled, self.torn, self.remarked = -1.0, False, list[Any]()
         self.upcoming = -1.0
@@ -156,11 +152,9 @@ class Simulation:
             self._settle()
         if not end >= self.state.t:
             raise InputError("until", f"{end:g} ms lies before the {self.t:g} ms that the run has reached; a run goes forward only")
-        if end - self.state.t > LONG or self.control.dt is not None:
-            check_length(end - self.state.t, dt=self.control.dt)
-        for s in self.influxes:
+        check_length(end - self.state.t, dt=self.control.dt)
+        for s in self.trains:  # a late pulse may be too short for the digits of its time
             check_resolved(s, s.last_start(end))
-        self.influxes = self.trains
         try:
             while self.state.t < end:
                 self._stretch(min(end, self.t + STRETCH) if self.drive.sampled else end)

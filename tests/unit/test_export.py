@@ -18,7 +18,7 @@ class RateLaw(torch.nn.Module):
 
 
 def test_quotients_and_squares_are_permitted_and_compiled(tmp_path):
-    """To the rounding of float64."""
+    """To 1e-5, what the table that a network of one port becomes is made to (measured: 3e-6)."""
     cs.export_channel(
         RateLaw(), tmp_path / "law.pt", kind="rates", states={"P": "steady"}, dtype="float64", inputs={"ca@cytosol": ("uM", 0.1, 50)}
     )
