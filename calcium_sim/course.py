@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 RESOLVED = 5e-3
 """What arrivals can be told apart by [ms]: crossings are noted to some microseconds."""
-_BEGINNING, _AT_ONCE = 0.05, 0.2
-"""What is reached within this part of a wave's time is no wave if it is this part of its way."""
+_PIECES, _COVERED, _AT_ONCE = 50, 0.15, 0.1
+"""Pieces of a way that are compared; part of it that a stimulus has to cover to be left out, and of the usual time of a piece."""
 _FIT_POINTS = 400
 _REVERSAL = 0.01
 """Part of the time of a wave by which arrivals have to turn back before two waves are told from one."""
@@ -139,22 +139,25 @@ def _stop(seen: Ints, turn: int) -> tuple[tuple[int, int], str]:
 
 
 def beyond_start(course: Course) -> Course:
-    """A stretch without the part that is reached at once, by a stimulus that covers much of it; the whole where there is none.
+    """A stretch without the part that a stimulus covers, which is crossed at once; the whole where there is none.
 
-    It counts from `_AT_ONCE` of the length on if it is reached within `_BEGINNING` of the time, which a wave would pass `_BEGINNING` of the
-    length in.
+    Pieces of equal length are compared with the usual one that takes time at all. The stimulus covers those at the beginning that take less
+    than `_AT_ONCE` of it, if they are `_COVERED` of the way.
     """
     seen = course.seen()
-    if len(seen) < 3:
+    if len(seen) < _PIECES // 2:
         return course
     x, t = course.position[seen], course.time[seen]
-    early = t <= t.min() + _BEGINNING * np.ptp(t)
-    covered = x[early]
-    side = x <= covered.max() if course.forth() else x >= covered.min()
-    if np.ptp(covered) < _AT_ONCE * np.ptp(x) or early.all() or not early[side].mean() > 0.5:
+    edges = np.linspace(x[0], x[-1], min(_PIECES, len(seen)) + 1)
+    took = np.abs(np.diff(np.interp(edges, x, t)))
+    if not (took > RESOLVED).any():
         return course
-    last = covered.max() if course.forth() else covered.min()
-    return course.where(course.position > last if course.forth() else course.position < last)
+    slow = took > _AT_ONCE * np.median(took[took > RESOLVED])
+    slow = slow if course.forth() else slow[::-1]
+    pieces = int(np.argmax(slow))
+    if pieces < _COVERED * len(slow):
+        return course
+    return course.where(course.position > edges[pieces] if course.forth() else course.position < edges[-1 - pieces])
 
 
 def turn_between(course: Course, low: float, high: float, size: int) -> tuple[float, bool] | None:

@@ -326,3 +326,18 @@ def test_places_that_a_wave_leaves_out_do_not_hide_it():
     """Three of 200 places unreached."""
     speed, told = said(cell(lambda x: np.where(abs(x - 20.0) < 0.3, np.nan, 1.0 + x / SPEED)))
     assert (speed, told) == (pytest.approx(SPEED, rel=1e-6), [])
+
+
+@pytest.mark.parametrize("late", ["a node", "a half", "a slow end", "an exponential"])
+def test_a_wave_is_not_taken_for_a_stimulus(late):
+    """However late the rest is reached: the part that ran was left out once it took less than a twentieth of the whole time."""
+    arrivals = {
+        "a node": lambda x: np.where(x > 39.8, 5000.0, 1.0 + x / SPEED),
+        "a half": lambda x: np.where(x > 34.0, 5000.0, 1.0 + x / SPEED),
+        "a slow end": lambda x: 1.0 + x / SPEED + np.maximum(x - 36.0, 0.0) * 600.0,
+        "an exponential": lambda x: 20.0 * np.exp(x / 25.0),
+    }
+    ds = cell(arrivals[late], until=6000.0)
+    x = np.linspace(8.0, 32.0, 200)
+    line = 1.0 / np.polyfit(x, arrivals[late](x), 1)[0]
+    assert said(ds)[0] == pytest.approx(line, rel=0.1)
