@@ -4,7 +4,7 @@ Where the rates of a channel are linear in its states (gates, kinetic schemes), 
 decays, and the error of the concentrations tells enough: a receptor's states under control would cost a wave eight times as many steps, for
 nothing. Where the rates are not linear (an oscillator, an excitable law), the states have a life of their own, and what they do wrong while
 the channel is shut shows only in the times at which it opens. Laws in du/dt are looked at as well: they multiply what concentrations do,
-from however little, so that no state of theirs may be wrong by more than a part of itself, and every pair of steps is looked at.
+from however little, so that no state of theirs may be wrong by more than a part of itself.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from .gates import gate_of
-from .kernels.control import largest_leap, largest_part, pair_error
+from .kernels.control import largest_part, pair_error
 from .lowering import Gauge, Plan
 from .mesh import Floats
 from .plugin import BALANCE, Channel
@@ -26,12 +26,6 @@ PART = 50.0
 """A state that follows a law in du/dt may be wrong by so many times the tolerance of itself."""
 LEAST = {"float32": 1e-6, "float64": 1e-12}
 """Of the range of a state, by the precision of its law: what is less is as good as nothing."""
-
-LEAP = 2.0
-"""A state that a law in du/dt multiplies may grow or fall by exp(this) within a pair of steps. In longer ones the equation for du/dt has a
-second solution, on which both sides of a check may land."""
-LITTLE = 1e-5
-"""Of the range of a state: below this it may leap."""
 
 
 class HiddenStates:
@@ -52,9 +46,7 @@ class HiddenStates:
         self.rest = plan.y0[self.begin] if rows else np.zeros(0)
         multiplied = [(s, least) for g, s in rows for least in _multiplied(g, s)]
         self.first, self.last = (np.array([getattr(s, side) for s, _ in multiplied], np.int64) for side in ("start", "stop"))
-        self.leaping = bool(multiplied)
-        self.least = np.array([least for _, (least, _) in multiplied])
-        self.little = np.array([little for _, (_, little) in multiplied])
+        self.least = np.array([least for _, least in multiplied])
 
     def error(self, fine: Floats, coarse: Floats, before: Floats, tolerance: float) -> float:
         """As `kernels.control.pair_error`, over the states."""
@@ -62,18 +54,14 @@ class HiddenStates:
         part = largest_part(fine, coarse, self.first, self.last, self.least) / (PART * tolerance)
         return float(part if not part <= error else error)
 
-    def leap(self, after: Floats, before: Floats) -> float:
-        """How far states that a law in du/dt multiplies went within steps taken at a time, over what they may."""
-        return float(largest_leap(after, before, self.first, self.last, self.little)) / LEAP
 
-
-def _multiplied(g: Gauge, s: slice) -> Iterator[tuple[float, float]]:
-    """What is as good as nothing, and what is little, of a state that a law in du/dt multiplies: one that cannot be negative."""
+def _multiplied(g: Gauge, s: slice) -> Iterator[float]:
+    """What is as good as nothing of a state that a law in du/dt multiplies: one that cannot be negative."""
     table = {(s.start, s.stop): c for s, c in zip(g.states, g.channel.state_table().values(), strict=True)}
     if any(p.kind == "rate" for p in g.spec.ports) and table[s.start, s.stop].low == 0.0 and np.isfinite(table[s.start, s.stop].high):
         gate = gate_of(type(g.channel))
         high = table[s.start, s.stop].high
-        yield LEAST["float64" if gate is None else gate.card.dtype] * high, LITTLE * high
+        yield LEAST["float64" if gate is None else gate.card.dtype] * high
 
 
 def _controlled(plan: Plan, g: Gauge) -> bool:

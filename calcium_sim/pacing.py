@@ -35,6 +35,9 @@ SETTLING, SETTLED = 20, 1e-6
 """On grids what a network returns at once and the concentration at the wall make each other: how often they are asked in turn, and the
 relative change at which they agree. Otherwise the error of the guess stays, which is of first order in the step."""
 
+_NOTHING = 1e-6
+"""Changes of a concentration by less than this part of it say nothing about the sweeps."""
+
 PARTS = 4
 """Parts in which states move over half a step or a whole one: a law in du/dt may multiply a state by ten where u only doubles."""
 
@@ -64,6 +67,7 @@ class Pacing:
                 if members:
                     self.groups.append(_Group(plan, name, members, torch, at_once))
         self.plan, self.look = plan, look
+        self.gap = 0.0
 
     def advance(self, take: Take, state: State, h: float, steps: int, clock: Clock) -> None:
         """Take `steps` steps of length h [ms], in place; `take` advances a state with the paced states held."""
@@ -79,6 +83,8 @@ class Pacing:
         for sweep in range(SWEEPS):
             take(state, h, 1, clock)
             last = self._last(start, state, first, ahead, clock, h)
+            if sweep:
+                self.gap = max(self.gap, self._gap(first, ahead, last))
             if sweep < SWEEPS - 1:
                 state.assign(start)
             for g in self.groups:
@@ -87,6 +93,14 @@ class Pacing:
         for row, values in self._rates(first, last, h):
             state.y[row.stop : row.stop + len(values)] = start.y[row]
             state.y[row] = values
+
+    def _gap(self, first: Walls, before: Walls, last: Walls) -> float:
+        """How far two sweeps differ in what they make of a concentration whose rate of change is read, relative to its change."""
+        gap = 0.0
+        for key, _ in self._tracked():
+            change = np.abs(last[key] - first[key]).max() + _NOTHING * np.abs(first[key]).max()
+            gap = max(gap, float(np.abs(last[key] - before[key]).max() / change) if change > 0.0 else 0.0)
+        return gap
 
     def _seen(self, state: State, clock: Clock) -> Walls:
         if self.look is not None:

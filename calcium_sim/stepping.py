@@ -51,6 +51,10 @@ RESOLUTION = 2.0**-50
 STRETCH = 6
 """Most steps that are taken before observers see the state: a peak is as sharp as some steps are long (see `watch`)."""
 
+GAP = 0.1
+"""The two sweeps of a step with a law in du/dt may differ by this part of what the step changes. The equation for du/dt has one solution as
+long as they draw together; in longer steps it has a second one, on which both sides of a check may land."""
+
 LARGEST_MEASURE = 0.01
 """Above this value of the measure the error of the speed is no longer proportional to it (seen on (z, s) grids)."""
 
@@ -117,8 +121,6 @@ class Loop:
         self.rest = np.array([f.rest for f in fields])
         self.given = (self.volume, self.start[:-1].copy(), self.start[1:].copy(), self.rest)
         self.hidden = HiddenStates(stepper.plan)
-        if self.hidden.leaping:
-            control.window = 0  # every pair of steps is looked at
         self.scratch: list[State] = []
         self.undo: State | None = None
         self.warned, self.fixed = False, FixedStep(len(fields))
@@ -285,15 +287,14 @@ class Loop:
 
     def _taken(self, state: State, h: float, count: int, clock: Clock, checked: bool) -> tuple[float, str | None]:
         """Take `count` steps; the error of the last two over the tolerance if `checked`, and what is wrong with the result."""
-        error = 0.0
+        error, self.stepper.pacing.gap = 0.0, 0.0
         if checked:
             error = self._checked(state, h, count, clock)
             if math.isnan(error):  # the check's long step may fail where the short ones do not
                 return error, FINITE
         else:
             self.stepper.advance(state, h, count, clock)
-        if self.hidden.any:
-            error = max(error, self.hidden.leap(state.y, self._saved(state)[0].y))
+        error = max(error, self.stepper.pacing.gap / GAP)
         return error, self._fault(state)
 
     def _limit(self, saved: State, state: State) -> bool:

@@ -101,16 +101,6 @@ def largest_part(fine, coarse, begin, end, least):
 
 
 @njit(cache=True, error_model="numpy")
-def largest_leap(after, before, begin, end, little):
-    """The largest factor by which any one value has grown or fallen, as a logarithm; less than `little` counts as that."""
-    worst = 0.0
-    for f in range(begin.size):
-        for i in range(begin[f], end[f]):
-            worst = max(worst, abs(math.log(max(after[i], little[f]) / max(before[i], little[f]))))
-    return worst
-
-
-@njit(cache=True, error_model="numpy")
 def changes(after, before, start):
     """The largest change of each field."""
     out = np.zeros(start.size - 1)
