@@ -34,7 +34,7 @@ what happened (322: 0.06 of 5 uM, 0.7 % of which are 0.02 % of the 5 uM; 58, 310
 961, 964: amounts of the reference do not add up to its own concentrations, for the wall of a (z, r) grid has several solutions there; ours
 do. 967 found a fault: a law in du/dt that had fallen to 1e-10 came back 10 000 times too small; such states are now right to a part of
 themselves (error of the gate 0.76 before, 0.22 now: the law passes in microseconds from 1e-10 to its bound). Seeds over a bound and all with
-`ryr/scalar-law` (128) were run again after that; later still, laws in du/dt came under control in every pair of steps.
+`ryr/scalar-law` (128) were run again after that; later still, the two sweeps of steps with such laws had to agree.
 Runs that stopped: `balance needs -x` is a model that cannot rest (the pump of a drained ER runs backwards), refused as it should be; the
 others are stops of the reference.
 """
