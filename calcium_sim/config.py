@@ -15,8 +15,9 @@ from typing import Any
 
 from .errors import InputError, nearest, regular_file
 from .limits import check_length
-from .mesh import Mesh, Place, within
+from .mesh import Mesh, Place
 from .model import Buffer, Model, Species
+from .places import Box, Within
 from .plugin import Channel
 from .registry import add_channel_folder, get_channel
 from .schema import ChannelTable, FileTable, InfluxTable, MeshTable, Problems, RunTable, SetTable, read_tables
@@ -250,23 +251,9 @@ def _place(given: str | Mapping[str, list[Any]] | None, where: str) -> Place:
     if not spans or ("distance" in spans and len(spans) > 1):
         raise InputError(where, 'expected distance = ["0 um", "5 um"], or limits of x, y and z')
     if "distance" in spans:
-        lo, hi = spans["distance"]
-        return _named(within(f"{lo!r} um", f"{hi!r} um"), spans)
-
-    def box(x: Any, y: Any, z: Any) -> Any:
-        inside = x == x
-        for axis, at in zip("xyz", (x, y, z), strict=True):
-            lo, hi = spans.get(axis, (-float("inf"), float("inf")))
-            inside = inside & (at >= lo) & (at <= hi)
-        return inside
-
-    return _named(box, spans)
-
-
-def _named(place: Callable[..., Any], spans: Mapping[str, tuple[float, float]]) -> Callable[..., Any]:
-    """Give a place the name under which a result's description of the model shows it."""
-    place.__qualname__ = " and ".join(f"{axis} {lo:g} to {hi:g} um" for axis, (lo, hi) in spans.items())
-    return place
+        return Within(*map(float, spans["distance"]))
+    ends = [spans.get(axis, (-float("inf"), float("inf"))) for axis in "xyz"]
+    return Box(*((float(a), float(b), float(c)) for a, b, c in zip(*ends, strict=True)))
 
 
 @cache

@@ -43,6 +43,9 @@ class InputError(CalciumSimError, ValueError):
         self.message = message = _line(message, 1000)
         super().__init__(f"{where}: {message}" if where else message)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.where, self.message)
+
 
 class RunStopped(CalciumSimError, RuntimeError):
     """A run stopped itself: a state that is not finite, or a step that cannot be made accurate."""

@@ -19,7 +19,7 @@ def named(given: Any, where: str, example: str) -> str:
 def positive(given: Any, where: str, unit: str, *, zero: bool = False) -> float:
     """A quantity as a number in `unit`, above zero; with `zero` it may be zero, which needs no unit."""
     number = value(given, unit, where, zero=zero)
-    if number < 0 or (number == 0 and not zero):
+    if number < 0 or not (number or zero):
         raise InputError(where, f"{number:g} {unit} must be {'>= 0' if zero else '> 0'}")
     return number
 

@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from . import probe
-from .admission import Admitted, admit
+from .admission import Admitted, admit_bytes
+from .archive import read_file
 from .card import ALGEBRAIC, Card, FluxCard, InputCard, StateCard
 from .errors import InputError, file_path
 from .plugin import Channel, TorchGate, check_class
 from .sampling import Array, Columns
-from .weights import Weights, read_weights
+from .weights import Weights, weights_of_bytes
 
 SUFFIXES = (".pt", ".npz")
 CURRENT = 1e4 / 96485.0
@@ -40,7 +41,7 @@ class LearnedGate(TorchGate):
     Attributes
     ----------
     file, inputs, outputs, format : as in `TorchGate`: path, names of the input ports in ``x``, names of the network's columns in ``y``.
-    sha256 : hash of the file.
+    sha256, content : hash and bytes of the file.
     card : kind, states with bounds and start, inputs with ranges, arguments, powers, flux law, policy out of range.
     admitted : what torch may load (``format == "torchscript"``).
     weights : the arrays (``format == "weights"``).
@@ -48,6 +49,7 @@ class LearnedGate(TorchGate):
     """
 
     sha256: str
+    content: bytes = field(repr=False)
     card: Card
     admitted: Admitted | None = field(default=None, repr=False)
     weights: Weights | None = field(default=None, repr=False)
@@ -142,24 +144,38 @@ def load_channel(path: str | os.PathLike[str], trust: str | None = None) -> type
     InputError
         One line that names the file, the member and the rule.
     """
-    gate = load_gate(file_path(path, "path"), trust)
-    return channel_class(gate)
+    return channel_class(load_gate(file_path(path, "path"), trust))
 
 
 def load_gate(path: str | os.PathLike[str], trust: str | None = None) -> LearnedGate:
     """Read and examine a channel file; see `load_channel`."""
-    where = Path(path)
-    if where.suffix == ".npz":
-        if trust is not None:
-            raise InputError(str(path), "a weights file holds no code and needs no trust")
-        weights = read_weights(where)
-        inputs, outputs = _names(weights.card)
-        return LearnedGate(str(where), inputs, outputs, "weights", sha256=weights.sha256, card=weights.card, weights=weights)
-    if where.suffix == ".pt2":
+    if Path(path).suffix == ".pt2":
         raise InputError(str(path), "torch.export files run pickled code when they are loaded, export the module with export_channel (.pt)")
-    admitted = admit(where, trust)
+    return gate_of_bytes(read_file(Path(path)), str(path), trust)
+
+
+def gate_of_bytes(content: bytes, file: str, trust: str | None = None) -> LearnedGate:
+    """Examine the bytes of a channel file; its name says of which kind it is."""
+    if file.endswith(".npz"):
+        if trust is not None:
+            raise InputError(file, "a weights file holds no code and needs no trust")
+        weights = weights_of_bytes(content, file)
+        inputs, outputs = _names(weights.card)
+        digest, card = weights.sha256, weights.card
+        return LearnedGate(file, inputs, outputs, "weights", sha256=digest, content=content, card=card, weights=weights)
+    admitted = admit_bytes(content, file, trust)
     inputs, outputs = _names(admitted.card)
-    return LearnedGate(str(where), inputs, outputs, sha256=admitted.sha256, card=admitted.card, admitted=admitted)
+    return LearnedGate(file, inputs, outputs, sha256=admitted.sha256, content=content, card=admitted.card, admitted=admitted)
+
+
+def carried(file: str, content: bytes) -> type[Channel]:
+    """The channel class of a file that came along with a description, from another process or a file."""
+    known = _classes.get((hashlib.sha256(content).hexdigest(), Path(file).name))
+    return channel_class(gate_of_bytes(content, file)) if known is None else known
+
+
+_classes: dict[tuple[str, str], type[Channel]] = {}
+"""Classes made in this process, by hash and name of the file: what comes of one file is one class."""
 
 
 def resolve(cls: type[Channel]) -> LearnedGate | None:
@@ -190,7 +206,14 @@ def resolve(cls: type[Channel]) -> LearnedGate | None:
 
 
 def channel_class(gate: LearnedGate) -> type[Channel]:
-    """Build the channel class of a gate from its card."""
+    """The channel class of a gate, built from its card; one for a file."""
+    key = (gate.sha256, Path(gate.file).name)
+    if key not in _classes:
+        _classes[key] = _channel_class(gate)
+    return _classes[key]
+
+
+def _channel_class(gate: LearnedGate) -> type[Channel]:
     card = gate.card
     reads = {name: c.port for name, c in zip(gate.inputs, card.inputs, strict=True)}
     if "dx" in card.args:
@@ -212,6 +235,7 @@ def channel_class(gate: LearnedGate) -> type[Channel]:
         "source": source,
         "note": card.note,
         "gate": gate,
+        "origin": classmethod(lambda cls: (carried, (gate.file, gate.content))),
         "flux": staticmethod(flux),
         "__module__": __name__,
     }

@@ -340,7 +340,7 @@ def _stops(b: _Builder) -> Stops:
         times |= set(edges_of(type(g.channel), parameters(g.channel)))
     if isinstance(b.model.voltage, tuple):
         times |= {late for (early, _), (late, _) in pairwise(b.model.voltage) if late == early}
-    return Stops(tuple(sorted(t for t in times if t > 0)), tuple(trains))
+    return Stops(tuple(sorted(float(t) for t in times if t > 0)), tuple(trains))
 
 
 __all__ = ["Field", "Gauge", "Plan", "Source", "lower", "voltage_at", "weight"]

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import InputError, nearest
-from .fixed import Fixed
-from .places import asked, called
+from .fixed import Described, Fixed
+from .places import Within, asked, called
 
 Floats = NDArray[np.float64]
 Nodes = NDArray[np.uint32]
@@ -26,8 +26,8 @@ _NAMED = 6
 """So many names of a kind are shown when a mesh is printed."""
 
 
-@dataclass(frozen=True)
-class Membrane:
+@dataclass(frozen=True, eq=False)
+class Membrane(Described):
     """Node pairs across a membrane: `area[k]` [um^2] between `inside[k]` and `outside[k]`.
 
     `sides` names the two regions; when the second is ``"outside"`` (the extracellular space) the array `outside` is empty.
@@ -43,8 +43,8 @@ class Membrane:
         return f"Membrane({self.name}: {' to '.join(self.sides)}, {len(self.area)} pairs, {self.area.sum():.6g} um^2)"
 
 
-@dataclass(frozen=True)
-class Face:
+@dataclass(frozen=True, eq=False)
+class Face(Described):
     """A part of the boundary of a region through which a stimulus may enter: nodes and the area [um^2] of each."""
 
     region: str
@@ -55,8 +55,8 @@ class Face:
         return f"Face({self.region}: {len(self.nodes)} nodes, {np.sum(self.area):.6g} um^2)"
 
 
-@dataclass(frozen=True)
-class Columns:
+@dataclass(frozen=True, eq=False)
+class Columns(Described):
     """Structure hint: every region has the same positions, joined as one tree (cables, SWC trees, a single point).
 
     `parent[i] < i` is the neighbour of position i towards the root (position 0 is its own parent). Node i of every region is
@@ -71,8 +71,8 @@ class Columns:
         return f"Columns({len(self.parent)} positions)"
 
 
-@dataclass(frozen=True)
-class Axisymmetric:
+@dataclass(frozen=True, eq=False)
+class Axisymmetric(Described):
     """Structure hint: coaxial regions on a uniform (z, s) grid; s is the distance from the axis.
 
     The nodes of region r are ordered z first: ``start[r] + k * cells[r] + j`` is cell j (from the axis outwards) of slice k.
@@ -88,8 +88,8 @@ class Axisymmetric:
         return f"Axisymmetric({self.slices} slices of {self.spacing:g} um, {' + '.join(map(str, self.cells))} radial cells)"
 
 
-@dataclass(frozen=True)
-class Mesh:
+@dataclass(frozen=True, eq=False)
+class Mesh(Described):
     """Control volumes and how they are joined. Lengths in um.
 
     Parameters
@@ -201,17 +201,11 @@ class Mesh:
         return called(function, [known[name].copy() for name in asked(function, where)], where)
 
 
-def within(low: Any, high: Any) -> Callable[[Floats], NDArray[np.bool_]]:
+def within(low: Any, high: Any) -> Within:
     """Place: nodes whose path distance from the root (left end, soma) lies between two lengths (quantities, e.g. "10 um")."""
     from .units import value
 
-    lo, hi = (value(v, "um", "within") for v in (low, high))
-
-    def place(distance: Floats) -> NDArray[np.bool_]:
-        return (distance >= lo) & (distance <= hi)
-
-    place.__qualname__ = f"distance {lo:g} to {hi:g} um"
-    return place
+    return Within(*(float(value(v, "um", "within")) for v in (low, high)))
 
 
 def path_to(mesh: Mesh, node: int) -> Nodes:

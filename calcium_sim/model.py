@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from dataclasses import replace as with_fields
 from typing import Any
 
 import numpy as np
 
+from .editing import changed_in
 from .errors import InputError, nearest, shown
-from .fixed import Fixed, several
+from .fixed import Described, Fixed, held, several, told
 from .given import by_region, named, positive
 from .mesh import OUTSIDE, Columns, Mesh
 from .names import ResultNames, assign
@@ -18,11 +20,11 @@ from .plugin import Channel, parse_port
 from .stimuli import Influx, Set, Stimulus, stimulus_target
 from .swapping import replacement
 from .voltage import checked as checked_voltage
-from .voltage import written as written_voltage
+from .voltage import potential_name
 
 
-@dataclass(frozen=True)
-class Species:
+@dataclass(frozen=True, eq=False, repr=False)
+class Species(Described):
     """A diffusing species.
 
     Parameters
@@ -31,7 +33,7 @@ class Species:
     diffusion : {region: um^2/s}: the regions in which it lives; 0 for immobile.
     initial : {region: uM}: resting value per region, and ``"outside"`` for the fixed extracellular concentration.
     decay : first-order rate [1/s] towards `rest` (IP3 degradation).
-    rest : {region: uM}: value that `decay` relaxes to; the initial value by default.
+    rest : {region: uM}: value that `decay` relaxes to; the initial value where it is not given.
     """
 
     name: str
@@ -43,18 +45,16 @@ class Species:
     def __post_init__(self) -> None:
         where = f"species.{named(self.name, 'species.name', 'ca')}"
         for attribute, unit in [("diffusion", "um^2/ms"), ("initial", "uM"), ("rest", "uM")]:
-            given = getattr(self, attribute)
-            whole = attribute == "rest" and given is None
-            table = self.initial if whole else by_region(given, f"{where}.{attribute}", unit)
-            object.__setattr__(self, attribute, Fixed(table))
+            if attribute != "rest" or self.rest is not None:
+                object.__setattr__(self, attribute, Fixed(by_region(getattr(self, attribute), f"{where}.{attribute}", unit)))
         object.__setattr__(self, "decay", positive(self.decay, f"{where}.decay", "1/ms", zero=True))
         for region in self.diffusion:
             if region not in self.initial:
                 raise InputError(f"{where}.initial", f"no value for region '{region}' (add initial.{region} = '0.05 uM')")
 
 
-@dataclass(frozen=True)
-class Buffer:
+@dataclass(frozen=True, eq=False, repr=False)
+class Buffer(Described):
     """A buffer or dye that binds one species one to one; the field in a result is the FREE buffer [uM].
 
     Parameters
@@ -82,8 +82,8 @@ class Buffer:
             object.__setattr__(self, attribute, positive(getattr(self, attribute), f"{where}.{attribute}", unit, zero=zero))
 
 
-@dataclass(frozen=True)
-class Model:
+@dataclass(frozen=True, eq=False, repr=False)
+class Model(Described):
     """A cell: a mesh with species, buffers, channels on each membrane, and stimuli.
 
     Parameters
@@ -123,6 +123,14 @@ class Model:
         object.__setattr__(self, "voltage", checked_voltage(self.voltage))
         _validate(self)
 
+    def __repr__(self) -> str:
+        rows = [("species", f"{s.name} in {', '.join(s.diffusion)}") for s in self.species]
+        rows += [("buffers", f"{b.name} ({told(b.total)}) of {b.binds} in {b.region}") for b in self.buffers]
+        rows += [(name, ", ".join(map(repr, channels))) for name, channels in self.membranes.items() if channels]
+        rows += [("stimuli", repr(s)) for s in self.stimuli]
+        rows += [] if self.voltage is None else [("voltage", potential_name(self.voltage))]
+        return "\n".join([f"Model of {self.mesh}", *(f"  {name:<9} {text}" for name, text in rows)])
+
     @property
     def names(self) -> ResultNames:
         """What the parts of the model are called in a result."""
@@ -151,7 +159,29 @@ class Model:
         for lost in dict.fromkeys(tuple(lost) for pairs in found.values() for _, lost in pairs if lost):
             warnings.warn(f"swap: {', '.join(lost)} of '{old}' has no place in the new channel and is dropped", stacklevel=2)
         membranes = {name: tuple(c for c, _ in pairs) for name, pairs in found.items()}
-        return replace(self, membranes=membranes, voltage=written_voltage(self.voltage))
+        return with_fields(self, membranes=membranes)
+
+    def replace(self, path: str | Mapping[str, Any], value: Any = None) -> Model:
+        """Return the model with one thing changed (or several at once: a table of paths), all else the same.
+
+        Parameters
+        ----------
+        path : where it stands: ``"buffers.calbindin.total"``, ``"species.ca.initial.er"``, ``"membranes.er.ryr/keizer-levine.density"``,
+            ``"stimuli[0].flux"``, ``"voltage"``, ``"mesh"``. Several of one kind are told apart by their number.
+        value : what is to stand there: a quantity, or a part (`None` is a value, too).
+
+        Raises
+        ------
+        InputError
+            If the path leads nowhere, or the value does not fit.
+        """
+        changes = path if isinstance(path, Mapping) else {path: value}
+        parts = held(self)
+        for at, given in changes.items():
+            if not isinstance(at, str):
+                raise InputError("replace", f"{shown(at)} is no path (e.g. 'buffers.calbindin.total')")
+            changed_in(parts, at, given)
+        return Model(**parts)
 
 
 def _unique(names: Sequence[str], where: str) -> None:
@@ -170,7 +200,7 @@ def _validate(model: Model) -> None:
         for region in s.diffusion:
             mesh.region(region, f"species.{s.name}.diffusion")
         for table in ("initial", "rest"):
-            _check_regions(mesh, getattr(s, table), f"species.{s.name}.{table}")
+            _check_regions(mesh, getattr(s, table) or {}, f"species.{s.name}.{table}")
     empty = [r for r in mesh.regions if not any(r in s.diffusion for s in model.species)]
     if empty:
         raise InputError("species", f"region '{empty[0]}' of the mesh has no species (give one a diffusion and an initial value there)")

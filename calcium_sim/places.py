@@ -1,9 +1,10 @@
-"""Functions of the user that say where something is: what they ask for, and what they return."""
+"""Functions that say where something is: spans of lengths, and those of the user, what they ask for and what they return."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,38 @@ from .errors import InputError
 
 COORDINATES = ("x", "y", "z")
 _FILLED = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+@dataclass(frozen=True)
+class Within:
+    """The places between two path distances [um] from the root."""
+
+    low: float
+    high: float
+
+    def __call__(self, distance: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which of some path distances lie within."""
+        return (distance >= self.low) & (distance <= self.high)
+
+    def __str__(self) -> str:
+        return f"distance {self.low:g} to {self.high:g} um"
+
+
+@dataclass(frozen=True)
+class Box:
+    """The places between two coordinates [um] of each axis."""
+
+    low: tuple[float, float, float]
+    high: tuple[float, float, float]
+
+    def __call__(self, x: NDArray[np.float64], y: NDArray[np.float64], z: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which of some points lie within."""
+        inside = [(at >= low) & (at <= high) for at, low, high in zip((x, y, z), self.low, self.high, strict=True)]
+        return inside[0] & inside[1] & inside[2]
+
+    def __str__(self) -> str:
+        spans = zip("xyz", self.low, self.high, strict=True)
+        return " and ".join(f"{axis} {low:g} to {high:g} um" for axis, low, high in spans if (low, high) != (-np.inf, np.inf))
 
 
 def asked(function: Callable[..., Any], where: str) -> tuple[str, ...]:
@@ -71,5 +104,10 @@ def place_name(place: Any) -> str:
     """A place in words, for messages: a name, or what a function says of itself."""
     if isinstance(place, str):
         return repr(place)
-    name = getattr(place, "__qualname__", "")
+    name = function_name(place)
     return f"a function ({name})" if name and "<" not in name else "a function" if callable(place) else repr(place)
+
+
+def function_name(function: Any) -> str:
+    """What a function is called: a span of lengths by what it says, others by their name in the source."""
+    return str(function) if isinstance(function, (Within, Box)) else getattr(function, "__qualname__", "")

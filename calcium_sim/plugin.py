@@ -10,25 +10,31 @@ import inspect
 import math
 import os
 import re
+import sys
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from . import units
 from .contract import Parameter, Port, State, check_class, parameter, parse_port, state
 from .entries import installed, provider
 from .errors import InputError, nearest, shown
-from .fixed import FIX, Fixed
+from .fixed import FIX, Fixed, check_portable, hashed, same, told
 from .imported import keep
 from .mesh import Place
+from .places import place_name
 
 
 class _Balance:
     """Marks the parameter that is chosen so that the membrane carries no net flux at rest."""
 
     def __repr__(self) -> str:
+        return "BALANCE"
+
+    def __reduce__(self) -> str:
         return "BALANCE"
 
 
@@ -157,10 +163,75 @@ class Channel:
         """The states with start value and bounds."""
         return {name: state(row, f"{cls.label()}.states.{name}") for name, row in cls.states.items()}
 
+    def arguments(self) -> dict[str, Any]:
+        """All that makes a channel of this class the same."""
+        return {"at": self.at, "scale": self.scale, "initial": self.initial, **self.values}
+
+    def replace(self, **changes: Any) -> Self:
+        """The same channel with other arguments (``at``, ``scale``, ``initial``, parameters by name)."""
+        return type(self)(**(self.arguments() | changes))
+
+    @classmethod
+    def origin(cls) -> tuple[Callable[..., type[Channel]], tuple[Any, ...]]:
+        """A function and its arguments that find this class in another process."""
+        home = sys.modules.get(cls.__module__)
+        if "<locals>" in cls.__qualname__ or _attribute(home, cls.__qualname__) is not cls:
+            where = f"cannot be found as {cls.__module__}.{cls.__qualname__}, so that no other process can"
+            raise InputError(cls.label(), f"its class {where} (define it at the top of a module)")
+        return found, (cls.__module__, cls.__qualname__)
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and isinstance(other, Channel) and same(self.arguments(), other.arguments())
+
+    def __hash__(self) -> int:
+        return hash((type(self), hashed(self.arguments())))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return remade, (*self.origin(), _portable(self))
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        return self
+
     def __repr__(self) -> str:
-        rows = self.parameter_table()
-        told = ", ".join(f"{k}={'BALANCE' if v is BALANCE else units.text(v, rows[k].unit)!r}" for k, v in self.values.items())
-        return f"{self.label()}({told})"
+        """As it could be written; parameters that are at their defaults are left out."""
+        table = self.parameter_table()
+        parts = [f"{name}={told(v)}" for name, v in self.values.items() if v != table[name].default]
+        parts += [f"{name}={place_name(place)}" for name, place in (("at", self.at), ("scale", self.scale)) if place is not None]
+        return f"{self.label()}({', '.join([*parts, *([f'initial={told(self.initial)}'] if self.initial else [])])})"
+
+
+def found(module: str, name: str) -> type[Channel]:
+    """The channel class of a name in a module, which is imported."""
+    try:
+        cls = _attribute(import_module(module), name)
+    except ImportError as error:
+        raise InputError("channel", f"{module}.{name} cannot be imported: {error} (put its module where Python finds it)") from None
+    if not (isinstance(cls, type) and issubclass(cls, Channel)):
+        raise InputError("channel", f"{module}.{name} is no channel class")
+    return cls
+
+
+def remade(find: Callable[..., type[Channel]], where: tuple[Any, ...], arguments: Mapping[str, Any]) -> Channel:
+    """A channel made anew, checked as any other."""
+    return find(*where)(**arguments)
+
+
+def _attribute(home: Any, name: str) -> Any:
+    """What a dotted name stands for in a module, or None."""
+    for part in name.split("."):
+        home = getattr(home, part, None)
+    return home
+
+
+def _portable(channel: Channel) -> dict[str, Any]:
+    """The arguments of a channel, if another process can have them."""
+    arguments = channel.arguments()
+    for name, value in arguments.items():
+        check_portable(value, f"{channel.label()}.{name}")
+    return arguments
 
 
 def _initial(cls: type[Channel], given: Any) -> dict[str, float]:
@@ -191,7 +262,7 @@ def _values(cls: type[Channel], given: Mapping[str, Any]) -> dict[str, Any]:
         if name not in given:
             if row.default is None:
                 raise InputError(where, f"has no default, give it (e.g. {name}='1 {row.unit}')")
-            out[name] = row.default
+            out[name] = units.Canonical(row.default, row.unit) if units.is_number(row.default) else row.default
         elif given[name] is BALANCE or (isinstance(given[name], str) and given[name] == "balance"):
             out[name] = BALANCE
         else:

@@ -25,6 +25,11 @@ class Ranges:
         self.warned: set[str] = set()
         self.known: list[bytes] = []
 
+    @property
+    def rows(self) -> list[Floats]:
+        """The rows in which is noted, which belong to the steppers."""
+        return [counts for _, counts in self.parts]
+
     def _seen(self) -> dict[tuple[str, str, bool], tuple[Item, Seen]]:
         """By network, what, and whether it is an output; channels with one name are added up."""
         found: dict[tuple[str, str, bool], tuple[Item, Seen]] = {}

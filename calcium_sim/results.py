@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from .errors import InputError, StorageError, file_path
 from .mesh import OUTSIDE, Floats, Mesh
 from .model import Model, Species
 from .names import ResultNames
+from .places import function_name
 from .plugin import BALANCE, Channel
 from .sizes import check_declared
 from .stimuli import Influx, Set
@@ -232,15 +233,19 @@ def _connectivity(role: str) -> dict[str, Any]:
     return {"cf_role": role, "start_index": 0}
 
 
-def _attributes(model: Model, frames: Frames) -> dict[str, Any]:
+def release() -> str:
+    """The version of this package."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:
-        release = version("calcium-sim")
+        return version("calcium-sim")
     except PackageNotFoundError:
-        release = "unknown"
+        return "unknown"
+
+
+def _attributes(model: Model, frames: Frames) -> dict[str, Any]:
     given = {
-        "Conventions": "CF-1.11 UGRID-1.0", "calcium_sim_version": release, "calcium_sim_format": FORMAT,
+        "Conventions": "CF-1.11 UGRID-1.0", "calcium_sim_version": release(), "calcium_sim_format": FORMAT,
         "model": describe(model), "channels": frames.attributes.get("channels") or sources(model), "notes": "\n".join(model.mesh.notes),
     } | dict(frames.attributes)  # fmt: skip
     return {k: v if isinstance(v, (str, int, float)) and not isinstance(v, bool) else json.dumps(v) for k, v in given.items()}
@@ -269,7 +274,7 @@ def _channel(c: Channel) -> dict[str, Any]:
 
 
 def _plain(given: Any) -> Any:
-    return getattr(given, "__qualname__", type(given).__name__) if isinstance(given, Callable) else given  # type: ignore[arg-type]
+    return (function_name(given) or type(given).__name__) if callable(given) else given
 
 
 def sources(model: Model) -> dict[str, str]:

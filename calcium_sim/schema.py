@@ -23,6 +23,9 @@ class Problems(InputError):
         Exception.__init__(self, "\n".join(str(p) for p in problems))
         self.where, self.message = problems[0].where, problems[0].message
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Problems, (self.problems,)
+
 
 class Table(BaseModel):
     """A table whose keys are known."""

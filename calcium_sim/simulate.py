@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 import warnings
-from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,27 +16,26 @@ from .compilable import NumbaError, explained
 from .diagnostics import THRESHOLD, coarse_front
 from .drive import STRETCH, Drive
 from .errors import InputError, ModelWarning, RunStopped, nearest
-from .kernels.stimulus import train_end, train_integral
+from .events import Events
 from .ledger import Ledger
 from .limits import check_length, check_run, output_times
 from .model import Model
 from .observe import open_probability
+from .recording import frames_of
 from .rest import voltage_at
-from .results import ChannelRecord, Frames, Noted, assemble, sources
+from .results import assemble, release, sources
 from .schemes import choose_stepper
+from .snapshot import check_sources, kept, put_back, read, reading, write
 from .state import State
 from .stepping import Control, Loop, check_step
-from .stimuli import Influx, Set, check_resolved
+from .stimuli import Influx, check_resolved
 from .threads import chosen, running
-from .units import number_in, value
+from .units import Canonical, number_in, value
 from .validity import held, late, released, remarks, volts
 from .watch import Watcher
 
 if TYPE_CHECKING:
     import xarray as xr
-
-DRIFT_LIMIT = 1e-8
-"""The run says so when the ledger does not close to this fraction."""
 
 
 class Simulation:
@@ -69,6 +68,12 @@ class Simulation:
         active: float | None = None,
         threshold: Any = THRESHOLD,
     ) -> None:
+        self._begin(model, tolerance, dt, threads, active, threshold)
+        for line in self.told:
+            warnings.warn(line, ModelWarning, stacklevel=2)
+
+    def _begin(self, model: Model, tolerance: float | None, dt: Any, threads: int | None, active: float | None, threshold: Any) -> None:
+        """Set everything up; what is to be said of the model is in `told`."""
         began = time.perf_counter()
         check_model(model)
         self.control = Control()
@@ -88,28 +93,78 @@ class Simulation:
         self.plan = self.stepper.plan
         self.sources = sources(model)
         self.remarks = remarks(self.plan)
-        for line in self.remarks:
-            warnings.warn(line, ModelWarning, stacklevel=3)
+        self.told = list(self.remarks)
         self.loop = Loop(self.stepper, self.control)
         if tolerance is not None and (served := self.loop.served()) < self.control.tolerance:
-            told = f"{self.control.tolerance:g} is more than steps can be chosen for, {served:.2g} on this mesh is what they are chosen for"
-            warnings.warn(f"tolerance: {told} (leave it out for 0.002)", ModelWarning, stacklevel=3)
+            more = f"{self.control.tolerance:g} is more than steps can be chosen for, {served:.2g} on this mesh is what they are chosen for"
+            self.told.append(f"tolerance: {more} (leave it out for 0.002)")
         self.ranges = self.loop.ranges
         self.state = State.start(self.plan)
         noticed = levels(model, threshold)
+        step = None if self.control.dt is None else Canonical(self.control.dt, "ms")
+        self.options = {"tolerance": tolerance, "dt": step, "threads": threads, "active": active, "threshold": noticed}
         self.ledger = Ledger(self.plan)
         self.ledger.open(self.state)
         self.observed = 0.0
-        self.quiet_from = max((train_end(*s.course) for s in self.plan.sources), default=0.0)
+        self.events = Events(self.plan)
         self.drive = Drive(self.plan)
-        self.sets = sorted(((k, s) for k, s in enumerate(model.stimuli) if isinstance(s, Set)), key=lambda row: row[1].time)
         self.trains = [s for s in model.stimuli if isinstance(s, Influx) and s.period is not None]
         self.seconds = {"setup": time.perf_counter() - began, "steps": 0.0, "observe": 0.0}
-        self.settled, self.torn, self.remarked = -1.0, False, list[Any]()
+        self.settled, self.torn, self.remarked = -1.0, False, list[str]()
         self.upcoming = -1.0
         self._settle()
         self.watch = Watcher(self.plan, self.state, noticed)
         self.loop.observers.append(self.watch)
+
+    def __getstate__(self) -> dict[str, Any]:
+        self._settle()
+        return {"model": self.model, "options": self.options, "memory": kept(self)}
+
+    def __setstate__(self, kept: dict[str, Any]) -> None:
+        self._begin(kept["model"], **kept["options"])
+        put_back(self, kept["memory"])
+
+    def save(self, path: str | Path) -> Path:
+        """Write the simulation as it stands to a file, whole or not at all: model, options, all that the next step depends on.
+
+        Raises
+        ------
+        StorageError
+            If it cannot be written.
+        """
+        self._settle()
+        return write(self, path)
+
+    @classmethod
+    def load(cls, path: str | Path, model: Model | None = None) -> Simulation:
+        """Read a simulation that was saved, to go on as if nothing had been: the same bits, in the same version of this package.
+
+        Nothing in the file is run: it holds numbers and parts of descriptions, which are checked. Channels of your own are found in modules
+        that are imported already.
+
+        Parameters
+        ----------
+        path : the file.
+        model : the model that was saved, where it holds functions of your own (a potential, a place), which no file can hold.
+
+        Raises
+        ------
+        InputError, StorageError
+            If it is no such file, of another model, damaged, or if the code of a channel has changed.
+        """
+        found, content = read(path, model)
+        simulation = cls.__new__(cls)
+        with reading(path):
+            simulation._begin(found, **content["options"])
+            check_sources(content["sources"], simulation.sources)
+            put_back(simulation, content["memory"])
+        if content["version"] != release():
+            warnings.warn(f"{path}: was saved by version {content['version']}; the next steps may differ in the last digits", stacklevel=2)
+        return simulation
+
+    def __repr__(self) -> str:
+        steps = f"{self.control.steps} steps" + ("" if self.control.dt is None else f" of {self.control.dt:g} ms")
+        return f"Simulation at t = {self.t:.6g} ms after {steps}\n  {self.stepper.scheme}\n{self.model!r}"
 
     @property
     def t(self) -> float:
@@ -124,7 +179,7 @@ class Simulation:
         RunStopped
             If a value stops being finite.
         """
-        end = value(until, "ms", "until")
+        end = float(value(until, "ms", "until"))
         self._remark(end)
         self.advance(end)
         self._conclude()
@@ -132,9 +187,9 @@ class Simulation:
     def _remark(self, end: float) -> None:
         """Say once what shows in the description when the end of the run [ms] is known."""
         for find in (volts, held):
-            lines = [] if find in self.remarked else find(self.model, end)
+            lines = [] if find.__name__ in self.remarked else find(self.model, end)
             if lines or find is volts:
-                self.remarked.append(find)
+                self.remarked.append(find.__name__)
             for line in lines:
                 warnings.warn(line, ModelWarning, stacklevel=3)
 
@@ -147,7 +202,7 @@ class Simulation:
         """`run` without its conclusion about trained ranges, for many short stretches; a bare number is in ms."""
         began = time.perf_counter()
         if not (isinstance(end, float) and end < np.inf):
-            end = number_in(end, "ms", "until")
+            end = float(number_in(end, "ms", "until"))
         if self.torn or self.loop.undo is not None or self.state.t != self.settled:  # after an exception
             self._settle()
         if not end >= self.state.t:
@@ -205,7 +260,7 @@ class Simulation:
                 self.control.restart()
                 self.loop.fixed.restart()
                 self.watch.be_sure(self.state)
-        injected, due = self._injected(since, now), self._due(since, now) if self.sets else []
+        injected, due = self.events.injected(since, now), self.events.due(since, now)
         if not injected and not due:
             self.settled = now
             return
@@ -243,7 +298,7 @@ class Simulation:
     def observe(self) -> xr.Dataset:
         """The current state as a Dataset with one time; fluxes are means since the last observation."""
         frame = self.frame()
-        return assemble(self.model, _frames(self, [frame], None))
+        return assemble(self.model, frames_of(self, [frame], None))
 
     def frame(self) -> dict[str, Any]:
         """Record the current state as plain arrays and close the ledger's books."""
@@ -265,28 +320,6 @@ class Simulation:
         self.ledger.drift(state)
         out["ledger"] = {s: dict(rows) for s, rows in self.ledger.accounts(state).items()}
         self.seconds["observe"] += time.perf_counter() - began
-        return out
-
-    def _injected(self, start: float, end: float) -> list[tuple[str, str, float]]:
-        """What influxes bring between two times: account, species, amount."""
-        if start >= self.quiet_from:
-            return []
-        out = []
-        for k, s in enumerate(self.plan.sources):
-            amount = s.amount * (train_integral(*s.course, end) - train_integral(*s.course, start))
-            if amount:
-                name = self.plan.fields[s.field].name
-                out.append((f"stimulus:{k}:{name}", name, amount))
-        return out
-
-    def _due(self, after: float, now: float) -> list[tuple[str, str, np.ndarray, np.ndarray, float]]:
-        """Every Set with a time in (after, now]: account, species, entries of u, their volumes, value."""
-        first, last = (bisect_right(self.sets, t, key=lambda row: row[1].time) for t in (after, now))
-        out = []
-        for k, s in self.sets[first:last]:
-            f = self.plan.fields[self.plan.index(s.species, s.region)]
-            chosen = self.model.mesh.select(s.at, np.arange(f.nodes.start, f.nodes.stop, dtype=np.uint32), f"stimuli.{s.species}.at")
-            out.append((f"stimulus:{k}:{s.species}", s.species, f.span.start + np.flatnonzero(chosen), f.volume[chosen], s.value))
         return out
 
 
@@ -340,45 +373,9 @@ def simulate(
         if progress is not None:
             progress(stop, end)
     simulation._conclude()
-    ds = assemble(model, _frames(simulation, frames, record))
+    ds = assemble(model, frames_of(simulation, frames, record))
     fronts = released(simulation.plan) if "cytosol" in model.mesh.regions and model.mesh.nodes > len(model.mesh.regions) else []
     for line in (line for species in fronts for line in coarse_front(ds, species)):
         warnings.warn(line, ModelWarning, stacklevel=2)
         ds.attrs["notes"] = "\n".join(filter(None, [ds.attrs["notes"], line]))
     return ds
-
-
-def _frames(simulation: Simulation, frames: Sequence[dict[str, Any]], record: Sequence[str] | None) -> Frames:
-    plan = simulation.plan
-
-    def wanted(name: str) -> bool:
-        return record is None or name in record
-
-    fields = {(f.name, f.region): np.array([fr["u"][f.span] for fr in frames]) for f in plan.fields if wanted(f.name)}
-    channels = []
-    for k, g in enumerate(plan.gauges):
-        po = np.array([fr["po"][k] for fr in frames]) if wanted("po") and frames[0]["po"][k] is not None else None
-        flux = np.array([fr["flux"][k] for fr in frames]) if wanted("flux") else None
-        channels.append(ChannelRecord(g.label, g.membrane, flux, po))
-    accounts = {s: {a: None for fr in frames for a in fr["ledger"].get(s, {})} for s in frames[-1]["ledger"]}
-    ledger = {s: {a: np.array([fr["ledger"][s].get(a, 0.0) for fr in frames]) for a in names} for s, names in accounts.items()}
-    control = simulation.control
-    drift = simulation.ledger.drift(simulation.state)
-    if drift > DRIFT_LIMIT:
-        warnings.warn(f"the ledger does not close: relative drift {drift:.2g}", stacklevel=3)
-    attributes = {
-        "scheme": simulation.stepper.scheme,
-        "tolerance": control.tolerance if control.dt is None else "fixed step",
-        "dt_ms": control.dt if control.dt is not None else "adaptive",
-        "steps": control.steps,
-        "rejected": control.rejected,
-        "phase_seconds": dict(simulation.seconds),
-        "ledger_drift": drift,
-        "out_of_range": simulation.out_of_range(),
-        "channels": simulation.sources,
-        "notes": "\n".join([*simulation.model.mesh.notes, *simulation.remarks]),
-    }
-    voltage = np.array([fr["v"] for fr in frames]) if simulation.model.voltage is not None else None
-    noted = [Noted(w.name, w.region, w.level, w.arrival, w.peak, w.peak_time) for w in simulation.watch.noted(simulation.state)]
-    span = simulation.watch.begin, simulation.t
-    return Frames(np.array([fr["t"] for fr in frames]), fields, channels, ledger, voltage, attributes, noted, span)

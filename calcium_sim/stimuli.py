@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .errors import InputError, nearest, shown
+from .fixed import Described
 from .given import named, positive
 from .mesh import Mesh, Place
 from .places import place_name
@@ -20,8 +21,8 @@ FINEST = 1e-10
 """A pulse is at least this fraction of the time at which it comes: times have 16 digits, so that its amount is exact to 1e-6."""
 
 
-@dataclass(frozen=True)
-class Influx:
+@dataclass(frozen=True, eq=False, repr=False)
+class Influx(Described):
     """A flux density [uM um/ms] of a species into a region during a pulse or a train of pulses.
 
     Parameters
@@ -84,8 +85,8 @@ class Influx:
         return float(self.start + min(self.count - 1, (end - self.start) // self.period) * self.period)
 
 
-@dataclass(frozen=True)
-class Set:
+@dataclass(frozen=True, eq=False, repr=False)
+class Set(Described):
     """Set a species to a value [uM] at a place at one time (uncaging, a step of IP3). The amount added enters the ledger."""
 
     species: str

@@ -30,6 +30,26 @@ _QUANTITY = re.compile(rf"\s*({_NUMBER})\s*(.*?)\s*", re.ASCII)
 _FACTOR = re.compile(r"(1)(?![0-9])|([A-Za-z]{1,20}|%)(?:\s*(?:\^|\*\*)?\s*(\(?)([+-]?[1-9])(?![0-9])(\)?))?", re.ASCII)
 
 
+class Canonical(float):
+    """A number in the unit that everything inside is in; it remembers the unit, so that a description can be made anew of its own values.
+
+    >>> Canonical(40.0, "uM"), value(Canonical(40.0, "uM"), "uM", "total")
+    (40.0, 40.0)
+    """
+
+    __slots__ = ("unit",)
+    unit: str
+
+    def __new__(cls, number: float, unit: str) -> Canonical:
+        """A number that is in `unit` already."""
+        self = super().__new__(cls, number)
+        self.unit = unit
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Canonical, (float(self), self.unit)
+
+
 _LOCK = threading.RLock()
 _made: list[Any] = []
 
@@ -144,8 +164,10 @@ _EXAMPLE = {
 }  # fmt: skip
 
 
-def value(quantity: Any, unit: str, where: str, *, zero: bool = False) -> float:
-    """Convert a quantity (pint, string, or a bare number where `unit` is "1") to a float in `unit`; with `zero`, 0 needs no unit.
+def value(quantity: Any, unit: str, where: str, *, zero: bool = False) -> Canonical:
+    """Convert a quantity (pint, string, or a bare number where `unit` is "1") to a number in `unit`; with `zero`, 0 needs no unit.
+
+    What a description holds already (`Canonical`) is a quantity, too.
 
     Raises
     ------
@@ -155,6 +177,10 @@ def value(quantity: Any, unit: str, where: str, *, zero: bool = False) -> float:
     >>> value("220 um^2/s", "um^2/ms", "diffusion")
     0.22
     """
+    if isinstance(quantity, Canonical):
+        if quantity.unit == unit:
+            return quantity
+        quantity = text(quantity, quantity.unit)
     expected = f"expected [{_DIMENSION[unit]}]" if unit in _DIMENSION else f"expected a quantity in {unit}"
     example = _EXAMPLE.get(unit, f"1 {unit}")
     expected += f" (e.g. {example})" if unit == "1" else f" (e.g. '{example}')"
@@ -174,12 +200,12 @@ def value(quantity: Any, unit: str, where: str, *, zero: bool = False) -> float:
         number = to_float(quantity)
     if not math.isfinite(number):
         raise InputError(where, f"{number} is not finite, {expected}")
-    return number
+    return Canonical(number, unit)
 
 
 def number_in(given: Any, unit: str, where: str) -> float:
     """`value`, where a bare number is one in `unit`."""
-    if not is_number(given):
+    if not is_number(given) or isinstance(given, Canonical):
         return value(given, unit, where)
     number = to_float(given)
     if not math.isfinite(number):
@@ -255,4 +281,4 @@ def _factor(unit: Any, target: Any) -> float:
 
 def text(number: float, unit: str) -> str:
     """Write a canonical value so that `value` reads back the same float."""
-    return repr(number) if unit == "1" else f"{number!r} {unit}"
+    return repr(float(number)) if unit == "1" else f"{float(number)!r} {unit}"

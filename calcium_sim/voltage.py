@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from .errors import InputError, shown
+from .fixed import told
 from .mesh import Floats
-from .units import text, value
+from .places import function_name
+from .units import value
 
 EXPECTED = (
     "expected a potential (e.g. '-70 mV'), a function of the time in ms that returns mV, pairs of time and potential, or two arrays "
@@ -48,9 +50,12 @@ def checked(given: Any) -> float | Table | Callable[[float], Any] | None:
     raise InputError("voltage", f"{shown(given)} is no potential, {EXPECTED}")
 
 
-def written(voltage: Any) -> Any:
-    """A checked potential so that a copy of the model has the same."""
-    return text(voltage, "mV") if isinstance(voltage, float) else voltage
+def potential_name(voltage: Any) -> str:
+    """A checked potential in words."""
+    if isinstance(voltage, Table):
+        times, potential = np.array(voltage).T
+        return f"table of {len(times)} points, {potential.min():g} to {potential.max():g} mV until {times[-1]:g} ms"
+    return f"a function ({name})" if (name := function_name(voltage)) else told(voltage)
 
 
 def _table(given: Any) -> Table:

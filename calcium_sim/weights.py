@@ -151,8 +151,11 @@ def read_weights(path: str | os.PathLike[str]) -> Weights:
     InputError
         One line that names the member and the rule.
     """
-    where = str(path)
-    data = read_file(Path(path))
+    return weights_of_bytes(read_file(Path(path)), str(path))
+
+
+def weights_of_bytes(data: bytes, where: str) -> Weights:
+    """Check the bytes of a weights file; see `read_weights`."""
     card, members = examine_arrays(data, where)
     arrays: dict[str, Any] = {}
     for name, content in members.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,9 @@ class Labels(Mapping[str, Bools]):
         self.masks = dict(masks)
         self.sections = sections
         self.regions = regions
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Labels, (self.masks, self.sections, self.regions)
 
     def __repr__(self) -> str:
         return f"Labels({', '.join(self.masks)}{'' if self.sections is None else f', section-0 to section-{self.sections.max()}'})"

@@ -51,7 +51,7 @@ EDITS = {
     "channels of a membrane": lambda m: assign(m.membranes, "plasma"),
     "a resting value": lambda m: assign(m.species[0].initial, "cytosol"),
     "a diffusion": lambda m: m.species[0].diffusion.clear(),
-    "a level of decay": lambda m: m.species[0].rest.setdefault("er", 1.0),
+    "a level of decay": lambda m: replace(m.species[0], rest={"cytosol": "0.1 uM"}).rest.setdefault("er", 1.0),
     "faces of the mesh": lambda m: assign(m.mesh.faces, "here"),
     "membranes of the mesh": lambda m: m.mesh.membranes.popitem(),
 }

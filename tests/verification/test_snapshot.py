@@ -1,0 +1,220 @@
+"""A simulation that was copied, sent, or saved and loaded goes on as if nothing had been: the same bits."""
+
+import copy
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+
+import calcium_sim as cs
+from calcium_sim.meshes import from_simplices, neurite
+from calcium_sim.snapshot import _KEPT, kept
+
+CA = cs.Species("ca", {"cytosol": "220 um^2/s", "er": "220 um^2/s"}, {"cytosol": "0.05 uM", "er": "250 uM", "outside": "1 mM"})
+
+
+def tetrahedra():
+    """A column of cubes, six tetrahedra each; the upper half of each row of cubes is the store."""
+    corners = [[0, 1, 3, 7], [0, 1, 5, 7], [0, 2, 3, 7], [0, 2, 6, 7], [0, 4, 5, 7], [0, 4, 6, 7]]
+    points = [[x * 0.5, y * 0.5, z * 0.5] for x in range(9) for y in (0, 1) for z in (0, 1)]
+    order = np.array([0, 4, 2, 6, 1, 5, 3, 7])  # corner (dx, dy, dz) of a cube as a number in `points`
+    cells = [[4 * cube + order[c] for c in row] for cube in range(8) for row in corners]
+    return from_simplices(points, cells, ["er" if k >= 24 else "cytosol" for k in range(len(cells))])
+
+
+def channels(membrane, *more):
+    names = {"er": ["ryr/keizer-levine", "serca/er-inhibited", "leak/linear"], "plasma": ["pmca/hill2", "leak/linear"]}[membrane]
+    given = {"leak/linear": {"permeability": cs.BALANCE}, "pmca/hill2": {"density": "500 1/um^2"}}
+    return [*(cs.get_channel(n)(**given.get(n, {})) for n in names), *more]
+
+
+def spikes(t):
+    return -70.0 + 60.0 * np.exp(-(((t % 4.0) - 2.0) ** 2) / 0.1)
+
+
+def models():
+    cable = neurite("12 um", "0.2 um", "0.1 um", spacing="0.08 um")
+    grid = neurite("4 um", "0.3 um", "0.15 um", spacing="0.1 um", dims=2)
+    stimuli = [cs.Influx("ca", "left", "800 uM*um/s", "0.5 ms", period="1 ms", count=4), cs.Set("ca", "1 uM", at="left", time="2.5 ms")]
+    dnn, gate = cs.get_channel("ryr/dnn")(density="2 1/um^2"), cs.get_channel("vgcc/borg-graham-n")()
+    law = cs.get_channel("ryr/scalar-law")()
+    return {
+        "cable": cs.Model(cable, CA, {"er": channels("er", dnn), "plasma": channels("plasma", gate)}, stimuli=stimuli, voltage=spikes),
+        "cable with du/dt": cs.Model(cable, CA, {"er": [law, *channels("er")[1:]]}, stimuli=stimuli),
+        "grid": cs.Model(grid, CA, {"er": channels("er")}, stimuli=stimuli),
+        "tetrahedra": cs.Model(tetrahedra(), CA, {"er": channels("er")}, stimuli=[cs.Set("ca", "3 uM", lambda x, y, z: x < 1, "0.5 ms")]),
+    }
+
+
+def compared(simulation):
+    """Everything that a run leaves, but for the time that it took."""
+    ds = simulation.observe()
+    ds.attrs.pop("phase_seconds")
+    rest = kept(simulation)
+    rest[""].pop("seconds")
+    return ds, rest
+
+
+def assert_same(a, b):
+    ds, rest = compared(a)
+    other, theirs = compared(b)
+    assert ds.identical(other)
+    np.testing.assert_equal(rest, theirs)
+
+
+@pytest.mark.parametrize("kind", ["cable", "cable with du/dt", "grid", "tetrahedra"])
+@pytest.mark.parametrize("options", [{}, {"dt": "0.02 ms"}], ids=["chosen", "fixed"])
+@pytest.mark.filterwarnings("ignore")
+def test_goes_on_with_the_same_bits(kind, options, tmp_path):
+    """In the middle of a stimulus, after outputs; against the one that was not touched."""
+    model = models()[kind]
+    whole = cs.Simulation(model, **options, threshold={"ca": 0.3})
+    for t in (0.3, 1.1, 2.2):
+        whole.run(f"{t} ms")
+        whole.observe()
+    whole.run("2.3 ms")
+    file = whole.save(tmp_path / "half.sim")
+    others = [copy.deepcopy(whole), cs.Simulation.load(file, model)]
+    if kind not in ("cable", "tetrahedra"):  # these hold functions of this file
+        others += [pickle.loads(pickle.dumps(whole)), cs.Simulation.load(file)]
+    for other in others:
+        np.testing.assert_equal(kept(other), kept(whole))
+    for simulation in (whole, *others):
+        simulation.run("3.7 ms")
+    first = compared(whole)
+    for other in others:
+        ds, rest = compared(other)
+        assert ds.identical(first[0])
+        np.testing.assert_equal(rest, first[1])
+
+
+def small(**changes):
+    model = cs.Model(neurite("2 um", "0.2 um", "0.1 um", spacing="0.5 um"), CA, {"er": [cs.get_channel("leak/linear")()]})
+    return model.replace(changes) if changes else model
+
+
+def test_a_branch_does_not_touch_what_it_came_from():
+    trunk = cs.Simulation(small(), dt="0.1 ms")
+    trunk.run("1 ms")
+    before = kept(trunk)
+    branch = copy.deepcopy(trunk)
+    branch.run("2 ms")
+    np.testing.assert_equal(kept(trunk), before)
+    assert branch.t == 2.0
+
+
+def test_every_part_that_changes_is_kept():
+    """What a run changes in a simulation, found by looking at everything, is what is kept (and caches, which say nothing)."""
+    simulation = cs.Simulation(small(), threads=1)
+    parts = {p: simulation if not p else __import__("operator").attrgetter(p)(simulation) for p in _KEPT}
+    before = {p: copy.copy({n: copy.copy(v) for n, v in vars(o).items()}) for p, o in parts.items()}
+    simulation.run("1 ms")
+    simulation.observe()
+    for path, part in parts.items():
+        for name, value in vars(part).items():
+            old = before[path].get(name)
+            plain = isinstance(value, (int, float, str, dict, list, set, np.ndarray))
+            if plain and not (np.array_equal(value, old) if isinstance(value, np.ndarray) else value == old):
+                assert name in _KEPT[path] or (path, name) in {("loop", "scratch")}, (path, name)
+
+
+DAMAGE = {
+    "nothing": (lambda b: b"", "is no saved simulation"),
+    "a text": (lambda b: b"hello", "is no saved simulation"),
+    "another version": (lambda b: b.replace(b"simulation 1\n", b"simulation 9\n"), "by another version of calcium-sim"),
+    "cut short": (lambda b: b[:-7], "damaged or cut short"),
+    "a flipped bit": (lambda b: b[:900] + bytes([b[900] ^ 4]) + b[901:], "damaged or cut short"),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_damaged_files_are_told(kind, tmp_path):
+    damage, message = DAMAGE[kind]
+    file = cs.Simulation(small()).save(tmp_path / "s.sim")
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises((cs.InputError, cs.StorageError), match=message):
+        cs.Simulation.load(file)
+
+
+def forged(tmp_path, content):
+    """A file that is whole by its digest."""
+    from hashlib import sha256
+
+    from calcium_sim.snapshot import MAGIC
+
+    body = content if isinstance(content, bytes) else pickle.dumps(content, 5)
+    file = tmp_path / "forged.sim"
+    file.write_bytes(MAGIC + sha256(body).digest() + body)
+    return file
+
+
+class Evil:
+    def __reduce__(self):
+        import os
+
+        return os.system, ("touch /tmp/evil-was-here",)
+
+
+def content(**changes):
+    simulation = cs.Simulation(small())
+    from calcium_sim.snapshot import _described
+
+    table = {"version": "0", "options": simulation.options, "memory": kept(simulation), "sources": simulation.sources}
+    return table | {"description": _described(simulation.model), "model": pickle.dumps(simulation.model)} | changes
+
+
+LEAKS = b"calcium_sim.channels.leaks"
+FORGED = {
+    "code": lambda: pickle.dumps(Evil()),
+    "code in the model": lambda: content(model=pickle.dumps(Evil())),
+    "a module that is not imported": lambda: content(model=pickle.dumps(small()).replace(LEAKS, b"antigravity.channels_leaks")),
+    "no pickle": lambda: b"\x80\x05hello",
+    "a memo of 2^32": lambda: b"\x80\x02]r\xff\xff\xff\xff.",
+    "something else": lambda: [1, 2, 3],
+    "no options": lambda: content(options={"tolerance": 1e-3}),
+    "another model": lambda: content(model=pickle.dumps("model")),
+    "another mesh": lambda: content(model=pickle.dumps(small(mesh=neurite("3 um", "0.2 um", "0.1 um", spacing="0.5 um")))),
+    "another array": lambda: content(memory=kept(cs.Simulation(small())) | {"state": {"u": "much"}}),
+    "other code": lambda: content(sources={"leak/linear": "0123"}),
+}
+
+
+@pytest.mark.parametrize("kind", FORGED)
+def test_forged_files_are_refused(kind, tmp_path):
+    from pathlib import Path
+
+    file = forged(tmp_path, FORGED[kind]())
+    with pytest.raises(cs.InputError) as caught:
+        cs.Simulation.load(file)
+    assert "\n" not in str(caught.value)
+    assert not Path("/tmp/evil-was-here").exists()
+
+
+def test_another_model_is_refused(tmp_path):
+    file = cs.Simulation(small()).save(tmp_path / "s.sim")
+    with pytest.raises(cs.InputError, match="was saved with another model: species differs"):
+        cs.Simulation.load(file, small(**{"species.ca.initial.er": "300 uM"}))
+    with pytest.raises(cs.InputError, match="was saved with another model: mesh, digest of the mesh differ"):
+        cs.Simulation.load(file, small(mesh=neurite("3 um", "0.2 um", "0.1 um", spacing="0.5 um")))
+
+
+def test_a_model_with_functions_is_asked_for(tmp_path):
+    model = small(voltage=lambda t: -70.0)
+    file = cs.Simulation(model).save(tmp_path / "s.sim")
+    with pytest.raises(cs.InputError, match=r"holds no model: Model\.voltage: a lambda .* \(give it: Simulation.load"):
+        cs.Simulation.load(file)
+    assert cs.Simulation.load(file, model).t == 0.0
+
+
+def test_what_was_said_is_not_said_again(tmp_path):
+    """A coarse cable says so once; loading it says nothing."""
+    thick = neurite("4 um", "0.5 um", "0.2 um", spacing="0.5 um")
+    model = cs.Model(thick, CA, {"er": channels("er")})
+    with pytest.warns(cs.ModelWarning):
+        simulation = cs.Simulation(model)
+    file = simulation.save(tmp_path / "s.sim")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cs.Simulation.load(file)
+        copy.deepcopy(simulation)
