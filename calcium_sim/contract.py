@@ -17,6 +17,7 @@ import numpy as np
 
 from . import units
 from .errors import InputError, shown
+from .ieee import called
 
 FUNCTIONS = {
     "flux": ("y", "x", "p"), "rates": ("y", "x", "p"), "steady": ("x", "p"), "open_probability": ("y", "x", "p"), "edges": ("p",),
@@ -233,7 +234,7 @@ def edges_of(cls: Any, p: SimpleNamespace) -> tuple[float, ...]:
 def _outcome(cls: Any, name: str, given: tuple[SimpleNamespace, ...]) -> Any:
     function: Callable[..., Any] = getattr(cls, name)
     try:
-        return function(*given)
+        return called(function, *given)
     except AttributeError as error:
         told = f"{name} uses a name that no table declares: {error} (add it to reads, states or params)"
         raise InputError(cls.label(), told) from error

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from .ieee import called
 from .lowering import Field, Gauge, Plan
 from .mesh import OUTSIDE, Floats
 from .rest import resting_ports
@@ -53,7 +54,7 @@ def _add_fluxes(plan: Plan, g: Gauge, rates: dict[tuple[str, str], Floats]) -> N
     """Amounts per ms that a channel brings to each node [uM um^3/ms]."""
     x, p = resting_ports(plan.model, g.membrane, g.channel), SimpleNamespace(**g.channel.values)
     y = SimpleNamespace(**{name: float(plan.y0[part][0]) for name, part in zip(g.channel.states, g.states, strict=True)})
-    amount = float(g.channel.flux(y, x, p)) * g.area * (1.0 if g.weight is None else g.weight)
+    amount = float(called(g.channel.flux, y, x, p)) * g.area * (1.0 if g.weight is None else g.weight)
     membrane = plan.model.mesh.membranes[g.membrane]
     for species, count in g.channel.moves.items():
         for region, sign in ((g.way[1], 1.0), (g.way[0], -1.0)):

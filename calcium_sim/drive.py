@@ -1,8 +1,10 @@
 """What drives a cell from outside as time goes on: the membrane potential, and channels that read the time.
 
 Steps are chosen by the error of the concentrations, which knows nothing of a spike that has not begun. So no step may be longer than a
-driving quantity allows: `POTENTIAL` mV of the potential, the fraction `FRACTION` of the largest value of a flux or rate that depends on
-time. How far each has moved is tabulated ahead of the run (`Clock.travel`), and the loop asks before every step.
+driving quantity allows: `POTENTIAL` mV of the potential; the fraction `FRACTION` of a flux or rate that depends on time, and an error of
+`AMOUNT` of what it brings, if it is integrated by straight lines over the step. Both are taken relative to the largest value and the amount
+of some `NEAR` ms around, so that a signal counts as much after a larger one that is over. How far each has moved is tabulated ahead of the
+run (`Clock.travel`), and the loop asks before every step.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from .ieee import called
 from .lowering import Gauge, Plan
 from .mesh import Floats
 from .plugin import Channel, State, parse_port
@@ -24,7 +27,14 @@ POTENTIAL = 2.0
 """How far the potential [mV] may move within one step."""
 
 FRACTION = 0.05
-"""How far a flux or rate that depends on time may move within one step, relative to the largest value seen."""
+"""How far a flux or rate that depends on time may move within one step, relative to the largest value near."""
+
+AMOUNT = 1e-4
+"""Error of what a flux or rate brings in a step, relative to what it brings near. A step may end on the flank of a pulse that is much
+shorter than the step, where its flux is 5 % of its top: the straight line up to there brings more than the flank does."""
+
+NEAR = 10.0
+"""What is so far away [ms] counts by a factor e less."""
 
 SMALL = 1e-6
 """Changes per ms below which nothing that depends on time is followed, such as the far flank of a pulse."""
@@ -54,9 +64,8 @@ class Drive:
         self.model = plan.model
         self.given = plan.model.voltage
         timed = [t for g in plan.gauges for t in _timed(plan, g)]
-        self.timed = [function for function, _ in timed]
-        self.stops = plan.stops
-        self.largest = np.array([least for _, least in timed])
+        self.timed, self.stops = timed, plan.stops
+        self.past = np.zeros((len(timed), 2))
         self.sampled = callable(self.given) or bool(self.timed)
         self._fixed = self._table() if isinstance(self.given, tuple) else self._constant()
 
@@ -76,10 +85,10 @@ class Drive:
         follow = callable(self.given)
         times, potential = self._bent(times) if follow else (times, np.interp(times, base.times, base.potential))
         travel = np.abs(np.diff(potential)) / POTENTIAL
-        for k, function in enumerate(self.timed):
+        for k, (function, least) in enumerate(self.timed):
             values = np.array([function(t) for t in times])
-            self.largest[k] = max(self.largest[k], float(np.abs(values).max()))
-            travel += np.abs(np.diff(values)) / (FRACTION * self.largest[k])
+            moved, self.past[k] = _moved(times, np.where(np.isfinite(values), values, 0.0), least, *self.past[k])
+            travel += moved
         travel[np.diff(times) < 2 * _BESIDE] = 0.0  # a jump: the run stops there anyway
         travel = np.concatenate([[0.0], np.cumsum(travel)])
         return Clock(times, potential, times, travel) if follow else Clock(base.times, base.potential, times, travel)
@@ -114,11 +123,37 @@ class Drive:
         return Clock(times, potential, times, np.concatenate([[0.0], np.cumsum(travel)]))
 
     def _constant(self) -> Clock:
-        return Clock(np.zeros(2), np.full(2, 0.0 if callable(self.given) else voltage_at(self.model, 0.0)))
+        return Clock.at(0.0 if callable(self.given) else voltage_at(self.model, 0.0))
 
 
 _BESIDE = 1e-9
 """A time just before an edge [ms]."""
+
+
+def _moved(times: Floats, values: Floats, least: float, largest: float, amount: float) -> tuple[Floats, tuple[float, float]]:
+    """How far a flux or rate moves from each time to the next, in units of what one step may see.
+
+    `least` is a value that is small; `largest` and `amount` are those of the past, and come back as those of the past of what follows.
+    """
+    h, size = np.diff(times), np.abs(values)
+    fade = (times - times[0]) / NEAR
+    with np.errstate(divide="ignore"):
+        logs = np.log(size)
+    start = np.log(largest) if largest > 0.0 else -np.inf
+    before = np.exp(np.maximum.accumulate(np.concatenate([[max(start, logs[0])], (logs + fade)[1:]])) - fade)
+    after = np.exp(np.maximum.accumulate((logs - fade)[::-1])[::-1] + fade)
+    brought = 0.5 * h * (size[1:] + size[:-1])
+    gone = np.concatenate([[0.0], np.cumsum(brought * np.exp(fade[1:]))])
+    past = (amount + gone) * np.exp(-fade)
+    coming = np.cumsum((brought * np.exp(-fade[1:]))[::-1])[::-1] * np.exp(fade[1:])
+    near = np.maximum(np.maximum(before, after), least)
+    around = np.maximum(past[1:] + coming, least * NEAR)
+    slope = np.diff(values) / h
+    bend = 2.0 * np.abs(np.diff(slope)) / (h[1:] + h[:-1])
+    bend[(h[1:] < 2 * _BESIDE) | (h[:-1] < 2 * _BESIDE)] = 0.0  # at an edge, where steps end anyway
+    bend = np.maximum(np.concatenate([[0.0], bend]), np.concatenate([bend, [0.0]]))
+    moved = np.abs(np.diff(values)) / (FRACTION * np.minimum(near[1:], near[:-1])) + h * np.cbrt(bend / (12.0 * AMOUNT * around))
+    return moved, (float(before[-1]), float(past[-1]))
 
 
 def _timed(plan: Plan, g: Gauge) -> Iterable[tuple[Callable[[float], float], float]]:
@@ -135,10 +170,10 @@ def _timed(plan: Plan, g: Gauge) -> Iterable[tuple[Callable[[float], float], flo
     volumes = [mesh.volume[mesh.span(side)].sum() for side in g.way if side in mesh.regions]
     thickness = float(min(volumes) / mesh.membranes[g.membrane].area.sum())
     rest = vars(resting_ports(plan.model, g.membrane, g.channel))
-    moved = {name: v + 0.5 * (abs(v) + 1.0) for name, v in rest.items()}
+    moved = [{name: v + far * (abs(v) + 1.0) for name, v in rest.items()} for far in (0.5, 20.0)]
     states = _states(plan, g)
     away = SimpleNamespace(**{n: _away(getattr(states, n), s) for n, s in g.channel.state_table().items()})
-    for y, x in ((states, rest), *([(away, rest)] if g.channel.states else []), (away, moved)):
+    for y, x in ((states, rest), *([(away, rest)] if g.channel.states else []), *((away, ports) for ports in moved)):
         yield from ((_course(f, k, y, x, clocks, p), SMALL * (thickness if k is None else 1.0)) for f, k in _functions(g.channel))
 
 
@@ -161,7 +196,7 @@ def _course(
     function: Callable[..., Any], index: int | None, y: SimpleNamespace, x: dict[str, float], clocks: list[str], p: SimpleNamespace
 ) -> Callable[[float], float]:
     def at(t: float) -> float:
-        found = function(y, SimpleNamespace(**{**x, **dict.fromkeys(clocks, t)}), p)
+        found = called(function, y, SimpleNamespace(**{**x, **dict.fromkeys(clocks, t)}), p)
         return float(found if index is None else found[index])
 
     return at

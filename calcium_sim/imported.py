@@ -10,7 +10,7 @@ import __future__
 import ast
 import inspect
 import linecache
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from types import CodeType, FunctionType
 from typing import Any
@@ -64,6 +64,14 @@ def definition(function: Callable[..., Any], owner: str) -> ast.FunctionDef:
     if not text:
         raise InputError(owner, f"the source of {name} cannot be read (define the channel in a file or a notebook)")
     raise InputError(owner, f"the source of {name} in {file} is not what was imported: the file has changed since (import it again)")
+
+
+def reads(function: Callable[..., Any], argument: int, names: Iterable[str], owner: str) -> bool:
+    """Whether a function may read one of these attributes of an argument: it does, or hands the argument on as a whole."""
+    node, wanted = definition(function, owner), set(names)
+    name = [a.arg for a in (*node.args.posonlyargs, *node.args.args)][argument]
+    whole = {id(n.value) for n in ast.walk(node) if isinstance(n, ast.Attribute) and n.attr not in wanted}
+    return bool(wanted) and any(isinstance(n, ast.Name) and n.id == name and id(n) not in whole for n in ast.walk(node))
 
 
 def plain_function(value: Any) -> FunctionType | None:

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 from numpy.typing import NDArray
 
+from .ieee import called
 from .lowering import Gauge, Plan
 from .mesh import OUTSIDE, Floats
 from .rest import voltage_at
@@ -68,5 +69,5 @@ def open_probability(plan: Plan, g: Gauge, state: State, seen: Seen | None = Non
     y, x, p = pair_view(plan, g, state, seen)
     try:
         return np.broadcast_to(np.asarray(function(y, x, p), float), g.area.shape).copy()
-    except (TypeError, ValueError):  # written for scalars: math functions or branches
-        return np.array([function(*one_pair(y, x, p, k)) for k in range(len(g.area))], float)
+    except (TypeError, ValueError, ArithmeticError):  # written for scalars: math functions or branches
+        return np.array([called(function, *one_pair(y, x, p, k)) for k in range(len(g.area))], float)

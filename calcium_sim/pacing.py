@@ -21,6 +21,7 @@ from . import generated
 from .codegen_paced import PacedSpec, source
 from .fallback import TorchGates
 from .gates import RELAXING, gate_of
+from .imported import reads
 from .kernels.stimulus import table_value
 from .lowering import Gauge, Plan
 from .mesh import Floats
@@ -29,14 +30,21 @@ from .specs import PortRef
 from .state import Clock, State, pack_networks
 
 SWEEPS = 2
-"""How often a step is taken."""
+"""How often a step is taken where states follow laws in du/dt: what they make of it falls with the step."""
+
+MOST, AGREED = 20, 1e-5
+"""How often it is taken at most where a flux itself reads du/dt, and changes it in turn by a part that does not fall with the step, and the
+part of a change by which two sweeps may then differ. The sweeps are a secant iteration at every node."""
+
+JUMP, PIECES = 1e-6, 400
+"""Duration [ms] for which a jump of a concentration stands, and its pieces: laws in du/dt follow it as they follow a short pulse."""
 
 SETTLING, SETTLED = 20, 1e-6
 """On grids what a network returns at once and the concentration at the wall make each other: how often they are asked in turn, and the
 relative change at which they agree. Otherwise the error of the guess stays, which is of first order in the step."""
 
-_NOTHING = 1e-6
-"""Changes of a concentration by less than this part of it say nothing about the sweeps."""
+_NOTHING = 1e-4
+"""Changes of a concentration by less than this part of it, or of the largest one, say nothing about the sweeps."""
 
 PARTS = 4
 """Parts in which states move over half a step or a whole one: a law in du/dt may multiply a state by ten where u only doubles."""
@@ -67,7 +75,7 @@ class Pacing:
                 if members:
                     self.groups.append(_Group(plan, name, members, torch, at_once))
         self.plan, self.look = plan, look
-        self.gap = 0.0
+        self.gap, self.most = 0.0, MOST if any(g.by_flux for g in self.groups) else SWEEPS
 
     def advance(self, take: Take, state: State, h: float, steps: int, clock: Clock) -> None:
         """Take `steps` steps of length h [ms], in place; `take` advances a state with the paced states held."""
@@ -80,27 +88,48 @@ class Pacing:
         ahead = self._ahead(start, first, h, before)
         for g in self.groups:
             g.move(start, state, first, ahead, clock, h, 0.5)
-        for sweep in range(SWEEPS):
+        known: list[tuple[Walls, Walls]] = []
+        for sweep in range(self.most):
             take(state, h, 1, clock)
             last = self._last(start, state, first, ahead, clock, h)
-            if sweep:
-                self.gap = max(self.gap, self._gap(first, ahead, last))
-            if sweep < SWEEPS - 1:
-                state.assign(start)
+            gap = self._gap(first, ahead, last) if sweep else np.inf
+            if sweep == self.most - 1 or (self.most > SWEEPS and gap <= AGREED):
+                break
+            state.assign(start)
+            known = [*known[-1:], (ahead, last)]
+            ahead = _secant(*known) if self.most > SWEEPS and sweep else last
             for g in self.groups:
-                g.move(start, state, first, last, clock, h, 0.5 if sweep < SWEEPS - 1 else 1.0)
-            ahead = last
+                g.move(start, state, first, ahead, clock, h, 0.5)
+        self.gap = max(self.gap, gap)
+        for g in self.groups:
+            g.move(start, state, first, last, clock, h, 1.0)
         for row, values in self._rates(first, last, h):
             state.y[row.stop : row.stop + len(values)] = start.y[row]
             state.y[row] = values
 
     def _gap(self, first: Walls, before: Walls, last: Walls) -> float:
-        """How far two sweeps differ in what they make of a concentration whose rate of change is read, relative to its change."""
+        """How far two sweeps differ in what they make of a concentration whose rate of change is read, relative to its change there."""
         gap = 0.0
         for key, _ in self._tracked():
-            change = np.abs(last[key] - first[key]).max() + _NOTHING * np.abs(first[key]).max()
-            gap = max(gap, float(np.abs(last[key] - before[key]).max() / change) if change > 0.0 else 0.0)
+            change = np.abs(last[key] - first[key])
+            least = _NOTHING * np.maximum(np.abs(first[key]), change.max(initial=0.0))
+            differ = np.abs(last[key] - before[key]) / np.maximum(change + least, np.finfo(float).tiny)
+            gap = max(gap, float(differ.max(initial=0.0)))
         return gap
+
+    def jump(self, before: State, state: State, clock: Clock) -> None:
+        """What laws in du/dt make of concentrations that were set: as if they had gone there along a straight line, at once."""
+        if not any(g.tracked for g in self.groups):
+            return
+        start, first, last = before.copy(), self._seen(before, clock), self._seen(state, clock)
+        ends = [{key: first[key] + k / PIECES * (last[key] - first[key]) for key in first} for k in range(PIECES + 1)]
+        for k in range(PIECES):
+            for g in self.groups:
+                if g.tracked and not g.at_once:
+                    g.move(start, state, ends[k], ends[k + 1], clock, JUMP / PIECES, 1.0)
+            start.y[:] = state.y
+        for _, row in self._tracked():
+            state.y[row] = before.y[row]
 
     def _seen(self, state: State, clock: Clock) -> Walls:
         if self.look is not None:
@@ -137,6 +166,25 @@ class Pacing:
         return [(g.key(f), row) for g in self.groups for f, row in g.tracked]
 
 
+def _secant(older: tuple[Walls, Walls], newer: tuple[Walls, Walls]) -> Walls:
+    """Where what comes out of a sweep would be what went in, at every node by itself."""
+    out = {}
+    for key, seen in newer[1].items():
+        was, now = older[1][key] - older[0][key], seen - newer[0][key]
+        turn = np.where(now == was, 1.0, now - was)
+        step = now * (newer[0][key] - older[0][key]) / turn
+        out[key] = np.where((now == was) | (np.abs(now) <= 1e-14 * np.abs(seen)), seen, newer[0][key] - step)
+    return out
+
+
+def _by_flux(g: Gauge) -> bool:
+    """Whether what a channel carries depends on du/dt directly, and not through states that need time."""
+    if _at_once(g):
+        return any(p.kind == "rate" for p in g.spec.ports)
+    rates = [name for name, p in zip(g.channel.reads, g.spec.ports, strict=True) if p.kind == "rate"]
+    return reads(g.channel.flux, 1, rates, g.label)
+
+
 def _slow(g: Gauge) -> bool:
     """Whether a channel takes a step as a whole: its network was trained to, or returns rates or steady values."""
     gate = gate_of(type(g.channel))
@@ -164,6 +212,7 @@ class _Group:
         slow = {id(g) for g, _ in self.slow}
         text, self.networks = source(self._spec([g for g in gauges if id(g) not in slow]))
         self.module = generated.load(text)
+        self.by_flux = any(map(_by_flux, gauges))
         self.parts = 1 if at_once or all(_slow(g) for g in gauges) else PARTS
         self.nets, self.counts = pack_networks(self.networks, 1)
 

@@ -26,7 +26,7 @@ from .rest import voltage_at
 from .results import assemble, release, sources
 from .schemes import choose_stepper
 from .snapshot import check_sources, kept, put_back, read, reading, write
-from .state import State
+from .state import Clock, State
 from .stepping import Control, Loop, check_step
 from .stimuli import Influx, check_resolved
 from .threads import chosen, running
@@ -272,6 +272,8 @@ class Simulation:
             values = self.state.u[entries]
             self.ledger.inject(name, species, float((volume * (level - values)).sum()))
             self.state.u[entries] = level
+        if due:
+            self.stepper.pacing.jump(before, self.state, Clock.at(voltage_at(self.model, now)))
         self.settled = now
         self.torn = False
         for observer in self.loop.observers if due else ():

@@ -41,7 +41,7 @@ _KEPT = {
     "ranges": ("first", "warned", "known", "rows"),
     "ledger": ("channels", "stimuli", "decayed", "gained", "worst", "largest", "start"),
     "watch": ("memory", "times", "begin", "due", "short"),
-    "drive": ("largest",),
+    "drive": ("past",),
 }
 """What changes in a run, by the part of the simulation that has it."""
 

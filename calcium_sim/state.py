@@ -63,6 +63,11 @@ class Clock:
     marks: Floats | None = None
     travel: Floats | None = None
 
+    @classmethod
+    def at(cls, potential: float) -> Clock:
+        """Nothing moves."""
+        return cls(np.zeros(2), np.full(2, potential))
+
     def smooth_steps(self, t: float, h: float, count: int, most: float = 1.0) -> int:
         """How many of `count` steps of h from t on can be taken before one in which a driving quantity moves too far."""
         if self.marks is None or self.travel is None:
