@@ -152,14 +152,18 @@ class Fires(cs.Channel):
         return p.k * y.P * (x.ca_er - x.ca)
 
 
-@pytest.mark.parametrize("every", ["0.5 ms", "2 ms"])
-def test_a_law_keeps_its_branch_beside_a_large_signal(every):
-    """Positions that know nothing of each other (D = 0): a large influx at one end, a law that fires by itself at the other 100."""
+@pytest.mark.parametrize(("diffusion", "influx", "every"), [(0, 0.5, "5 ms"), (20, 0.5, "0.5 ms"), (20, 3, "2 ms")])
+def test_a_law_keeps_its_branch_beside_a_large_signal(diffusion, influx, every):
+    """A large influx at one end, a law that fires by itself at the other, which the influx does not reach in 110 ms (20 um^2/s: 2 um).
+
+    Where only the largest change of the field told whether two sweeps agree, the law fell on another branch: 23 to 71 % off.
+    """
     mesh = neurite("20 um", "0.25 um", "0.15 um", spacing="0.13333333 um")
-    ca = cs.Species("ca", {"cytosol": "0 um^2/s", "er": "0 um^2/s"}, {"cytosol": "0.05 uM", "er": "12 uM"})
-    stimulus = cs.Influx("ca", "left", "3 uM*um/ms", "100 ms", start="1 ms")
-    model = cs.Model(mesh, [ca], {"er": [Fires(at=lambda distance: distance > 6.0, initial={"P": 1e-3})]}, stimuli=stimulus)
-    ds = cs.simulate(model, "110 ms", every)
+    there = {"cytosol": f"{diffusion} um^2/s", "er": f"{diffusion} um^2/s"}
+    stimulus = cs.Influx("ca", "left", f"{influx} uM*um/ms", "100 ms", start="1 ms")
+    law = Fires(at=lambda distance: distance > 12.0, initial={"P": 1e-3})
+    ca = cs.Species("ca", there, {"cytosol": "0.05 uM", "er": "12 uM"})
+    ds = cs.simulate(cs.Model(mesh, [ca], {"er": [law]}, stimuli=stimulus), "110 ms", every)
     a, b = 2 * 0.15 / (0.25**2 - 0.15**2), 2 / 0.15
 
     def rhs(t, z):
@@ -170,7 +174,7 @@ def test_a_law_keeps_its_branch_beside_a_large_signal(every):
     right = solve_ivp(rhs, (0.0, 110.0), [0.05, 12.0, 1e-3], "LSODA", rtol=1e-10, atol=1e-13, t_eval=ds.time.values).y
     for region, row in (("cytosol", right[0]), ("er", right[1])):
         values = ds.ca.sel(region=region).values[:, -1]
-        assert np.abs(values - row).max() < 2e-3 * np.ptp(row), region
+        assert np.abs(values - row).max() < 5e-4 * np.ptp(row), region
 
 
 def overflowing(y, x, p):
