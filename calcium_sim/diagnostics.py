@@ -141,6 +141,10 @@ def _measured(ds: xr.Dataset, between: Any, threshold: Any, species: str, region
     crossed = course.time != begin  # where it was above from the start, nobody knows when it came
     course = course.where(crossed) if np.isfinite(course.time[crossed]).any() else course
     time = course.time[course.seen()]
+    every = float(np.max(np.diff(times_of(ds)), initial=0.0))
+    if len(time) > 1 and np.ptp(time) < _OUTPUTS * every and not is_noted(ds, species, threshold):
+        fix = "run with this threshold=, or take a smaller every="
+        return _no_wave(f"all places cross the threshold within outputs {every:.4g} ms apart, too far to tell a speed ({fix})", wave=True)
     if len(time) > 1 and np.ptp(time) <= RESOLVED:
         return _no_wave(_as_a_whole(course))
     size = window(ds, course)
@@ -236,6 +240,10 @@ def _starts_above(arrival: Floats, begin: float, what: str, level: str) -> str:
     where = "" if there.all() else f" at {there.sum()} of {len(there)} places, and crosses it nowhere else"
     why = "it starts above, or the wave came before" if begin > 0 else "no upward crossing tells a wave; choose another threshold="
     return f"{what} is above {level} when the result begins, at {begin:g} ms{where} ({why})"
+
+
+_OUTPUTS = 3.0
+"""Arrivals that are sought between outputs have to spread over so many intervals: between two of them their order alone is known."""
 
 
 def _as_a_whole(course: Course) -> str:

@@ -311,3 +311,10 @@ def test_a_coarse_mesh_earns_a_warning(cable):
     ds["ca"].attrs = ds["ca"].attrs | {"diffusion_cytosol": 0.22}
     with pytest.warns(UserWarning, match="is coarse for a front of"):
         cs.wave_speed(ds)
+
+
+@pytest.mark.parametrize("outputs", [[0, 160], [0, 60, 120, 200]])
+def test_outputs_too_far_apart_tell_no_speed(cable, outputs):
+    """A wave that crosses the cable within an interval of the outputs or two has no speed that they tell."""
+    with pytest.warns(UserWarning, match="within outputs .* ms apart, too far to tell a speed"):
+        assert np.isnan(cs.wave_speed(cable.isel(time=outputs), threshold="0.3 uM"))
