@@ -74,7 +74,7 @@ def check_file(path: Path) -> Iterator[str]:
     """Read a file completely and say what is in it; InputError or StorageError where it cannot be used."""
     if not path.exists():
         raise InputError(str(path), "no such file")
-    kinds = {".toml": _check_model, ".swc": _check_morphology, ".nc": _check_result}
+    kinds = {".toml": _check_model, ".nc": _check_result, **dict.fromkeys((".swc", ".asc", ".h5", ".nml"), _check_morphology)}
     if path.suffix.lower() not in kinds:
         raise InputError(str(path), f"unknown kind of file, expected one of {', '.join(kinds)}")
     yield from kinds[path.suffix.lower()](path)
