@@ -41,8 +41,12 @@ def by_morphio(file, scale, least):
     cell = morphio.Morphology(str(file), warning_handler=morphio.WarningHandlerCollector())
     out = np.zeros(3)
     for s in cell.iter():
-        ring = not s.is_root and len(s.parent.children) == 1  # goes on without a branch
-        out += cones(s.points.astype(float) * scale, np.maximum(s.diameters.astype(float) * scale / 2, least), ring)
+        xyz, r = s.points.astype(float) * scale, np.maximum(s.diameters.astype(float) * scale / 2, least)
+        unbranched = not s.is_root and len(s.parent.children) == 1  # a step of the radius between the two counts
+        if unbranched:
+            xyz = np.concatenate([s.parent.points[-1:] * scale, xyz])
+            r = np.concatenate([np.maximum(s.parent.diameters[-1:] * scale / 2, least), r])
+        out += cones(xyz, r, unbranched)
     return out
 
 
