@@ -20,7 +20,7 @@ from typing import Any, ClassVar, Self, TypeVar
 
 from . import units
 from .contract import Parameter, Port, State, check_class, parameter, parse_port, state
-from .entries import installed, provider
+from .entries import OURS, distribution, full_name, installed, provider
 from .errors import InputError, nearest, shown
 from .fixed import FIX, Fixed, check_portable, hashed, same, told
 from .imported import keep
@@ -294,9 +294,13 @@ def channel(name: str) -> Callable[[C], C]:
     def register(cls: C) -> C:
         cls.name = name
         check_class(cls)
-        for point in installed().get(name, ()):
-            if not _same(cls, point.value):
-                raise InputError(f"@channel('{name}')", f"is the name of a channel of {provider(point)} (give yours a name of its own)")
+        points = installed().get(name, ())
+        own = next((p for p in points if _same(cls, p.value)), None)
+        if points and own is None:
+            raise InputError(f"@channel('{name}')", f"is the name of a channel of {provider(points[0])} (give yours a name of its own)")
+        if own is not None and len(points) > 1 and not (own is points[0] and distribution(own) == OURS):
+            cls.name = full_name(own)  # another package has the name, or nobody
+            return cls
         earlier = LOCAL.get(name)
         if earlier is not None and (earlier.__module__, earlier.__qualname__) != (cls.__module__, cls.__qualname__):
             told = " and ".join(f"{c.__module__}.{c.__qualname__}" for c in (earlier, cls))
