@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from . import units
 from .contract import Parameter, Port, State, check_class, parameter, parse_port, state
@@ -91,22 +91,24 @@ class Channel:
 
     name: ClassVar[str] = ""
     across: ClassVar[tuple[str, str]] = ("from", "to")
-    reads: ClassVar[Mapping[str, str]] = {}
-    states: ClassVar[Mapping[str, Any]] = {}
-    params: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
-    moves: ClassVar[Mapping[str, int]] = {"ca": 1}
+    reads: ClassVar[Any] = {}  # tables, which `check_class` reads; a Mapping here would refuse an author's ClassVar[dict[str, str]]
+    states: ClassVar[Any] = {}
+    params: ClassVar[Any] = {}
+    moves: ClassVar[Any] = {"ca": 1}
     source: ClassVar[str] = ""
     note: ClassVar[str] = ""
 
-    rates: ClassVar[Callable[..., tuple[float, ...]] | None] = None
     flux: ClassVar[Callable[..., float]]
-    steady: ClassVar[Callable[..., tuple[float, ...]] | None] = None
-    open_probability: ClassVar[Callable[..., float] | None] = None
-    edges: ClassVar[Callable[..., tuple[float, ...]] | None] = None
-    opening: ClassVar[Callable[..., float] | None] = None
-    closing: ClassVar[Callable[..., float] | None] = None
-    gains: ClassVar[Callable[..., tuple[float, ...]] | None] = None
-    losses: ClassVar[Callable[..., tuple[float, ...]] | None] = None
+    rates: ClassVar[Callable[..., tuple[float, ...]]]
+    steady: ClassVar[Callable[..., tuple[float, ...]]]
+    open_probability: ClassVar[Callable[..., float]]
+    edges: ClassVar[Callable[..., tuple[float, ...]]]
+    opening: ClassVar[Callable[..., float]]
+    closing: ClassVar[Callable[..., float]]
+    gains: ClassVar[Callable[..., tuple[float, ...]]]
+    losses: ClassVar[Callable[..., tuple[float, ...]]]
+    if not TYPE_CHECKING:  # pyright takes a function in the place of an optional one for another kind of variable
+        rates = steady = open_probability = edges = opening = closing = gains = losses = None
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Keep the source of the functions as it is now: it is compiled when a model is run, and the file may change until then."""
