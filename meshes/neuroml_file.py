@@ -43,6 +43,8 @@ def read_neuroml(path: Path) -> Points:
         If it is no XML, has no morphology or several, or a segment lacks an end or a parent.
     """
     raw = read_bytes(path, "a NeuroML file")
+    if b"<!ENTITY" in raw:
+        raise InputError(path.name, "declares entities, which no morphology needs (they can take any amount of memory)")
     try:
         document = ElementTree.fromstring(raw)
     except ElementTree.ParseError as error:

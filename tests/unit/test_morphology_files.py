@@ -4,7 +4,10 @@ Right values are sums of cones by hand, the same cell in its plain form, or morp
 """
 
 import math
+import re
+import runpy
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -300,6 +303,7 @@ def test_neuroml_branches_leave_along_a_segment(tmp_path):
     ("old", "new", "expected"),
     [
         ("</cell>", "", "cell.nml: is not well-formed XML, expected NeuroML2: mismatched tag: line 11"),
+        ("<neuroml", '<!DOCTYPE n [<!ENTITY a "b">]><neuroml', "cell.nml: declares entities"),
         ("morphology", "morfology", "cell.nml: holds no <morphology>, expected one (give the file that holds it)"),
         ('<parent segment="1"/><distal', '<parent segment="9"/><distal', "cell.nml: segment 3: its parent, segment 9, is not in the file"),
         (
@@ -315,6 +319,25 @@ def test_neuroml_faults_are_told_by_segment(tmp_path, old, new, expected):
     with pytest.raises(cs.InputError) as error:
         read(tmp_path, (NML % "").replace(old, new), "cell.nml", from_morphology)
     assert expected in str(error.value), str(error.value)
+
+
+def test_the_script_that_reads_a_folder(tmp_path, monkeypatch, capsys):
+    """Accepted, refused and why; with --mend what the message names is given."""
+    pytest.importorskip("morphio")
+    (tmp_path / "deeper").mkdir()
+    (tmp_path / "cell.swc").write_text(every(str))
+    (tmp_path / "deeper" / "tips.swc").write_text(every(lambda row: row.replace(" 0.25 ", " 0 ")))
+    (tmp_path / "none.swc").write_text("# nothing\n")
+    seen = []
+    for more in ([], ["--mend"]):
+        monkeypatch.setattr("sys.argv", ["morphologies.py", str(tmp_path), *more])
+        runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "morphologies.py"), run_name="__main__")
+        seen.append(capsys.readouterr().out)
+    assert [int(n) for n in re.findall(r"^ *(\d+)  (?:accepted|refused)", seen[0], re.MULTILINE)] == [1, 2]
+    assert [int(n) for n in re.findall(r"^ *(\d+)  (?:accepted|refused)", seen[1], re.MULTILINE)] == [1, 1, 1]
+    assert 'tips.swc: line 4, node 4: radius 0 um must be > 0 (2 of 5 points); give a smallest one: min_radius = "0.1 um"' in seen[0]
+    assert "none.swc: has no points, a morphology needs at least 2" in seen[1]
+    assert float(seen[1].split()[-1]) < 2e-6
 
 
 def test_totals_are_those_of_morphio_for_a_tree_with_repeats(tmp_path):
