@@ -14,6 +14,7 @@ import pytest
 
 import calcium_sim as cs
 from calcium_sim.config import build_mesh
+from calcium_sim.inspection import check_file
 from calcium_sim.meshes import from_morphology, from_swc
 
 CELL = ["1 1 0 0 0 4 -1", "2 3 4 0 0 1 1", "3 3 24 0 0 0.5 2", "4 3 36 5 0 0.25 3", "5 3 36 -5 0 0.25 3"]
@@ -319,6 +320,22 @@ def test_neuroml_faults_are_told_by_segment(tmp_path, old, new, expected):
     with pytest.raises(cs.InputError) as error:
         read(tmp_path, (NML % "").replace(old, new), "cell.nml", from_morphology)
     assert expected in str(error.value), str(error.value)
+
+
+def test_check_takes_what_the_messages_name(tmp_path):
+    """``calcium-sim check cell.swc --unit nm``; other files have no unit."""
+    path = tmp_path / "cell.swc"
+    path.write_text(every(lambda row: row.replace(" 36 ", " 36000 ").replace(" 0.25 ", " 0 ")))
+    with pytest.raises(cs.InputError, match=r'mesh\.path: cell\.swc: .* min_radius = "0.1 um"'):
+        list(check_file(path))
+    with pytest.raises(cs.InputError, match=r'mesh\.path: cell\.swc: .* unit = "nm"'):
+        list(check_file(path, min_radius="0.1 um"))
+    assert list(check_file(path, min_radius="0.1 um", unit="um"))[-1] == "ok"
+    with pytest.raises(cs.InputError, match=r"mesh\.unit: '1 kg' has dimension"):
+        list(check_file(path, unit="kg"))
+    (tmp_path / "m.toml").write_text("")
+    with pytest.raises(cs.InputError, match="is no morphology, so that unit means nothing"):
+        list(check_file(tmp_path / "m.toml", unit="nm"))
 
 
 def test_the_script_that_reads_a_folder(tmp_path, monkeypatch, capsys):
