@@ -13,7 +13,7 @@ START = time.perf_counter()
 
 import argparse  # noqa: E402
 import json  # noqa: E402
-import resource  # noqa: E402
+from contextlib import suppress  # noqa: E402
 
 import numpy as np  # noqa: E402
 
@@ -94,9 +94,12 @@ def main():
         "setup_s": ready - START, "setup_cpu_s": ready_cpu, "wall_s": wall, "cpu_s": cpu, "cpu_s_per_ms": cpu / a.tstop,
         "dofs": unknowns, "mdof_updates_per_cpu_s": unknowns * count / cpu / 1e6, **told,
         **wave(model.mesh.distance[model.mesh.span("cytosol")], times, calcium),
-        "rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
         "total_s": round(time.perf_counter() - START, 3),
     }  # fmt: skip
+    with suppress(ImportError):  # Windows has no such module
+        import resource
+
+        out["rss_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
     print(json.dumps({k: float(f"{v:.6g}") if isinstance(v, float) else v for k, v in out.items()}, default=float))
 
 

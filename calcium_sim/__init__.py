@@ -73,20 +73,22 @@ _NAMES = {
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
 
 
-def __getattr__(name: str) -> Any:
-    """Import the module that defines a public name when the name is first used."""
-    if name in _HOME:
-        found = getattr(import_module(f".{_HOME[name]}", __name__), name)
-    elif name in _MODULES:
-        found = import_module(f".{name}", __name__)
-    elif name == "__version__":
-        from importlib.metadata import version
+if not TYPE_CHECKING:  # else every misspelt name would be one
 
-        found = version("calcium-sim")
-    else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = found
-    return found
+    def __getattr__(name: str) -> Any:
+        """Import the module that defines a public name when the name is first used."""
+        if name in _HOME:
+            found = getattr(import_module(f".{_HOME[name]}", __name__), name)
+        elif name in _MODULES:
+            found = import_module(f".{name}", __name__)
+        elif name == "__version__":
+            from importlib.metadata import version
+
+            found = version("calcium-sim")
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = found
+        return found
 
 
 def __dir__() -> list[str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import resource
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -70,6 +69,10 @@ CASES = {
 
 def cpu_seconds() -> float:
     """User and system seconds of this process and its finished children."""
+    try:
+        import resource
+    except ImportError:  # Windows, where no child's time is known
+        return time.process_time()
     used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return sum(u.ru_utime + u.ru_stime for u in used)
 

@@ -159,7 +159,7 @@ class _Trial:
             y0 = [min(max(v, s.low), s.high) for v, s in zip(y0, self.state.values(), strict=True)]
 
             def rates(t: float, y: Any, path: Callable[[float], SimpleNamespace] = path) -> Any:
-                return self.cls.rates(_named(self.state, y), path(t), self.p)  # type: ignore[misc]
+                return self.cls.rates(_named(self.state, y), path(t), self.p)
 
             solution = solve_ivp(rates, (0.0, until), y0, method="Radau", rtol=1e-7, atol=1e-13, max_step=longest)
             if not solution.success:

@@ -80,11 +80,17 @@ def demo(
 
 
 @app.command()
-def check(path: Path) -> None:
-    """Check a model file (.toml), a morphology (.swc) or a result (.nc) without running anything."""
+def check(
+    path: Path,
+    unit: Annotated[str | None, typer.Option(help='Unit of a morphology, such as nm or "8 nm" [default: um].')] = None,
+    min_radius: Annotated[str | None, typer.Option(help='Length to which its smaller radii are raised, such as "0.1 um".')] = None,
+    trees: Annotated[str | None, typer.Option(help="Which of its trees: soma or largest.")] = None,
+) -> None:
+    """Check a model file (.toml), a morphology (.swc, .asc, .h5, .nml) or a result (.nc) without running anything."""
     from .inspection import check_file
 
-    for line in check_file(path):
+    given = {"unit": unit, "min_radius": min_radius, "trees": trees}
+    for line in check_file(path, **{k: v for k, v in given.items() if v is not None}):
         typer.echo(line)
 
 

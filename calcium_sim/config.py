@@ -8,11 +8,10 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
+from .entries import find, listed
 from .errors import InputError, nearest, regular_file
 from .limits import check_length
 from .mesh import Mesh, Place
@@ -256,10 +255,9 @@ def _place(given: str | Mapping[str, list[Any]] | None, where: str) -> Place:
     return Box(*((float(a), float(b), float(c)) for a, b, c in zip(*ends, strict=True)))
 
 
-@cache
-def builders() -> dict[str, EntryPoint]:
-    """Mesh builders by the kind under which a file names them; nothing is imported."""
-    return {point.name: point for point in entry_points(group=GROUP)}
+def builders() -> list[str]:
+    """Kinds of meshes that a file can name; nothing is imported."""
+    return listed(GROUP)
 
 
 def build_mesh(kind: str, folder: Path = Path(), **arguments: Any) -> Mesh:
@@ -269,9 +267,10 @@ def build_mesh(kind: str, folder: Path = Path(), **arguments: Any) -> Mesh:
 
 def _mesh(table: MeshTable, folder: Path) -> Mesh:
     """Call the builder with the keys of ``[mesh]``; its errors are moved to the keys of the file."""
-    if table.kind not in builders():
+    point = find(table.kind, GROUP, "mesh.kind")
+    if point is None:
         raise InputError("mesh.kind", f"unknown kind '{table.kind}'{nearest(table.kind, builders())}; there are {', '.join(builders())}")
-    builder = builders()[table.kind].load()
+    builder = point.load()
     arguments = dict(table.model_extra or {})
     parameters = inspect.signature(builder).parameters
     if "example" in arguments and "example" not in parameters:

@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from .errors import CalciumSimError, InputError
 from .plugin import Channel
@@ -70,14 +71,25 @@ def _first_sentence(cls: type[Channel]) -> str:
     return re.split(r"(?<!al)\. |(?<!\s): ", text)[0].rstrip(".")
 
 
-def check_file(path: Path) -> Iterator[str]:
-    """Read a file completely and say what is in it; InputError or StorageError where it cannot be used."""
+MORPHOLOGIES = (".swc", ".asc", ".h5", ".nml")
+
+
+def check_file(path: Path, **reading: Any) -> Iterator[str]:
+    """Read a file completely and say what is in it; InputError or StorageError where it cannot be used.
+
+    `reading` is how a morphology is read, see `from_morphology`.
+    """
     if not path.exists():
         raise InputError(str(path), "no such file")
-    kinds = {".toml": _check_model, ".swc": _check_morphology, ".nc": _check_result}
-    if path.suffix.lower() not in kinds:
-        raise InputError(str(path), f"unknown kind of file, expected one of {', '.join(kinds)}")
-    yield from kinds[path.suffix.lower()](path)
+    ending = path.suffix.lower()
+    if ending not in (*MORPHOLOGIES, ".toml", ".nc"):
+        raise InputError(str(path), f"unknown kind of file, expected one of .toml, .nc, {', '.join(MORPHOLOGIES)}")
+    if reading and ending not in MORPHOLOGIES:
+        raise InputError(str(path), f"is no morphology, so that {next(iter(reading))} means nothing (leave it out)")
+    if ending in MORPHOLOGIES:
+        yield from _check_morphology(path, **reading)
+    else:
+        yield from (_check_model if ending == ".toml" else _check_result)(path)
     yield "ok"
 
 
@@ -109,11 +121,11 @@ def _check_model(path: Path) -> Iterator[str]:
         yield f"warning   {line}"
 
 
-def _check_morphology(path: Path) -> Iterator[str]:
+def _check_morphology(path: Path, **reading: Any) -> Iterator[str]:
     from .config import build_mesh
     from .validity import THICKEST, cell_radius, thick
 
-    mesh = build_mesh("swc", path=str(path), spacing="1 um")
+    mesh = build_mesh("swc", path=str(path), spacing="1 um", **reading)
     span = mesh.span("cytosol")
     yield f"mesh      {span.stop - span.start} compartments at a spacing of 1 um, longest path {mesh.distance.max():.6g} um"
     area, radius = mesh.membranes["plasma"].area, cell_radius(mesh)

@@ -18,7 +18,7 @@ from .mesh import OUTSIDE, Columns, Mesh
 from .names import ResultNames, assign
 from .plugin import Channel, parse_port
 from .stimuli import Influx, Set, Stimulus, stimulus_target
-from .swapping import replacement
+from .swapping import label_of, replacement
 from .voltage import checked as checked_voltage
 from .voltage import potential_name
 
@@ -150,6 +150,7 @@ class Model(Described):
             If no membrane has a channel named `old`, or `new` is unknown or no channel.
         """
         present = [c.label() for channels in self.membranes.values() for c in channels]
+        old = label_of(old, present)
         if old not in present:
             raise InputError("swap", f"the model has no channel '{old}'{nearest(old, present)}; it has {', '.join(present)}")
         found = {

@@ -16,11 +16,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from . import units
 from .contract import Parameter, Port, State, check_class, parameter, parse_port, state
-from .entries import installed, provider
+from .entries import OURS, distribution, full_name, installed, provider
 from .errors import InputError, nearest, shown
 from .fixed import FIX, Fixed, check_portable, hashed, same, told
 from .imported import keep
@@ -91,22 +91,24 @@ class Channel:
 
     name: ClassVar[str] = ""
     across: ClassVar[tuple[str, str]] = ("from", "to")
-    reads: ClassVar[Mapping[str, str]] = {}
-    states: ClassVar[Mapping[str, Any]] = {}
-    params: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
-    moves: ClassVar[Mapping[str, int]] = {"ca": 1}
+    reads: ClassVar[Any] = {}  # tables, which `check_class` reads; a Mapping here would refuse an author's ClassVar[dict[str, str]]
+    states: ClassVar[Any] = {}
+    params: ClassVar[Any] = {}
+    moves: ClassVar[Any] = {"ca": 1}
     source: ClassVar[str] = ""
     note: ClassVar[str] = ""
 
-    rates: ClassVar[Callable[..., tuple[float, ...]] | None] = None
     flux: ClassVar[Callable[..., float]]
-    steady: ClassVar[Callable[..., tuple[float, ...]] | None] = None
-    open_probability: ClassVar[Callable[..., float] | None] = None
-    edges: ClassVar[Callable[..., tuple[float, ...]] | None] = None
-    opening: ClassVar[Callable[..., float] | None] = None
-    closing: ClassVar[Callable[..., float] | None] = None
-    gains: ClassVar[Callable[..., tuple[float, ...]] | None] = None
-    losses: ClassVar[Callable[..., tuple[float, ...]] | None] = None
+    rates: ClassVar[Callable[..., tuple[float, ...]]]
+    steady: ClassVar[Callable[..., tuple[float, ...]]]
+    open_probability: ClassVar[Callable[..., float]]
+    edges: ClassVar[Callable[..., tuple[float, ...]]]
+    opening: ClassVar[Callable[..., float]]
+    closing: ClassVar[Callable[..., float]]
+    gains: ClassVar[Callable[..., tuple[float, ...]]]
+    losses: ClassVar[Callable[..., tuple[float, ...]]]
+    if not TYPE_CHECKING:  # pyright takes a function in the place of an optional one for another kind of variable
+        rates = steady = open_probability = edges = opening = closing = gains = losses = None
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Keep the source of the functions as it is now: it is compiled when a model is run, and the file may change until then."""
@@ -294,9 +296,13 @@ def channel(name: str) -> Callable[[C], C]:
     def register(cls: C) -> C:
         cls.name = name
         check_class(cls)
-        for point in installed().get(name, ()):
-            if not _same(cls, point.value):
-                raise InputError(f"@channel('{name}')", f"is the name of a channel of {provider(point)} (give yours a name of its own)")
+        points = installed().get(name, ())
+        own = next((p for p in points if _same(cls, p.value)), None)
+        if points and own is None:
+            raise InputError(f"@channel('{name}')", f"is the name of a channel of {provider(points[0])} (give yours a name of its own)")
+        if own is not None and len(points) > 1 and not (own is points[0] and distribution(own) == OURS):
+            cls.name = full_name(own)  # another package has the name, or nobody
+            return cls
         earlier = LOCAL.get(name)
         if earlier is not None and (earlier.__module__, earlier.__qualname__) != (cls.__module__, cls.__qualname__):
             told = " and ".join(f"{c.__module__}.{c.__qualname__}" for c in (earlier, cls))

@@ -9,10 +9,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import select
 import subprocess
 import sys
-import time
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -80,13 +79,23 @@ def _run(message: bytes, where: str, start_s: float, trial_s: float) -> dict[str
 
 
 def _line(child: subprocess.Popen[bytes], seconds: float) -> bytes | None:
-    """One line of the child's output; empty at its end, None when the time is up."""
+    """One line of the child's output; empty at its end, None when the time is up, which ends the child."""
     assert child.stdout is not None
-    stop, got = time.monotonic() + seconds, b""
-    handle = child.stdout.fileno()
+    handle, got = child.stdout.fileno(), list[bytes]()
+    reader = threading.Thread(target=lambda: got.append(_read(handle)), daemon=True)  # Windows waits for no pipe with a limit
+    reader.start()
+    reader.join(seconds)
+    if reader.is_alive():
+        child.kill()
+        reader.join()
+        return None
+    return got[0]
+
+
+def _read(handle: int) -> bytes:
+    """Bytes up to the end of a line, at most 64 KiB."""
+    got = b""
     while not got.endswith(b"\n") and len(got) < 65536:
-        if not select.select([handle], [], [], max(0.0, stop - time.monotonic()))[0]:
-            return None
         part = os.read(handle, 1 if len(got) < 6 else 4096)
         if not part:
             break

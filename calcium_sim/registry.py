@@ -7,7 +7,7 @@ import warnings
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
-from .entries import installed, provider
+from .entries import GROUP, claimed, find, full_name, installed, listed, provider
 from .errors import InputError, nearest
 from .plugin import LOCAL, Channel
 
@@ -52,30 +52,33 @@ def learned_files(name: str) -> list[Path]:
 
 def list_channels() -> list[str]:
     """Names of all channels: installed, in the folders, and registered in this process. Imports no plugin."""
-    return sorted({*installed(), *LOCAL, *(name for folder in _in_folder.values() for name in folder.values())})
+    return sorted({*listed(), *LOCAL, *(name for folder in _in_folder.values() for name in folder.values())})
 
 
 def get_channel(name: str) -> type[Channel]:
     """Return the channel class registered under `name`; call it with parameters to get a channel.
 
+    ``<distribution>:<name>`` names that of one package, such as ``calcium-sim:leak/linear``. Without it ours come before those of others.
+
     Raises
     ------
     InputError
-        If the name is unknown (the nearest names are given), claimed twice, or its package cannot be imported.
+        If the name is unknown (the nearest names are given), claimed by several other packages, or its package cannot be imported.
+
+    Warns
+    -----
+    UserWarning
+        If another package registers a name of ours.
     """
     if not isinstance(name, str):
         raise InputError("channel", f"{name!r} is no name of a channel, expected text (e.g. 'leak/linear')")
-    if name in LOCAL:
+    if name in LOCAL and len(claimed(name)) < 2:
         return LOCAL[name]
-    points = installed().get(name, ())
     if files := learned_files(name):
-        return _from_file(name, files, points)
-    if not points:
-        raise InputError("channel", f"unknown channel '{name}'{nearest(name, list_channels())}; list them with `calcium-sim channels list`")
-    if len(points) > 1:
-        owners = " and ".join(provider(p) for p in points)
-        raise InputError("channel", f"'{name}' is registered by {owners}; uninstall one")
-    point = points[0]
+        return _from_file(name, files, claimed(name))
+    point = find(name, GROUP, "channel")
+    if point is None:
+        raise InputError("channel", f"unknown channel '{name}'{_hint(name)}; list them with `calcium-sim channels list`")
     try:
         cls = point.load()
     except Exception as error:
@@ -83,9 +86,15 @@ def get_channel(name: str) -> type[Channel]:
         raise InputError("channel", f"'{name}' of {provider(point)} cannot be imported: {type(error).__name__}: {last}") from error
     if not (isinstance(cls, type) and issubclass(cls, Channel)):
         raise InputError("channel", f"'{name}' of {provider(point)} is {cls!r}, expected a subclass of calcium_sim.Channel")
-    if cls.name != name:
+    if cls.name not in (point.name, full_name(point)):
         warnings.warn(f"channel '{name}' of {provider(point)} calls itself '{cls.name}'", stacklevel=2)
     return cls
+
+
+def _hint(name: str) -> str:
+    """Who has a name that another package was asked for, or the nearest name."""
+    others = installed().get(name.rpartition(":")[2], ())
+    return f" (did you mean '{full_name(others[0])}'?)" if others else nearest(name, list_channels())
 
 
 def _from_file(name: str, files: list[Path], points: tuple[EntryPoint, ...]) -> type[Channel]:
@@ -109,5 +118,5 @@ def owner(name: str) -> str:
     """Distribution or file that provides a channel ("this process" for one registered by the decorator)."""
     if files := learned_files(name):
         return str(files[0])
-    points = installed().get(name, ())
+    points = claimed(name)
     return provider(points[0]) if points else "this process"

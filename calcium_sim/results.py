@@ -5,6 +5,7 @@ Names and units of the variables are part of the public contract; `assemble` is 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
@@ -305,11 +306,12 @@ def save(ds: xr.Dataset, path: str | Path) -> Path:
         temporary.chmod(0o644)
         _sync(temporary)
         os.replace(temporary, target)
-        _sync(target.parent)
+        with contextlib.suppress(OSError):  # Windows opens no folders, and some network drives sync none
+            _sync(target.parent, os.O_RDONLY)
     except (OSError, RuntimeError) as error:
-        raise StorageError(
-            f"{target}: cannot be written: {error.strerror if isinstance(error, OSError) and error.strerror else error}"
-        ) from error
+        told = error.strerror if isinstance(error, OSError) and error.strerror else error
+        fix = " (is it open in another program?)" if isinstance(error, PermissionError) and target.exists() else ""
+        raise StorageError(f"{target}: cannot be written: {told}{fix}") from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
@@ -328,8 +330,9 @@ def _encoding(ds: xr.Dataset) -> dict[str, dict[str, Any]]:
     return out
 
 
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+def _sync(path: Path, flags: int = os.O_RDWR) -> None:
+    """Ask for what was written to be on the disk; Windows does that only for descriptors that may write."""
+    descriptor = os.open(path, flags)
     try:
         os.fsync(descriptor)
     finally:

@@ -11,6 +11,16 @@ from .registry import get_channel
 from .units import text
 
 
+def label_of(name: str, present: Iterable[str]) -> str:
+    """The label that a channel goes by in a model, also where its package is named with it."""
+    if name in present or not isinstance(name, str) or ":" not in name:
+        return name
+    try:
+        return get_channel(name).label()
+    except InputError:
+        return name
+
+
 def replacement(old: Channel, new: str | type[Channel] | Channel, values: Mapping[str, Any]) -> tuple[Channel, list[str]]:
     """The channel that takes the place of `old` (see `Model.swap`), and what was set on `old` and is lost, as texts."""
     if isinstance(new, Channel):

@@ -5,7 +5,7 @@ TEMPLATE = """\
 # Quantities are strings with a unit: "220 um^2/s", "3 /um^2", "27 /uM/s". Unknown keys and wrong units are refused.
 
 [mesh]
-kind = "neurite"            # or "swc" (path = "cell.swc", or example = "granule-cell"; spacing, er_fraction), or "well-mixed"
+kind = "neurite"            # or "morphology" (path = "cell.swc", or example = "granule-cell"; spacing, er_fraction), or "well-mixed"
 length = "30 um"
 radius = "0.2 um"
 er_radius = "0.1 um"        # the ER is a tube along the axis

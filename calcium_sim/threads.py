@@ -89,10 +89,15 @@ def _several(threads: int) -> Iterator[None]:
 
     if _process.forked:
         raise InputError("threads", f"{_FORKED}, {threads} were asked for (make the simulation here, or start workers by 'spawn')")
-    before = numba.get_num_threads()
-    numba.set_num_threads(threads)
     try:
-        if numba.threading_layer() == "workqueue":  # type: ignore[attr-defined]  # it bears one caller at a time
+        before = numba.get_num_threads()
+        numba.set_num_threads(threads)
+        layer = numba.threading_layer()  # type: ignore[attr-defined]
+    except ValueError as error:
+        told = f"numba can start none here, {threads} were asked for: {' '.join(str(error).split())}"
+        raise InputError("threads", f"{told} (unset NUMBA_THREADING_LAYER, or run on one thread)") from None
+    try:
+        if layer == "workqueue":  # what there is without OpenMP, as on macOS: it bears one caller at a time
             with _alone:
                 yield
         else:

@@ -11,7 +11,7 @@ import math
 import re
 import threading
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from .errors import InputError, shown
 
@@ -64,10 +64,15 @@ def registry() -> Any:
         return _made[0]
 
 
-def __getattr__(name: str) -> Any:
-    if name in NAMES:
-        return 1.0 * _unit(NAMES[name])
-    raise AttributeError(f"module 'calcium_sim.units' has no unit '{name}' (there are: {', '.join(NAMES)})")
+if TYPE_CHECKING:  # what the function below makes, so that a misspelt unit is told
+    nm = um = mm = cm = m = um2 = um3 = cm2 = m2 = m3 = us = ms = s = min = nM = uM = mM = M = fmol = mol = cast(Any, 1)  # noqa: N816
+    mV = V = pA = nA = uA = pS = nS = mS = S = K = Hz = cast(Any, 1)  # noqa: N816
+else:
+
+    def __getattr__(name: str) -> Any:
+        if name in NAMES:
+            return 1.0 * _unit(NAMES[name])
+        raise AttributeError(f"module 'calcium_sim.units' has no unit '{name}' (there are: {', '.join(NAMES)})")
 
 
 def __dir__() -> list[str]:

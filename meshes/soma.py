@@ -7,7 +7,6 @@ where the surface is, not how thick something is: taken as a chain of cones it w
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from calcium_sim.mesh import Floats
 
-from .swc_file import SOMA, Ints, Points, children
+from .points import SMALLEST, SOMA, Ints, Points, children
 
 FEWEST = 4
 """Points of an outline; one of three is closed by a fourth on the first."""
@@ -39,20 +38,26 @@ BETTER = 1.005
 
 
 def one_point_soma(points: Points) -> Points:
-    """Replace a soma in the three-point convention, or one that was drawn as outlines, by one point.
+    """Replace a soma in the three-point convention, one that was drawn as outlines, or one whose points lie on one place, by one point.
 
     Outlines give a point at the centre of the largest, with the radius of the circle of the same area (Newell's formula, in any plane).
-    What hangs on the points that go moves to that one, which becomes the root.
-
-    Warns
-    -----
-    UserWarning
-        If the soma was drawn as outlines: where, how many points, the radius made. If it stays a chain of cones that hold far less than a
-        body as wide as its points (an outline of which a part is missing, spokes, a thick line).
+    What hangs on the points that go moves to that one, which becomes the root. The points tell of a soma that was drawn as outlines (where,
+    how many points, the radius made), and of a chain of cones that hold far less than a body as wide as its points (an outline of which a
+    part is missing, spokes, a thick line).
     """
-    made = _outlined(_three_points(points))
-    _tell_hollow(made)
-    return made
+    made = _outlined(_three_points(_on_one_place(points)))
+    return made.warned(*_hollow(made))
+
+
+def _on_one_place(points: Points) -> Points:
+    """A soma whose points repeat one place is the largest of them."""
+    for group in _groups(points):
+        away = np.sqrt(((points.position[group] - points.position[group[0]]) ** 2).sum(axis=1))
+        if len(group) > 1 and away.max() < SMALLEST:
+            radius = points.radius.copy()
+            radius[group[0]] = radius[group].max()
+            return _on_one_place(_merged(replace(points, radius=radius), group[0], np.array(group[1:])))
+    return points
 
 
 def _three_points(points: Points) -> Points:
@@ -73,12 +78,7 @@ def _three_points(points: Points) -> Points:
 def _merged(points: Points, top: int, others: Ints) -> Points:
     """Drop points; what hangs on them moves to `top`."""
     keep = ~np.isin(np.arange(len(points.id)), others)
-    number = np.cumsum(keep) - 1
-    parent = np.where(np.isin(points.parent, others), top, points.parent)[keep]
-    return Points(
-        points.file, points.line[keep], points.id[keep], points.type[keep], points.position[keep], points.radius[keep],
-        np.where(parent < 0, -1, number[parent]),
-    )  # fmt: skip
+    return points.kept(keep, np.where(np.isin(points.parent, others), top, points.parent))
 
 
 @dataclass(frozen=True)
@@ -103,13 +103,17 @@ def _outlined(points: Points) -> Points:
     top, largest = group[0], outlines[0]
     what, which = ("an outline", "it") if len(outlines) == 1 else (f"{len(outlines)} outlines", "the largest")
     pen = points.radius[group].max()
-    warnings.warn(
+    told = (
         f"{points.at(top)}: the soma is drawn as {what} of {len(group)} points with radii up to {pen:.3g} um; taken as a body of radius "
-        f"{largest.radius:.4g} um, from the area within {which}, {largest.area:.4g} um^2 (give one soma point for another)",
-        stacklevel=4,
+        f"{largest.radius:.4g} um, from the area within {which}, {largest.area:.4g} um^2 (give one soma point for another)"
     )
-    position, radius = points.position.copy(), points.radius.copy()
-    position[top], radius[top] = largest.centre, largest.radius
+    return _body(points, group, largest).warned(told)
+
+
+def _body(points: Points, group: list[int], outline: Outline) -> Points:
+    """Put one point, the root, in the place of a soma's."""
+    top, position, radius = group[0], points.position.copy(), points.radius.copy()
+    position[top], radius[top] = outline.centre, outline.radius
     return _merged(replace(points, position=position, radius=radius, parent=_rooted(points.parent, top)), top, np.array(group[1:]))
 
 
@@ -122,8 +126,8 @@ def _rooted(parent: Ints, top: int) -> Ints:
     return turned
 
 
-def _tell_hollow(points: Points) -> None:
-    """Warn of soma points that spread in a plane and whose cones hold little: lines drawn around a body, or across it."""
+def _hollow(points: Points) -> Iterator[str]:
+    """Tell of soma points that spread in a plane and whose cones hold little: lines drawn around a body, or across it."""
     for group in _groups(points):
         if len(group) < 3:
             continue
@@ -137,10 +141,9 @@ def _tell_hollow(points: Points) -> None:
         body = 2 * math.pi * float(half[0] * half[1]) ** 1.5
         ring = cones < RING * body and any(_shut(points.position[list(o.points)]) for o in _outlines(points, group, THICK))
         if ring or cones < HOLLOW * body:
-            warnings.warn(
+            yield (
                 f"{points.at(group[0])}: the soma's {len(group)} points are taken as cones, which hold {cones:.3g} um^3; a body as wide as "
-                f"they lie would hold about {body:.3g} um^3 (if they draw one, give one soma point of its radius)",
-                stacklevel=4,
+                f"they lie would hold about {body:.3g} um^3 (if they draw one, give one soma point of its radius)"
             )
             return
 
@@ -270,6 +273,11 @@ def _outline(xyz: Floats, way: list[int]) -> Outline:
     area = math.sqrt(normal @ normal)
     parts = triangles @ normal / area if area > 0 else np.zeros(len(way))
     return Outline(tuple(way), area, middle + (parts[:, None] * (p + q)).sum(axis=0) / (3 * area) if area > 0 else middle)
+
+
+def outline_of(line: Floats) -> Outline:
+    """The outline that points make in their order, shape (points, 3)."""
+    return _outline(line, list(range(len(line))))
 
 
 def _turns(line: Floats) -> int:

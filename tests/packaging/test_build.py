@@ -1,8 +1,10 @@
 """The wheel, and a wheel made from the sdist, hold every file of the packages."""
 
+import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import tomllib
 import zipfile
@@ -52,6 +54,34 @@ def test_wheel_and_sdist_hold_every_file(tmp_path):
         archive.extractall(tmp_path / "unpacked", filter="data")
     (unpacked,) = (tmp_path / "unpacked").iterdir()
     assert contents(build("wheel", unpacked, tmp_path / "again")) == wheel
+
+
+@pytest.mark.parametrize("links", ["absent", "text"])
+def test_no_symbolic_link_is_needed(tmp_path, links):
+    """git on Windows leaves a link as a file that holds its target; the wheel is the same, and so is an editable one."""
+    tree = tmp_path / "tree"
+    shutil.copytree(ROOT, tree, symlinks=True, ignore=SKIP)
+    for name in ("channels", "meshes"):
+        link = tree / "calcium_sim" / name
+        link.unlink()
+        if links == "text":
+            link.write_text(f"../{name}")
+    assert contents(build("wheel", tree, tmp_path / "wheel")) == expected()
+    editable = build("editable", tree, tmp_path / "editable")
+    site = tmp_path / "site"
+    with zipfile.ZipFile(editable) as archive:
+        archive.extractall(site)
+    code = f"""
+import site, sys
+site.addsitedir({str(site)!r})
+sys.path.append({sysconfig.get_path("purelib")!r})  # for numpy, without the editable installation that may be there
+import calcium_sim.channels, calcium_sim.meshes
+print(calcium_sim.channels.__file__, calcium_sim.meshes.__file__, sep="\\n")
+"""
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    done = subprocess.run([sys.executable, "-S", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False, env=environment)
+    found = [Path(line) for line in done.stdout.splitlines()]
+    assert found == [tree / name / "__init__.py" for name in ("channels", "meshes")], done.stderr
 
 
 def test_no_requirement_brings_cuda():

@@ -1,9 +1,12 @@
 """A second run of the same structure reads its compiled code: it steps after less than two seconds of CPU."""
 
 import os
-import resource
 import subprocess
 import sys
+
+import pytest
+
+resource = pytest.importorskip("resource", reason="Windows tells no times of children")
 
 SCRIPT = """
 import calcium_sim as cs

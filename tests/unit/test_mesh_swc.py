@@ -188,20 +188,31 @@ BAD = {
     "cycle": (GOOD + "4 3 0 9 0 1 5\n5 3 0 19 0 1 4\n", "line 4, node 4: does not lead to the root"),
     "cycle without root": ("1 3 0 0 0 1 2\n2 3 10 0 0 1 1\n", "line 1, node 1: the file has no root"),
     "own parent": (GOOD + "4 3 0 9 0 1 4\n", "line 4, node 4: is its own parent"),
-    "two roots": (GOOD + "4 3 0 9 0 1 -1\n5 3 0 19 0 1 4\n", "line 4, node 4: is a second root"),
+    "heading": ("id type x y z radius parent\n" + GOOD, "line 1: looks like a heading (put # before it"),
+    "heading with commas": ("n,T,x,y,z,R,P\n" + GOOD, "line 1: looks like a heading"),
+    "two roots": (
+        GOOD + "4 3 0 9 0 1 -1\n5 3 0 19 0 1 4\n",
+        "line 4, node 4: is a second root after node 1; there are 2 trees (take one: trees = ",
+    ),
     "zero radius": (GOOD.replace("20 0 0 1", "20 0 0 0"), "line 3, node 3: radius 0 um must be > 0"),
-    "negative radius": (GOOD.replace("20 0 0 1", "20 0 0 -1"), "line 3, node 3: radius -1 um must be > 0"),
+    "negative radius": (
+        GOOD.replace("20 0 0 1", "20 0 0 -1"),
+        "line 3, node 3: radius -1 um must be > 0; give a smallest one: min_radius =",
+    ),
     "tiny radius": (GOOD.replace("20 0 0 1", "20 0 0 1e-200"), "line 3, node 3: radius"),
-    "zero length": (GOOD + "4 3 20 0 0 1 3\n", "line 4, node 4: has zero length"),
     "nan": (GOOD.replace("20", "nan"), "line 3, node 3: x 'nan'"),
     "infinite": (GOOD.replace("20 0", "20 inf"), "line 3, node 3: y 'inf'"),
     "1e300": (GOOD.replace("20", "1e300"), "line 3, node 3: x 1e+300"),
     "1e400": (GOOD.replace("20", "1e400"), "line 3, node 3: x '1e400'"),
-    "two cm": (GOOD.replace("20", "20000"), "line 3, node 3: lies 20000 um from the root"),
+    "two cm": (
+        GOOD.replace("20", "20000"),
+        'line 3, node 3: lies 20000 um from the root, more than 1 cm (files are taken to be in um; say its unit: unit = "nm"',
+    ),
     "text": (GOOD + "hello\n", "line 4: 1 columns"),
     "a word": (GOOD.replace("20", "far"), "line 3, node 3: x 'far'"),
     "fractional id": (GOOD.replace("3 3", "3.5 3"), "line 3: id '3.5'"),
     "missing column": (GOOD + "4 3 30 0 0 3\n", "line 4: 6 columns"),
+    "thousands": (GOOD.replace("20 ", "1,234.5 "), "line 3, node 3: x '1,234.5'"),
     "extra column": (GOOD + "4 3 30 0 0 1 3 7\n", "line 4: 8 columns"),
     "id twice": (GOOD + "3 3 30 0 0 1 2\n", "line 4, node 3: this id was given before, in line 3"),
     "unknown parent": (GOOD + "4 3 30 0 0 1 9\n", "line 4, node 4: parent 9"),
@@ -247,8 +258,10 @@ def test_doubtful_files_warn(tmp_path):
         from_swc(write(tmp_path, "1 1 0 0 0 0.005 -1\n2 3 0.01 0 0 0.001 1\n3 3 0.02 0 0 0.001 2\n"), "0.001 um")
     with pytest.warns(UserWarning, match="root is not part"):
         from_swc(write(tmp_path, "1 3 0 0 0 1 -1\n2 1 10 0 0 5 1\n3 3 20 0 0 1 2\n"), "1 um")
-    with pytest.warns(UserWarning, match="inside the soma is left out"):
-        from_swc(write(tmp_path, GOOD + "4 3 0 2 0 1 1\n"), "1 um")
+    with pytest.warns(UserWarning, match="line 4, node 4: 2 points add no length .* left out") as told:
+        from_swc(write(tmp_path, GOOD + "4 3 0 2 0 1 1\n5 3 20 0 0 1 3\n"), "1 um")
+    assert len(told) == 1
+    assert told[0].filename == __file__
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         from_swc(write(tmp_path, GOOD), "1 um")

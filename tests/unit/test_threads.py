@@ -1,9 +1,11 @@
 """One thread unless more are asked for; what is asked for ends with the run; forked children run on one."""
 
+import os
 import subprocess
 import sys
 import textwrap
 from dataclasses import replace
+from pathlib import Path
 
 import numba
 import numpy as np
@@ -125,6 +127,36 @@ def test_threads_change_no_bit(kind):
     assert one.state.u.max() > 0.06
 
 
+AGAIN = """
+import sys
+import calcium_sim as cs, calcium_sim.graph
+from numba.core import event
+sys.path.insert(0, sys.argv[1])
+from test_threads import meshes, model
+
+class Count(event.Listener):
+    compiled = []
+    def on_start(self, e): self.compiled.append(str(e.data["dispatcher"]))
+    def on_end(self, e): pass
+
+event.register("numba:compile", Count())
+calcium_sim.graph.PARALLEL_FROM = 1
+sim = cs.Simulation(model(meshes()["graph"]), threads=2)
+sim.advance(0.1)
+assert sim.stepper.parallel and sim.control.steps
+print(len(Count.compiled), *Count.compiled)
+"""
+
+
+@two
+def test_a_second_process_compiles_no_parallel_step():
+    """Of a general graph, whose step takes a minute to compile; those of the other meshes are kept in the same way."""
+    for again in (False, True):
+        done = subprocess.run([sys.executable, "-c", AGAIN, str(Path(__file__).parent)], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-2000:]
+        assert not again or done.stdout.split() == ["0"], done.stdout
+
+
 FORK = """
 import multiprocessing, sys, warnings
 import calcium_sim as cs, calcium_sim.columns
@@ -178,6 +210,53 @@ def test_children_of_a_process_with_threads(tmp_path):
         assert "spawn" in child, child
     assert len(children) == 2
     assert "spawn" in refused, refused
+
+
+CALLERS = """
+import threading, warnings
+import numba
+import calcium_sim as cs, calcium_sim.columns
+from calcium_sim.meshes import neurite
+calcium_sim.columns.PARALLEL_FROM = 1
+mesh = neurite("8 um", "0.2 um", spacing="0.1 um")
+ca = cs.Species("ca", {"cytosol": "220 um^2/s"}, {"cytosol": "0.05 uM", "outside": "1000 uM"})
+start = cs.Influx("ca", at="left", flux="1 uM um/ms", duration="1 ms")
+cell = cs.Model(mesh, [ca], {"plasma": [cs.get_channel("leak/linear")()]}, stimuli=[start])
+
+def run(found):
+    try:
+        sim = cs.Simulation(cell, threads=2)
+        sim.advance(0.5)
+        found.append(repr(float(sim.state.u.sum())))
+    except cs.InputError as error:
+        found.append(str(error))
+
+found = []
+callers = [threading.Thread(target=run, args=(found,)) for _ in range(3)]
+for each in callers:
+    each.start()
+for each in callers:
+    each.join()
+for line in found:
+    print(line)
+"""
+
+
+@two
+@pytest.mark.parametrize("layer", ["workqueue", "nonsense"])
+def test_layers_of_other_systems(layer):
+    """macOS without OpenMP has numba's workqueue, which ends the process when two callers meet; a layer that is not there is told."""
+    environment = os.environ | {"NUMBA_THREADING_LAYER": layer}
+    done = subprocess.run([sys.executable, "-c", CALLERS], capture_output=True, text=True, timeout=300, check=False, env=environment)
+    assert done.returncode == 0, done.stderr[-2000:]
+    lines = done.stdout.splitlines()
+    assert len(lines) == 3
+    if layer == "workqueue":
+        assert len(set(lines)) == 1
+        assert float(lines[0]) > 0
+    else:
+        assert all(line.startswith("threads: numba can start none here, 2 were asked for: ") for line in lines), lines
+        assert all("unset NUMBA_THREADING_LAYER" in line for line in lines), lines
 
 
 def test_a_serial_run_starts_no_threads():
