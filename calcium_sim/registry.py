@@ -7,6 +7,7 @@ import warnings
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
+from .channel_files import LEARNED, channel_in, names_file
 from .entries import installed, provider
 from .errors import InputError, nearest
 from .plugin import LOCAL, Channel
@@ -41,7 +42,6 @@ def add_channel_folder(folder: str | os.PathLike[str]) -> list[str]:
 
 
 _in_folder: dict[Path, dict[Path, str]] = {}
-LEARNED = (".pt", ".npz")
 
 
 def learned_files(name: str) -> list[Path]:
@@ -55,13 +55,19 @@ def list_channels() -> list[str]:
     return sorted({*installed(), *LOCAL, *(name for folder in _in_folder.values() for name in folder.values())})
 
 
-def get_channel(name: str) -> type[Channel]:
-    """Return the channel class registered under `name`; call it with parameters to get a channel.
+def get_channel(name: str, folder: str | os.PathLike[str] = ".") -> type[Channel]:
+    """Return the channel class registered under `name`, or in the file that it names; call it with parameters to get a channel.
+
+    Parameters
+    ----------
+    name : registered name (``"leak/linear"``), a learned channel's file (``"my.npz"``, ``"my.pt"``: read, never executed), or a class in
+        a Python file (``"mine.py:LiRinzel"``: the file is executed, as by an import).
+    folder : that a relative path starts from.
 
     Raises
     ------
     InputError
-        If the name is unknown (the nearest names are given), claimed twice, or its package cannot be imported.
+        If the name is unknown (the nearest names are given), claimed twice, or its package or file cannot be imported.
     """
     if not isinstance(name, str):
         raise InputError("channel", f"{name!r} is no name of a channel, expected text (e.g. 'leak/linear')")
@@ -70,6 +76,8 @@ def get_channel(name: str) -> type[Channel]:
     points = installed().get(name, ())
     if files := learned_files(name):
         return _from_file(name, files, points)
+    if not points and names_file(name):
+        return channel_in(name, folder)
     if not points:
         raise InputError("channel", f"unknown channel '{name}'{nearest(name, list_channels())}; list them with `calcium-sim channels list`")
     if len(points) > 1:
@@ -89,20 +97,10 @@ def get_channel(name: str) -> type[Channel]:
 
 
 def _from_file(name: str, files: list[Path], points: tuple[EntryPoint, ...]) -> type[Channel]:
-    from .learned import load_channel
-
     if len(files) > 1 or points:
         claims = [str(f) for f in files] + [provider(p) for p in points]
         raise InputError("channel", f"'{name}' is claimed by {' and by '.join(claims)}; rename one")
-    file = files[0]
-    stamp = file.stat() if file.exists() else None
-    key = (file, stamp.st_mtime_ns, stamp.st_size) if stamp else (file, 0, 0)
-    if key not in _loaded:
-        _loaded[key] = load_channel(file)
-    return _loaded[key]
-
-
-_loaded: dict[tuple[Path, int, int], type[Channel]] = {}
+    return channel_in(str(files[0]))
 
 
 def owner(name: str) -> str:
@@ -110,4 +108,6 @@ def owner(name: str) -> str:
     if files := learned_files(name):
         return str(files[0])
     points = installed().get(name, ())
+    if not points and name not in LOCAL and names_file(name):
+        return str(Path(name.partition(".py:")[0] + ".py" if ".py:" in name else name).resolve())
     return provider(points[0]) if points else "this process"

@@ -201,7 +201,7 @@ def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(cs.InputError, match="is a directory"):
         load(tmp_path)
     (tmp_path / "latin.toml").write_bytes("x = '\u00e4'".encode("latin-1"))
-    with pytest.raises(cs.InputError, match=r"latin\.toml: is not UTF-8 text \(byte 5\)"):
+    with pytest.raises(cs.InputError, match=r"latin\.toml: is not UTF-8 text \(byte 5, line 1\): save it with"):
         load(tmp_path / "latin.toml")
     (tmp_path / "big.toml").write_bytes(b"#" * 300_000)
     with pytest.raises(cs.InputError, match="larger than 256 KiB"):
