@@ -23,12 +23,13 @@ def names_file(name: str) -> bool:
     return Path(name).suffix.lower() in (*LEARNED, ".pt2", ".pth") or _PYTHON.fullmatch(name) is not None
 
 
-def executed(name: str) -> str:
+def executed(name: str, folder: str | os.PathLike[str] = ".") -> str:
     """What there is to say before the file that a channel is named by is executed; empty where none is."""
     python = _PYTHON.fullmatch(name)
-    if python is None:
+    if python is None or not (Path(folder) / python[1]).is_file():
         return ""
-    return f"note: {python[1]} is Python and is executed ('{name}'): run files of others only if you trust them (.npz and .pt are not executed)"
+    told = f"note: {python[1]} is Python and is executed ('{name}')"
+    return f"{told}: run files of others only if you trust them (.npz and .pt are not executed)"
 
 
 def channel_in(name: str, folder: str | os.PathLike[str] = ".") -> type[Channel]:

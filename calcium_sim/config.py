@@ -88,7 +88,7 @@ def build(data: Mapping[str, Any], folder: Path = Path(), tell: Tell | None = No
     for place in tables.channel_folders:
         with _collect(problems):
             add_channel_folder(folder / place)
-    for line in dict.fromkeys(executed(t.channel) for rows in tables.membranes.values() for t in rows):
+    for line in dict.fromkeys(executed(t.channel, folder) for rows in tables.membranes.values() for t in rows):
         if line and tell is not None:
             tell(line)
     channels = {

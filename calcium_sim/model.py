@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .channel_files import names_file
 from .editing import changed_in
 from .errors import InputError, nearest, shown
 from .fixed import Described, Fixed, held, several, told
@@ -17,6 +18,7 @@ from .given import by_region, named, positive
 from .mesh import OUTSIDE, Columns, Mesh
 from .names import ResultNames, assign
 from .plugin import Channel, parse_port
+from .registry import get_channel
 from .stimuli import Influx, Set, Stimulus, stimulus_target
 from .swapping import replacement
 from .voltage import checked as checked_voltage
@@ -138,7 +140,7 @@ class Model(Described):
         return assign([s.name for s in self.species], [b.name for b in self.buffers], self.mesh.regions, channels)
 
     def swap(self, old: str, new: str | type[Channel] | Channel, **values: Any) -> Model:
-        """Return the model with every channel named `old` replaced by `new` (a name, a class, or a channel), nothing else changed.
+        """Return the model with every channel named `old` replaced by `new` (a name or file, a class, or a channel), nothing else changed.
 
         Parameters that both channels have (same name and unit) keep their values, and so do place, scale and start values of states;
         `values` override them. A channel comes with its own. What was set on the old one and has no place in the new one is named in a
@@ -150,6 +152,8 @@ class Model(Described):
             If no membrane has a channel named `old`, or `new` is unknown or no channel.
         """
         present = [c.label() for channels in self.membranes.values() for c in channels]
+        if old not in present and isinstance(old, str) and names_file(old):
+            old = get_channel(old).label()
         if old not in present:
             raise InputError("swap", f"the model has no channel '{old}'{nearest(old, present)}; it has {', '.join(present)}")
         found = {

@@ -92,7 +92,7 @@ def test_every_problem_has_its_line(here, capsys):
         (["run", "--fast", "x"], "error: No such option"),
         (["channels", "show", "ryr/keizer"], "error: channel: unknown channel 'ryr/keizer' (did you mean 'ryr/keizer-levine'?)"),
         (["check", "none.nc"], "error: none.nc: no such file\n"),
-        (["check", "a.txt"], "error: a.txt: unknown kind of file, expected one of .toml, .swc, .nc\n"),
+        (["check", "a.txt"], "error: a.txt: unknown kind of file, expected one of .toml, .swc, .nc, .npz, .pt, or mine.py:MyChannel\n"),
         (["bench", "none"], "error: bench: unknown case 'none'"),
     ],
 )
