@@ -299,8 +299,11 @@ def _run_options(table: RunTable) -> RunOptions:
             )
     until, every, dt = (numbers.get(k) for k in ("until", "every", "dt"))
     with _collect(problems):
-        if table.tolerance is not None:
-            _above_zero(table.tolerance, "run.tolerance", "")
+        if table.threads is not None:
+            _above_zero(table.threads, "run.threads", "")
+    with _collect(problems):
+        if table.tolerance is not None and _above_zero(table.tolerance, "run.tolerance", "") >= 1:
+            raise InputError("run.tolerance", f"{table.tolerance:g} is no relative error of a speed, expected below 1 (e.g. 0.002)")
         if table.tolerance is not None and dt is not None:
             raise InputError("run.dt", "give tolerance or dt, not both")
     with _collect(problems):

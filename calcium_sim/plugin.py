@@ -149,7 +149,7 @@ class Channel:
         self.values = Fixed(_values(type(self), values))
 
     def __setattr__(self, name: str, given: Any) -> None:
-        if name in ("at", "scale", "initial", "values") and name in vars(self):
+        if (name in ("at", "scale", "initial", "values") and name in vars(self)) or name in self.params:
             raise InputError(f"{self.label()}.{name}", FIX)
         super().__setattr__(name, given)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .channel_files import LEARNED, channel_in, names_file
 from .entries import installed, provider
-from .errors import InputError, nearest
+from .errors import InputError, file_path, nearest, shown
 from .plugin import LOCAL, Channel
 
 
@@ -26,7 +26,7 @@ def add_channel_folder(folder: str | os.PathLike[str]) -> list[str]:
     """
     from .admission import read_card
 
-    path = Path(folder)
+    path = file_path(folder, "channel folder")
     if not path.is_dir():
         raise InputError("channel folder", f"'{path}' is not a folder")
     path = path.resolve()
@@ -55,7 +55,7 @@ def list_channels() -> list[str]:
     return sorted({*installed(), *LOCAL, *(name for folder in _in_folder.values() for name in folder.values())})
 
 
-def get_channel(name: str, folder: str | os.PathLike[str] = ".") -> type[Channel]:
+def get_channel(name: str | os.PathLike[str], folder: str | os.PathLike[str] = ".") -> type[Channel]:
     """Return the channel class registered under `name`, or in the file that it names; call it with parameters to get a channel.
 
     Parameters
@@ -69,8 +69,11 @@ def get_channel(name: str, folder: str | os.PathLike[str] = ".") -> type[Channel
     InputError
         If the name is unknown (the nearest names are given), claimed twice, or its package or file cannot be imported.
     """
+    if isinstance(name, os.PathLike):
+        name = os.fspath(name)
     if not isinstance(name, str):
-        raise InputError("channel", f"{name!r} is no name of a channel, expected text (e.g. 'leak/linear')")
+        made = " (it is a channel class: call it with parameters)" if isinstance(name, type) else ""
+        raise InputError("channel", f"{shown(name)} is no name of a channel, expected text (e.g. 'leak/linear'){made}")
     if name in LOCAL:
         return LOCAL[name]
     points = installed().get(name, ())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,13 +12,16 @@ from .registry import get_channel
 from .units import text
 
 
-def replacement(old: Channel, new: str | type[Channel] | Channel, values: Mapping[str, Any]) -> tuple[Channel, list[str]]:
+def replacement(
+    old: Channel, new: str | os.PathLike[str] | type[Channel] | Channel, values: Mapping[str, Any]
+) -> tuple[Channel, list[str]]:
     """The channel that takes the place of `old` (see `Model.swap`), and what was set on `old` and is lost, as texts."""
     if isinstance(new, Channel):
         if values:
             raise InputError("swap", f"'{new.label()}' has its parameters already (give {', '.join(values)} where it is made)")
         places = [f"{name}=" for name in ("at", "scale") if getattr(old, name) is not None and getattr(new, name) is None]
         return new, [*_lost(old, type(new), ()), *places, *(f"initial {s} = {v:g}" for s, v in old.initial.items() if not new.initial)]
+    new = os.fspath(new) if isinstance(new, os.PathLike) else new
     if not isinstance(new, str) and not (isinstance(new, type) and issubclass(new, Channel)):
         raise InputError("swap", f"{shown(new)} is no channel (give a name, a class, or a channel)")
     cls = get_channel(new) if isinstance(new, str) else new

@@ -140,7 +140,7 @@ def test_the_command_trains_saves_and_tells(tmp_path):
     assert "RMSE of the open probability" in result.output
     card = read_card(target)
     assert card.name == "ryr/brief"
-    expected = "calcium-sim fit open-probability design -o brief.npz --traces 8 --steps 100 --name ryr/brief --seed 0 --closing 4.0"
+    expected = "calcium-sim fit open-probability design -o brief.npz --steps 100 --traces 8 --name ryr/brief --seed 0 --closing 4.0"
     assert card.training["command"] == expected
 
 
