@@ -46,7 +46,7 @@ def check_progress(progress: Any) -> None:
     try:
         inspect.signature(progress).bind(0.0, 1.0)
     except TypeError:
-        told = f"{shown(progress)} is no function of two arguments, expected one of (time reached, end) in ms (e.g. print)"
+        told = f"{shown(progress)} is no function, expected one of (time reached, end) in ms (e.g. print)"
         raise InputError("progress", told) from None
     except ValueError:  # built-in, without a signature
         pass

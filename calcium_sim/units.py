@@ -142,7 +142,7 @@ def parse(text: str, where: str = "quantity", example: str = "50 um") -> Any:
 
 _POWER = re.compile(r"\s*([+-]?[0-9.]+)\s*[x\u00d7*]\s*10\s*(?:\^|\*\*|e)?\s*\(?([+-]?[0-9]+)\)?(?![0-9])\s*(.*)", re.S)
 _COMMA = re.compile(r"\s*([+-]?[0-9][0-9.,'_\u2019 ]*[0-9])(e[+-]?[0-9]+)?(?![0-9.])\s*(.*)", re.S | re.I)
-_THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}(?P<mark>[.,'_\u2019 ])[0-9]{3}(?:(?P=mark)[0-9]{3})*")
+_THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(?P<mark>[.,'_\u2019 ])[0-9]{3}(?:(?P=mark)[0-9]{3})*")
 
 
 def _plain_number(text: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time as clock
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypedDict
 
 import numpy as np
@@ -296,7 +296,8 @@ def _response(
 ) -> Clamped:
     if isinstance(channel, Design):
         return channel.respond(time, ports[channel.port])
-    return clamp(channel, time, {**ports, **plan.held}, rest=rests, substep=plan.substep, gating=form["gating"])
+    found = clamp(channel, time, {**ports, **plan.held}, rest=rests, substep=plan.substep, gating=form["gating"])
+    return replace(found, ports={port: found.ports[port] for port in ports})
 
 
 def _network(law: str, traces: Traces, plan: Recipe, hidden: Sequence[int], seed: int, names: Sequence[str]) -> Any:
