@@ -9,6 +9,7 @@ import sys
 import traceback
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from .errors import InputError, nearest, regular_file
 from .plugin import Channel
@@ -97,7 +98,28 @@ def _module(file: Path, content: bytes, name: str) -> ModuleType:
     finally:
         if str(file.parent) in sys.path:
             sys.path.remove(str(file.parent))
+    for cls in vars(module).values():
+        if isinstance(cls, type) and issubclass(cls, Channel) and cls.__module__ == module_name:
+            cls.origin = _origin(str(file), cls.__qualname__, digest)  # type: ignore[method-assign]
     return module
+
+
+def _origin(*place: str) -> Any:
+    return classmethod(lambda cls: (again, place))
+
+
+def again(file: str, name: str, digest: str) -> type[Channel]:
+    """The class of a file in another process, or later.
+
+    Raises
+    ------
+    InputError
+        If the file is not there, or not as it was.
+    """
+    cls = channel_in(f"{file}:{name}")
+    if getattr(sys.modules.get(cls.__module__), "__digest__", "") != digest:
+        raise InputError("channel", f"{file}:{name}: the file has changed since (make the model again)")
+    return cls
 
 
 def _line(error: BaseException, file: str) -> str:

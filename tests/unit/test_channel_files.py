@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -108,6 +111,19 @@ def test_a_file_that_was_edited_is_read_anew_and_what_was_made_of_it_stays(here)
     for cls, expected in ((old, 1.02), (new, 1.04)):
         found = float(cs.simulate(cs.Model(mesh, ca, {"er": cls()}), "1 ms", "1 ms").ca[-1, 0])
         assert found == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_channel_of_a_file_goes_to_another_process_unless_the_file_has_changed(here, monkeypatch):
+    sent = pickle.dumps(cs.get_channel("mine.py:Other")(k="3 uM*um/ms"))
+    show = f"import pickle; print(pickle.loads({sent!r}))"
+    monkeypatch.chdir("/")
+
+    def other():
+        return subprocess.run([sys.executable, "-c", show], capture_output=True, text=True)
+
+    assert other().stdout.strip() == 'Other(k="3 uM*um/ms")'
+    (here / "mine.py").write_text(MINE.replace("0.01", "0.02"))
+    assert other().stderr.splitlines()[-1].endswith("mine.py:Other: the file has changed since (make the model again)")
 
 
 WRONG = {
