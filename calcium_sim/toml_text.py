@@ -25,7 +25,7 @@ _BINARY = {
     b"%PDF": "a PDF file", b"\x89PNG": "a picture",
 }  # fmt: skip
 _AT = re.compile(r"\(at line (\d+), column (\d+)\)")
-_HEADER = re.compile(r"\s*(\[\[?)\s*([^\[\]#]+?)\s*\]")
+_HEADER = re.compile(r"\s*\[\[?([^\[\]#]+)\]")
 _GIVEN = re.compile(r"([\w.\"'-]+)\s*=\s*$")
 _UNQUOTED = re.compile(r"([^\s\"'\[{#=][^\"'\[{#=,}\]]*)")
 _NOTHING = ("none", "null", "nil", "na")
@@ -93,15 +93,15 @@ def parse(toml: str) -> dict[str, Any]:
 
 def _other_format(toml: str) -> str:
     """What a text is that is no TOML at all; empty where it looks like TOML."""
-    lines = [line for line in toml.split("\n") if line.strip() and not line.lstrip().startswith("#")]
-    if not lines or any(re.match(r"\s*(\[+[\w. ]+\]+|[\w.]+\s*=.*)\s*$", line) for line in lines):
+    lines = [line for line in map(str.strip, toml.split("\n")) if line and not line.startswith("#")]
+    if not lines or any(re.match(r"(\[+[\w. ]+\]+|[\w.]+\s*=.*)$", line) for line in lines):
         return ""
     expected = "expected TOML (write a template with `calcium-sim new`)"
-    if lines[0].lstrip().startswith(("{", "[")):
+    if lines[0].startswith(("{", "[")):
         return f"looks like JSON, {expected}"
-    if lines[0].lstrip().startswith("<"):
+    if lines[0].startswith("<"):
         return f"looks like XML, {expected}"
-    if all(re.match(r"\s*(-|---|(- )?[\w\"'. -]+:(\s.*)?)", line) for line in lines):
+    if all(re.match(r"(-|---|(- )?[\w\"'. -]+:(\s.*)?)", line) for line in lines):
         return f"looks like YAML, {expected}"
     if all(re.match(r"[\s\d.eE+-]+$", line) and len(line.split()) >= 7 for line in lines):
         return 'looks like an SWC morphology: name it in a TOML file ([mesh] with kind = "swc", path = "cell.swc")'
@@ -132,18 +132,18 @@ def _header_fix(lines: list[str], number: int) -> str:
     match = _HEADER.match(lines[number - 1])
     if match is None or lines[number - 1].count("[") != lines[number - 1].count("]"):
         return ": the brackets do not match"
-    name = ".".join(part.strip().strip("\"'") for part in match[2].split("."))
+    name = ".".join(part.strip().strip("\"'") for part in match[1].split("."))
     root = name.split(".")[0]
     if root in SEVERAL:
         return f": write [[{name}]] at every place (two brackets: there can be several)"
-    earlier = [k for k, line in enumerate(lines[: number - 1], 1) if (m := _HEADER.match(line)) and m[2] == match[2]]
+    earlier = [k for k, line in enumerate(lines[: number - 1], 1) if (m := _HEADER.match(line)) and m[1].strip() == match[1].strip()]
     return f": [{name}] stands in line {earlier[0]} already, put its keys together there" if earlier else ""
 
 
 def _value_fix(line: str, column: int) -> str:
     """The fix for a value: the last one that begins before the column."""
     equals = line.rfind("=", 0, column)
-    key = _GIVEN.search(line[: equals + 1])
+    key = _GIVEN.search(line[max(0, equals - 100) : equals + 1])
     given = _UNQUOTED.match(line[equals + 1 :].lstrip()) if key else None
     if key is None or given is None:
         return ": a quote is not closed" if line.count('"') % 2 else ""

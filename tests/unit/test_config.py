@@ -185,8 +185,11 @@ def test_misfits_do_not_hide_each_other():
         ("x = 1\n" * 50_000, "larger than 256 KiB"),
         ('name = "a"\nname = "b"\nx = 1', "not valid TOML.*line 2"),
         ("\x00", "not valid TOML"),
+        (" " * 250_000 + "x", "not valid TOML"),
+        ("[a" + " " * 250_000 + "\nx = 1", "not valid TOML"),
+        ("a" * 250_000 + "!= 3", "not valid TOML"),
     ],
-    ids=range(9),
+    ids=range(12),
 )
 def test_hostile_files_are_refused_at_once(text, message):
     before = time.process_time()
