@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -32,8 +34,22 @@ def checked_times(model: Any, until: Any, every: Any, dt: Any) -> tuple[float, f
 
 def check_model(model: Any) -> None:
     """Refuse what is no Model."""
+    if isinstance(model, (str, os.PathLike)):
+        read = f"from calcium_sim.config import load; model, options = load({os.fspath(model)!r})"
+        raise InputError("model", f"{shown(os.fspath(model))} is a file name and no calcium_sim.Model (read the file: {read})")
     if not isinstance(model, Model):
-        raise InputError("model", f"{type(model).__name__} is no calcium_sim.Model")
+        raise InputError("model", f"{shown(model, 40)} is no calcium_sim.Model (make one: cs.Model(mesh, species, membranes, ...))")
+
+
+def check_progress(progress: Any) -> None:
+    """Refuse what cannot be called with the time reached and the end."""
+    try:
+        inspect.signature(progress).bind(0.0, 1.0)
+    except TypeError:
+        told = f"{shown(progress)} is no function, expected one of (time reached, end) in ms (e.g. print)"
+        raise InputError("progress", told) from None
+    except ValueError:  # built-in, without a signature
+        pass
 
 
 def levels(model: Model, threshold: Any) -> dict[str, float]:

@@ -50,7 +50,7 @@ def run(path: Path, output: Folder = Path("out"), no_picture: NoPicture = False,
     from .config import load, read_text
     from .runs import execute
 
-    model, options = load(path)
+    model, options = load(path, _note)
     with _progress() as progress:
         done = execute(model, options, output, path.stem, read_text(path), picture=not no_picture, force=force, progress=progress)
     _tell(done)
@@ -86,11 +86,13 @@ def check(
     min_radius: Annotated[str | None, typer.Option(help='Length to which its smaller radii are raised, such as "0.1 um".')] = None,
     trees: Annotated[str | None, typer.Option(help="Which of its trees: soma or largest.")] = None,
 ) -> None:
-    """Check a model file (.toml), a morphology (.swc, .asc, .h5, .nml) or a result (.nc) without running anything."""
+    """Check a model file (.toml), a morphology (.swc, .asc, .h5, .nml), a result (.nc) or a channel (.npz, .pt, mine.py:MyChannel)."""
+    from .channel_files import executed
     from .inspection import check_file
 
+    _note(executed(str(path)))
     given = {"unit": unit, "min_radius": min_radius, "trees": trees}
-    for line in check_file(path, **{k: v for k, v in given.items() if v is not None}):
+    for line in check_file(path, _note, **{k: v for k, v in given.items() if v is not None}):
         typer.echo(line)
 
 
@@ -134,10 +136,12 @@ def list_() -> None:
 
 
 @channels_app.command()
-def show(name: str) -> None:
-    """Show what a channel reads and moves, its states, its parameters with units and ranges, and its source."""
+def show(name: Annotated[str, typer.Argument(help="Name, or file: my.npz, my.pt, mine.py:MyChannel.")]) -> None:
+    """Show what a channel reads and moves, its states, parameters, source; of a network its training, errors and trained range."""
+    from .channel_files import executed
     from .inspection import show_channel
 
+    _note(executed(name))
     for line in show_channel(name):
         typer.echo(line)
 
@@ -233,6 +237,11 @@ def _refused(error: Exception) -> int:
 def _say(line: str, code: int) -> int:
     typer.echo(line, err=True)
     return code
+
+
+def _note(line: str) -> None:
+    if line:
+        _say(line, 0)
 
 
 def _warn(message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: str | None = None) -> None:

@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import inspect
-import re
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .channel_files import executed
 from .entries import find, listed
-from .errors import InputError, nearest, regular_file
+from .errors import InputError, nearest
 from .limits import check_length
 from .mesh import Mesh, Place
 from .model import Buffer, Model, Species
 from .places import Box, Within
-from .plugin import Channel
+from .plugin import Channel, is_balance
 from .registry import add_channel_folder, get_channel
-from .schema import ChannelTable, FileTable, InfluxTable, MeshTable, Problems, RunTable, SetTable, read_tables
+from .schema import ChannelTable, FileTable, InfluxTable, MeshTable, Problems, RunTable, SetTable, dotted, read_tables, unknown_key
 from .stimuli import Influx, Set, Stimulus
+from .toml_text import parse as parse
+from .toml_text import read_text as read_text
 from .units import text, value
 
 GROUP = "calcium_sim.meshes"
-LARGEST = 256 * 1024
-_MOST_DOTS = 32
-_QUOTED = re.compile(r'"(?:[^"\\\n]|\\.)*"|\'[^\'\n]*\'')
 
 
 @dataclass(frozen=True)
@@ -50,8 +48,12 @@ class RunOptions:
         return out if self.threshold is None else out | {"threshold": self.threshold}
 
 
-def load(path: str | Path) -> tuple[Model, RunOptions]:
-    """Read a model file.
+Tell = Callable[[str], None]
+"""Called with a line for the user before a file is executed."""
+
+
+def load(path: str | Path, tell: Tell | None = None) -> tuple[Model, RunOptions]:
+    """Read a model file; `tell` hears of Python files before they are executed.
 
     Raises
     ------
@@ -60,7 +62,7 @@ def load(path: str | Path) -> tuple[Model, RunOptions]:
     """
     source = Path(path)
     try:
-        return build(parse(read_text(source)), source.parent)
+        return build(parse(read_text(source)), source.parent, tell)
     except Problems as error:
         raise Problems([_in_file(p, str(path)) for p in error.problems]) from None
     except InputError as error:
@@ -71,41 +73,7 @@ def _in_file(error: InputError, file: str) -> InputError:
     return InputError(f"{file}: {error.where}" if error.where else file, error.message)
 
 
-def read_text(path: Path) -> str:
-    """The text of a model file; its size is checked before it is read."""
-    try:
-        with regular_file(path, "", "a TOML file (e.g. wave.toml)").open("rb") as stream:
-            raw = stream.read(LARGEST + 1)
-        if len(raw) > LARGEST:
-            raise InputError("", f"is larger than {LARGEST // 1024} KiB, no model file is (name data files by their path)")
-        return raw.decode("utf-8")
-    except FileNotFoundError:
-        raise InputError("", "no such file (write a template with `calcium-sim new`)") from None
-    except UnicodeDecodeError as error:
-        raise InputError("", f"is not UTF-8 text (byte {error.start})") from None
-    except OSError as error:
-        raise InputError("", f"cannot be read: {error.strerror or error}") from None
-
-
-def parse(toml: str) -> dict[str, Any]:
-    """Parse TOML, refusing what would take a parser's time or memory without bound."""
-    bare = _QUOTED.sub("q", toml)
-    if len(toml) > LARGEST:
-        raise InputError("", f"is larger than {LARGEST // 1024} KiB")
-    for number, line in enumerate(bare.splitlines(), 1):
-        if any(part.count(".") > _MOST_DOTS for part in line.split("#")[0].split("=")):
-            raise InputError(f"line {number}", f"a key of more than {_MOST_DOTS} dotted parts")
-    try:
-        return tomllib.loads(toml)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError("", f"is not valid TOML: {error}") from None
-    except RecursionError:
-        raise InputError("", "is nested too deeply") from None
-    except ValueError as error:
-        raise InputError("", f"is not valid TOML: {str(error).split(';')[0]}") from None
-
-
-def build(data: Mapping[str, Any], folder: Path = Path()) -> tuple[Model, RunOptions]:
+def build(data: Mapping[str, Any], folder: Path = Path(), tell: Tell | None = None) -> tuple[Model, RunOptions]:
     """Build the model from parsed TOML; paths in it are relative to `folder`."""
     tables, stimuli = read_tables(data)
     problems: list[InputError] = []
@@ -119,8 +87,11 @@ def build(data: Mapping[str, Any], folder: Path = Path()) -> tuple[Model, RunOpt
     for place in tables.channel_folders:
         with _collect(problems):
             add_channel_folder(folder / place)
+    for line in dict.fromkeys(executed(t.channel, folder) for rows in tables.membranes.values() for t in rows):
+        if line and tell is not None:
+            tell(line)
     channels = {
-        name: [_channel(t, f"membranes.{name}[{k}]", problems) for k, t in enumerate(rows)] for name, rows in tables.membranes.items()
+        name: [_channel(t, ("membranes", name, k), folder, problems) for k, t in enumerate(rows)] for name, rows in tables.membranes.items()
     }
     told = [_stimulus(t, f"stimuli[{k}]", problems) for k, t in enumerate(stimuli)]
     if mesh is not None and len(species) == len(tables.species):
@@ -194,11 +165,12 @@ def _buffer(table: dict[str, Any], problems: list[InputError]) -> Buffer | None:
     return None
 
 
-def _channel(table: ChannelTable, where: str, problems: list[InputError]) -> Channel | None:
+def _channel(table: ChannelTable, loc: tuple[str | int, ...], folder: Path, problems: list[InputError]) -> Channel | None:
+    where = dotted(loc)
     with _collect(problems, f"{where}.channel"):
-        cls = get_channel(table.channel)
+        cls = get_channel(table.channel, folder)
         values = dict(table.model_extra or {})
-        wrong = list(_wrong_values(cls, values, where))
+        wrong = list(_wrong_values(cls, values, loc))
         problems += wrong
         if not wrong:
             with _collect(problems, where, cls.label()):
@@ -206,18 +178,17 @@ def _channel(table: ChannelTable, where: str, problems: list[InputError]) -> Cha
     return None
 
 
-def _wrong_values(cls: type[Channel], values: Mapping[str, Any], where: str) -> Iterator[InputError]:
+def _wrong_values(cls: type[Channel], values: Mapping[str, Any], loc: tuple[str | int, ...]) -> Iterator[InputError]:
     known = cls.parameter_table()
     for name, given in values.items():
+        where = dotted((*loc, name))
         if name == "scale" and name not in known:
-            yield InputError(f"{where}.scale", "is a function and cannot be written in a file (change the density, or use Python)")
+            yield InputError(where, "is a function and cannot be written in a file (change the density, or use Python)")
         elif name not in known:
-            yield InputError(
-                f"{where}.{name}", f"unknown key{nearest(name, known)}; '{cls.label()}' has {', '.join(['at', 'initial', *known])}"
-            )
-        elif given != "balance":
+            yield unknown_key((*loc, name), ["at", "initial", *known], f"'{cls.label()}' has")
+        elif not is_balance(given):
             try:
-                value(given, known[name].unit, f"{where}.{name}")
+                value(given, known[name].unit, where)
             except InputError as error:
                 yield error
 
@@ -275,11 +246,7 @@ def _mesh(table: MeshTable, folder: Path) -> Mesh:
     parameters = inspect.signature(builder).parameters
     if "example" in arguments and "example" not in parameters:
         _example(builder, table.kind, arguments)
-    problems = [
-        InputError(f"mesh.{k}", f"unknown key{nearest(k, parameters)}; '{table.kind}' has {', '.join(parameters)}")
-        for k in arguments
-        if k not in parameters
-    ]
+    problems = [unknown_key(("mesh", k), list(parameters), f"'{table.kind}' has") for k in arguments if k not in parameters]
     needed = [k for k, p in parameters.items() if p.default is p.empty and k not in arguments]
     problems += [InputError(f"mesh.{k}", f"is missing ('{table.kind}' needs it)") for k in needed]
     if problems:
@@ -331,8 +298,11 @@ def _run_options(table: RunTable) -> RunOptions:
             )
     until, every, dt = (numbers.get(k) for k in ("until", "every", "dt"))
     with _collect(problems):
-        if table.tolerance is not None:
-            _above_zero(table.tolerance, "run.tolerance", "")
+        if table.threads is not None:
+            _above_zero(table.threads, "run.threads", "")
+    with _collect(problems):
+        if table.tolerance is not None and _above_zero(table.tolerance, "run.tolerance", "") >= 1:
+            raise InputError("run.tolerance", f"{table.tolerance:g} is no relative error of a speed, expected below 1 (e.g. 0.002)")
         if table.tolerance is not None and dt is not None:
             raise InputError("run.dt", "give tolerance or dt, not both")
     with _collect(problems):

@@ -81,7 +81,7 @@ def regular_file(path: Path, where: str, kind: str) -> Path:
 def file_path(given: Any, where: str) -> Path:
     """A file name as a path, or an InputError."""
     if not isinstance(given, (str, os.PathLike)):
-        raise InputError(where, f"{given!r} is no file name, expected text or a pathlib.Path (e.g. 'out/wave.nc')")
+        raise InputError(where, f"{shown(given)} is no file name, expected text or a pathlib.Path (e.g. 'out/wave.nc')")
     try:
         path = Path(given)
         os.lstat(path)

@@ -103,7 +103,9 @@ def save_weights(path: str | os.PathLike[str], arrays: Mapping[str, ArrayLike], 
     where = file_path(path, "path")
     if where.suffix != ".npz":
         raise InputError(str(path), "expected a name that ends in .npz")
-    made = make_card(**{"name": where.stem, "args": ("x",), "dtype": "float32", "flux": "linear", **card}, fast=fast)
+    made = make_card(
+        **{"name": where.stem, "licence": "unspecified", "args": ("x",), "dtype": "float32", "flux": "linear", **card}, fast=fast
+    )
     write_weights(where, make_weights(made, arrays, str(path)))
     return made
 

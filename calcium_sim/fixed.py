@@ -142,7 +142,9 @@ def several(given: Any, kinds: tuple[type, ...], where: str) -> tuple[Any, ...]:
         return (given,)
     names = " or ".join(f"cs.{kind.__name__}" for kind in kinds)
     if isinstance(given, (str, bytes, type)) or not isinstance(given, Iterable):
-        raise InputError(where, f"{shown(given)} is no list of {names}{_called(given, kinds)}")
+        raise InputError(
+            where, f"{shown(given)} is no list of {names}{' (leave it out for none)' if given is None else _called(given, kinds)}"
+        )
     parts = tuple(given)
     for k, part in enumerate(parts):
         if not isinstance(part, kinds):

@@ -5,13 +5,20 @@ from __future__ import annotations
 import inspect
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from .channel_files import channel_in, names_file
 from .errors import CalciumSimError, InputError
+from .learned import plainly, trained
 from .plugin import Channel
 from .registry import get_channel, list_channels, owner
+from .usage import python_line, toml_line
+
+if TYPE_CHECKING:
+    from .config import Tell
 
 
 def channel_lines() -> Iterator[str]:
@@ -46,6 +53,9 @@ def show_channel(name: str) -> Iterator[str]:
     if cls.source:
         yield ""
         yield f"source    {cls.source}"
+    yield ""
+    yield f"Python    {python_line(name, cls)}"
+    yield f"TOML      {toml_line(name, cls)}"
 
 
 def _parameters(cls: type[Channel]) -> Iterator[str]:
@@ -74,26 +84,51 @@ def _first_sentence(cls: type[Channel]) -> str:
 MORPHOLOGIES = (".swc", ".asc", ".h5", ".nml")
 
 
-def check_file(path: Path, **reading: Any) -> Iterator[str]:
+def check_file(path: Path, tell: Tell | None = None, **reading: Any) -> Iterator[str]:
     """Read a file completely and say what is in it; InputError or StorageError where it cannot be used.
 
     `reading` is how a morphology is read, see `from_morphology`.
     """
-    if not path.exists():
-        raise InputError(str(path), "no such file")
+    kinds: dict[str, Callable[[Path], Iterator[str]]] = {
+        ".toml": partial(_check_model, tell=tell),
+        **dict.fromkeys(MORPHOLOGIES, partial(_check_morphology, **reading)),
+        ".nc": _check_result,
+    }
     ending = path.suffix.lower()
-    if ending not in (*MORPHOLOGIES, ".toml", ".nc"):
-        raise InputError(str(path), f"unknown kind of file, expected one of .toml, .nc, {', '.join(MORPHOLOGIES)}")
     if reading and ending not in MORPHOLOGIES:
         raise InputError(str(path), f"is no morphology, so that {next(iter(reading))} means nothing (leave it out)")
-    if ending in MORPHOLOGIES:
-        yield from _check_morphology(path, **reading)
+    if names_file(str(path)):
+        yield from _check_channel(str(path))
+    elif not path.exists():
+        raise InputError(str(path), "no such file")
+    elif ending not in kinds:
+        raise InputError(str(path), f"unknown kind of file, expected one of {', '.join([*kinds, '.npz', '.pt'])}, or mine.py:MyChannel")
     else:
-        yield from (_check_model if ending == ".toml" else _check_result)(path)
+        yield from kinds[ending](path)
     yield "ok"
 
 
-def _check_model(path: Path) -> Iterator[str]:
+def _check_channel(name: str) -> Iterator[str]:
+    from .checking import check_channel
+    from .gates import gate_of
+
+    cls = channel_in(name)
+    gate = gate_of(cls)
+    yield f"channel   {cls.label()}, moves {', '.join(cls.moves)} from {' to '.join(cls.across)}"
+    if gate is None:
+        yield f"tried     {'; '.join(check_channel(cls))}"
+        return
+    yield f"network   {gate.kind}, sha256:{gate.sha256[:12]}, licence {gate.card.licence}"
+    for told in trained(gate.card):
+        yield f"trained   {told}"
+    yield f"errors    {plainly(gate.card.training['error']) if 'error' in gate.card.training else 'none on its card'}"
+    table = ", as a table" if gate.cache.get("table") is not None else ""
+    yield f"runs      {'through torch at every step, slow' if gate.program is None else f'compiled{table}, equal to the original'}"
+    if gate.card.note:
+        yield f"note      {gate.card.note}"
+
+
+def _check_model(path: Path, tell: Tell | None) -> Iterator[str]:
     from .config import load
     from .drift import drifts
     from .limits import check_run, result_bytes
@@ -101,7 +136,7 @@ def _check_model(path: Path) -> Iterator[str]:
     from .sizes import readable
     from .validity import held, late, remarks, volts
 
-    model, options = load(path)
+    model, options = load(path, tell)
     asked = model, options.until, options.every or options.until / 200, options.record
     check_run(*asked)
     plan = lower(model)

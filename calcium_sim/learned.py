@@ -13,7 +13,7 @@ import linecache
 import math
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -252,11 +252,28 @@ def _channel_class(gate: LearnedGate) -> type[Channel]:
 def _about(card: Card, file: str) -> str:
     """What `calcium-sim channels show` says: the file, ranges, and what the card tells about training, a row each."""
     rows = [f"Learned channel {card.name} ({card.kind}), from {file}; licence {card.licence}.", ""]
+    rows += [f"trained on {told}" for told in trained(card)]
+    if "error" not in card.training:
+        rows.append("error: none on its card")
+    return "\n".join([*rows, *(f"{key}: {plainly(value)}" for key, value in card.training.items())])
+
+
+def trained(card: Card) -> list[str]:
+    """The trained range of each input, and what happens beyond."""
+    beyond = {"clamp": "held at the bound", "warn": "extrapolated", "error": "the run stops"}[card.out_of_range]
+    found = []
     for c in card.inputs:
         extra = "" if c.dx_max is None else f", changing by up to {c.dx_max:g} {c.unit}/ms"
         extra += "" if c.rest is None else f"; at rest {c.rest[0]:g} to {c.rest[1]:g} {c.unit}"
-        rows.append(f"trained on {c.port} from {c.low:g} to {c.high:g} {c.unit}{extra}")
-    return "\n".join([*rows, *(f"{key}: {json.dumps(value)}" for key, value in card.training.items())])
+        found.append(f"{c.port} from {c.low:g} to {c.high:g} {c.unit}{extra}; beyond: {beyond}")
+    return found
+
+
+def plainly(value: Any) -> str:
+    """What a card tells of training, to be read: text as it is, a table as ``key value, key value``."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {plainly(inner)}" for key, inner in value.items())
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _names(card: Card) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -137,8 +138,8 @@ class Model(Described):
         channels = {name: [c.label() for c in self.membranes.get(name, ())] for name in self.mesh.membranes}
         return assign([s.name for s in self.species], [b.name for b in self.buffers], self.mesh.regions, channels)
 
-    def swap(self, old: str, new: str | type[Channel] | Channel, **values: Any) -> Model:
-        """Return the model with every channel named `old` replaced by `new` (a name, a class, or a channel), nothing else changed.
+    def swap(self, old: str, new: str | os.PathLike[str] | type[Channel] | Channel, **values: Any) -> Model:
+        """Return the model with every channel named `old` replaced by `new` (a name or file, a class, or a channel), nothing else changed.
 
         Parameters that both channels have (same name and unit) keep their values, and so do place, scale and start values of states;
         `values` override them. A channel comes with its own. What was set on the old one and has no place in the new one is named in a
@@ -152,7 +153,7 @@ class Model(Described):
         present = [c.label() for channels in self.membranes.values() for c in channels]
         old = label_of(old, present)
         if old not in present:
-            raise InputError("swap", f"the model has no channel '{old}'{nearest(old, present)}; it has {', '.join(present)}")
+            raise InputError("swap", f"the model has no channel '{old}'{nearest(old, present)}; it has {', '.join(present) or 'none'}")
         found = {
             name: [replacement(c, new, values) if c.label() == old else (c, []) for c in channels]
             for name, channels in self.membranes.items()

@@ -41,6 +41,11 @@ class _Balance:
 BALANCE = _Balance()
 
 
+def is_balance(given: Any) -> bool:
+    """Whether a value says BALANCE: the object, or its name as text in any letters."""
+    return given is BALANCE or (isinstance(given, str) and given.strip().lower() == "balance")
+
+
 @dataclass(frozen=True)
 class TorchGate:
     """A network that takes the place of `rates`: ``gate = TorchGate("ip3r.pt", inputs=("ca", "ip3"), outputs=("po",))``.
@@ -146,7 +151,7 @@ class Channel:
         self.values = Fixed(_values(type(self), values))
 
     def __setattr__(self, name: str, given: Any) -> None:
-        if name in ("at", "scale", "initial", "values") and name in vars(self):
+        if (name in ("at", "scale", "initial", "values") and name in vars(self)) or name in self.params:
             raise InputError(f"{self.label()}.{name}", FIX)
         super().__setattr__(name, given)
 
@@ -265,7 +270,7 @@ def _values(cls: type[Channel], given: Mapping[str, Any]) -> dict[str, Any]:
             if row.default is None:
                 raise InputError(where, f"has no default, give it (e.g. {name}='1 {row.unit}')")
             out[name] = units.Canonical(row.default, row.unit) if units.is_number(row.default) else row.default
-        elif given[name] is BALANCE or (isinstance(given[name], str) and given[name] == "balance"):
+        elif is_balance(given[name]):
             out[name] = BALANCE
         else:
             if units.is_several(given[name]):

@@ -7,8 +7,9 @@ import warnings
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
+from .channel_files import LEARNED, channel_in, names_file
 from .entries import GROUP, claimed, find, full_name, installed, listed, provider
-from .errors import InputError, nearest
+from .errors import InputError, file_path, nearest, shown
 from .plugin import LOCAL, Channel
 
 
@@ -25,7 +26,7 @@ def add_channel_folder(folder: str | os.PathLike[str]) -> list[str]:
     """
     from .admission import read_card
 
-    path = Path(folder)
+    path = file_path(folder, "channel folder")
     if not path.is_dir():
         raise InputError("channel folder", f"'{path}' is not a folder")
     path = path.resolve()
@@ -41,7 +42,6 @@ def add_channel_folder(folder: str | os.PathLike[str]) -> list[str]:
 
 
 _in_folder: dict[Path, dict[Path, str]] = {}
-LEARNED = (".pt", ".npz")
 
 
 def learned_files(name: str) -> list[Path]:
@@ -55,28 +55,39 @@ def list_channels() -> list[str]:
     return sorted({*listed(), *LOCAL, *(name for folder in _in_folder.values() for name in folder.values())})
 
 
-def get_channel(name: str) -> type[Channel]:
-    """Return the channel class registered under `name`; call it with parameters to get a channel.
+def get_channel(name: str | os.PathLike[str], folder: str | os.PathLike[str] = ".") -> type[Channel]:
+    """Return the channel class registered under `name`, or in the file that it names; call it with parameters to get a channel.
+
+    Parameters
+    ----------
+    name : registered name (``"leak/linear"``), a learned channel's file (``"my.npz"``, ``"my.pt"``: read, never executed), or a class in
+        a Python file (``"mine.py:LiRinzel"``: the file is executed, as by an import).
+    folder : that a relative path starts from.
 
     ``<distribution>:<name>`` names that of one package, such as ``calcium-sim:leak/linear``. Without it ours come before those of others.
 
     Raises
     ------
     InputError
-        If the name is unknown (the nearest names are given), claimed by several other packages, or its package cannot be imported.
+        If the name is unknown (the nearest names are given), claimed by several other packages, or its package or file cannot be imported.
 
     Warns
     -----
     UserWarning
         If another package registers a name of ours.
     """
+    if isinstance(name, os.PathLike):
+        name = os.fspath(name)
     if not isinstance(name, str):
-        raise InputError("channel", f"{name!r} is no name of a channel, expected text (e.g. 'leak/linear')")
+        made = " (it is a channel class: call it with parameters)" if isinstance(name, type) else ""
+        raise InputError("channel", f"{shown(name)} is no name of a channel, expected text (e.g. 'leak/linear'){made}")
     if name in LOCAL and len(claimed(name)) < 2:
         return LOCAL[name]
     if files := learned_files(name):
         return _from_file(name, files, claimed(name))
     point = find(name, GROUP, "channel")
+    if point is None and names_file(name):
+        return channel_in(name, folder)
     if point is None:
         raise InputError("channel", f"unknown channel '{name}'{_hint(name)}; list them with `calcium-sim channels list`")
     try:
@@ -98,20 +109,10 @@ def _hint(name: str) -> str:
 
 
 def _from_file(name: str, files: list[Path], points: tuple[EntryPoint, ...]) -> type[Channel]:
-    from .learned import load_channel
-
     if len(files) > 1 or points:
         claims = [str(f) for f in files] + [provider(p) for p in points]
         raise InputError("channel", f"'{name}' is claimed by {' and by '.join(claims)}; rename one")
-    file = files[0]
-    stamp = file.stat() if file.exists() else None
-    key = (file, stamp.st_mtime_ns, stamp.st_size) if stamp else (file, 0, 0)
-    if key not in _loaded:
-        _loaded[key] = load_channel(file)
-    return _loaded[key]
-
-
-_loaded: dict[tuple[Path, int, int], type[Channel]] = {}
+    return channel_in(str(files[0]))
 
 
 def owner(name: str) -> str:
@@ -119,4 +120,6 @@ def owner(name: str) -> str:
     if files := learned_files(name):
         return str(files[0])
     points = claimed(name)
+    if not points and name not in LOCAL and names_file(name):
+        return str(Path(name.partition(".py:")[0] + ".py" if ".py:" in name else name).resolve())
     return provider(points[0]) if points else "this process"

@@ -38,7 +38,7 @@ def voltage_at(model: Model, t: float) -> float:
                 "voltage", f"the function fails at t={t:g} ms: {type(error).__name__}: {' '.join(str(error).split())}"
             ) from error
         try:
-            potential = value(found, "mV", "voltage") if hasattr(found, "units") else float(found)
+            potential = value(found, "mV", "voltage") if hasattr(found, "units") else math.nan if isinstance(found, bool) else float(found)
         except (TypeError, ValueError):
             potential = math.nan
         if not math.isfinite(potential):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
-from .errors import InputError, nearest
+from .errors import InputError, nearest, shown
+from .toml_text import SEVERAL
 
 Quantity = Any
 """A string with a unit; checked when it is converted, which knows the dimension that is expected."""
@@ -161,13 +164,15 @@ def read_tables(data: Mapping[str, Any]) -> tuple[FileTable, list[InfluxTable | 
     Problems
         Every unknown or missing key and every value of the wrong kind.
     """
-    problems = [InputError(where, f"{number} is not finite (give a number)") for where, number in _not_finite(data, "")]
+    problems = [InputError(dotted(where), told) for where, told in _no_numbers(data, ())]
+    if any("digits" in p.message for p in problems):
+        raise Problems(problems)
     stimuli: list[InfluxTable | SetTable] = []
     found: FileTable | None = None
     try:
         found = FileTable.model_validate(dict(data))
     except ValidationError as error:
-        problems += _told(error)
+        problems += _told(error, data)
     rows = data.get("stimuli", [])
     for k, row in enumerate(rows if isinstance(rows, list) else []):
         if not isinstance(row, Mapping):
@@ -180,9 +185,9 @@ def read_tables(data: Mapping[str, Any]) -> tuple[FileTable, list[InfluxTable | 
         try:
             stimuli.append(table.model_validate(row))
         except ValidationError as error:
-            problems += _told(error, ("stimuli", k), table)
+            problems += _told(error, data, ("stimuli", k), table)
     if problems or found is None:
-        raise Problems(problems)
+        raise Problems(list({p.where: p for p in reversed(problems)}.values())[::-1])
     return found, stimuli
 
 
@@ -190,37 +195,100 @@ def dotted(parts: tuple[int | str, ...]) -> str:
     """Write a location as in TOML: ``membranes.er[0].density``."""
     out = ""
     for part in parts:
-        out += f"[{part}]" if isinstance(part, int) else f".{part}" if out else str(part)
+        name = part if isinstance(part, int) or re.fullmatch(r"[\w-]+", part) else json.dumps(part, ensure_ascii=False)
+        out += f"[{part}]" if isinstance(part, int) else f".{name}" if out else str(name)
     return out
 
 
-def _told(error: ValidationError, prefix: tuple[int | str, ...] = (), table: type[BaseModel] | None = None) -> list[InputError]:
+def unknown_key(loc: tuple[int | str, ...], known: list[str], told: str = "") -> InputError:
+    """The line for a key that its table does not have; one that belongs to another table is told so, with the table that it fell into.
+
+    Parameters
+    ----------
+    loc : of the key, such as ``("membranes", "er", 0, "voltage")``.
+    known : keys that the table has.
+    told : what comes before their list, "there are" by default.
+    """
+    key, table, run = str(loc[-1]), _header(loc[:-1]), list(RunTable.model_fields)
+    fell = f"here it fell into {table}" if len(loc) > 1 else "here it stands before any table"
+    if key in FileTable.model_fields and len(loc) > 1:
+        return InputError(dotted(loc), f"belongs to the top of the file, {fell} (move it above the first [table])")
+    if key in run and key not in known and loc[0] != "run":
+        return InputError(dotted(loc), f"belongs to [run], {fell} (move it below the line [run])")
+    return InputError(dotted(loc), f"unknown key{nearest(key, known)}; {told or 'there are'} {', '.join(known)}")
+
+
+def _header(loc: tuple[int | str, ...]) -> str:
+    """The line in brackets that begins the table at a location."""
+    names = [str(p) for p in loc[: 2 if loc and loc[0] == "membranes" else 1] if isinstance(p, str)]
+    return f"[[{'.'.join(names)}]]" if names and names[0] in SEVERAL else f"[{'.'.join(names)}]"
+
+
+def _told(
+    error: ValidationError, data: Mapping[str, Any], prefix: tuple[int | str, ...] = (), table: type[BaseModel] | None = None
+) -> list[InputError]:
+    """One line per place that pydantic complains of, in the words of the file."""
     out: dict[str, InputError] = {}
     for e in error.errors(include_url=False):
-        loc = tuple(p for p in e["loc"] if not (isinstance(p, str) and ("[" in p or p in ("str", "dict"))))
-        where = dotted((*prefix, *loc))
-        out.setdefault(where, InputError(where, _message(e, loc, table)))
+        loc = _place(data, (*prefix, *e["loc"]), e["type"] == "missing")
+        problem = _problem(e, loc, table)
+        out.setdefault(problem.where, problem)
     return list(out.values())
 
 
-def _message(e: ErrorDetails, loc: tuple[int | str, ...], table: type[BaseModel] | None) -> str:
+def _place(data: Any, loc: tuple[int | str, ...], missing: bool) -> tuple[int | str, ...]:
+    """The parts of pydantic's location that are places of the file: it names alternatives as well."""
+    out: list[int | str] = []
+    for k, part in enumerate(loc):
+        there = (isinstance(data, Mapping) and part in data) or (isinstance(data, list) and isinstance(part, int) and part < len(data))
+        if there:
+            data = data[part]
+        if there or (missing and k == len(loc) - 1):
+            out.append(part)
+    return tuple(out)
+
+
+def _problem(e: ErrorDetails, loc: tuple[int | str, ...], table: type[BaseModel] | None) -> InputError:
     if e["type"] == "missing":
         fix = _EXAMPLES.get(str(loc[-1]), "")
-        return "is missing" + (f" (add {fix})" if fix else "")
+        return InputError(dotted(loc), "is missing" + (f" (add {fix})" if fix else ""))
     if e["type"] == "extra_forbidden":
-        known = list((table or (FileTable if len(loc) == 1 else _TABLES.get(str(loc[0]), FileTable))).model_fields)
-        return f"unknown key{nearest(str(loc[-1]), known)}; there are {', '.join(known)}"
-    seen = repr(e["input"])
+        return _extra(loc, e["input"], table)
+    if loc and loc[0] in FileTable.model_fields and len(loc) <= (2 if loc[0] == "membranes" else 1):
+        return _brackets(loc, e["input"])
     kind = _KINDS.get(e["type"])
-    return f"{seen[:40]} is not {kind}" if kind else f"{seen[:40]}: {e['msg'][0].lower()}{e['msg'][1:]}"
+    said = f"is not {kind}" if kind else f"{e['msg'][0].lower()}{e['msg'][1:]}"
+    return InputError(dotted(loc), f"{shown(e['input'], 40)}{' ' if kind else ': '}{said}")
 
 
-def _not_finite(data: Any, where: str) -> Iterator[tuple[str, float]]:
-    if isinstance(data, Mapping):
-        for key, inner in data.items():
-            yield from _not_finite(inner, f"{where}.{key}" if where else str(key))
-    elif isinstance(data, list):
-        for k, inner in enumerate(data):
-            yield from _not_finite(inner, f"{where}[{k}]")
-    elif isinstance(data, float) and not math.isfinite(data):
-        yield where, data
+def _extra(loc: tuple[int | str, ...], given: Any, table: type[BaseModel] | None) -> InputError:
+    rows = given if isinstance(given, list) else [given]
+    if len(loc) == 1 and any(isinstance(row, Mapping) and "channel" in row for row in rows):
+        return InputError(dotted(loc), f"channels belong to a membrane (write [[membranes.{dotted(loc)}]])")
+    own = table or (FileTable if len(loc) == 1 else _TABLES.get(str(loc[0]), FileTable))
+    return unknown_key(loc, list(own.model_fields))
+
+
+def _brackets(loc: tuple[int | str, ...], given: Any) -> InputError:
+    """A table that is no list of tables, a list that is to be one table, or neither."""
+    header = _header(loc)
+    if loc[0] not in SEVERAL:
+        if loc[0] in ("mesh", "run") and isinstance(given, list):
+            return InputError(dotted(loc), f"stands in two brackets (write {header}, there is one)")
+        kind = "a table" if loc[0] in ("mesh", "run") else "an array"
+        return InputError(dotted(loc), f"{shown(given, 40)} is not {kind} (e.g. {_EXAMPLES.get(str(loc[0]), header)})")
+    if loc[0] == "membranes" and (len(loc) == 1 or not isinstance(given, Mapping | list)):
+        return InputError("membranes", 'a membrane has a name and channels (write [[membranes.er]] with channel = "leak/linear")')
+    found = "stands in one bracket" if isinstance(given, Mapping) else f"{shown(given, 40)} is no table"
+    return InputError(dotted(loc), f"{found} (write {header}, in two brackets: there can be several)")
+
+
+def _no_numbers(data: Any, where: tuple[int | str, ...]) -> Iterator[tuple[tuple[int | str, ...], str]]:
+    """Numbers that no table takes: not finite, or longer than TOML's whole numbers of 64 bits."""
+    rows = data.items() if isinstance(data, Mapping) else enumerate(data) if isinstance(data, list) else ()
+    for key, inner in rows:
+        yield from _no_numbers(inner, (*where, key))
+    if isinstance(data, float) and not math.isfinite(data):
+        yield where, f"{data} is not finite (give a number)"
+    if isinstance(data, int) and not -(2**63) <= data < 2**63:
+        yield where, "is a whole number of more than 18 digits, expected a smaller one"

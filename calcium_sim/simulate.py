@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .arguments import check_model, checked_record, checked_times, levels
+from .arguments import check_model, check_progress, checked_record, checked_times, levels
 from .compilable import NumbaError, explained
 from .diagnostics import THRESHOLD, coarse_front
 from .drive import STRETCH, Drive
@@ -87,7 +87,7 @@ class Simulation:
                 )
         if dt is not None:
             self.control.dt = check_step(value(dt, "ms", "dt"), "dt")
-        self.model, count = model, chosen(threads)
+        self._model, count = model, chosen(threads)
         self.stepper = choose_stepper(model, 0.0 if active is None else check_step(active, "active"), count)
         self.threads = count if self.stepper.parallel else 1
         self.plan = self.stepper.plan
@@ -165,6 +165,11 @@ class Simulation:
     def __repr__(self) -> str:
         steps = f"{self.control.steps} steps" + ("" if self.control.dt is None else f" of {self.control.dt:g} ms")
         return f"Simulation at t = {self.t:.6g} ms after {steps}\n  {self.stepper.scheme}\n{self.model!r}"
+
+    @property
+    def model(self) -> Model:
+        """What runs; another model needs another simulation."""
+        return self._model
 
     @property
     def t(self) -> float:
@@ -285,7 +290,10 @@ class Simulation:
 
     def step(self, duration: Any) -> None:
         """Advance by a duration (a quantity)."""
-        self.advance(self.t + value(duration, "ms", "duration"))
+        length = value(duration, "ms", "duration")
+        if length < 0:
+            raise InputError("duration", f"{length:g} ms must be >= 0; a run goes forward only")
+        self.advance(self.t + length)
 
     def concentration(self, name: str, region: str = "cytosol") -> np.ndarray:
         """Current concentration [uM] of a species or free buffer at the nodes of a region (a copy)."""
@@ -361,8 +369,8 @@ def simulate(
     """
     end, interval = checked_times(model, until, every, dt if tolerance is None else None)
     record = checked_record(model, record)
-    if progress is not None and not callable(progress):
-        raise InputError("progress", f"{progress!r} is no function, expected one of (time reached, end) in ms (e.g. print)")
+    if progress is not None:
+        check_progress(progress)
     check_run(model, end, interval, record)
     simulation = Simulation(model, tolerance=tolerance, dt=dt, threads=threads, active=active, threshold=threshold)
     simulation._remark(end)

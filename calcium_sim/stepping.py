@@ -365,6 +365,8 @@ class Loop:
 def check_step(value: Any, what: str) -> float:
     """Refuse a step, tolerance or time that is not a positive finite number."""
     try:
+        if isinstance(value, bool):
+            raise TypeError
         value = float(value)
     except (TypeError, ValueError, OverflowError):
         raise InputError(what, f"{shown(value)} must be a positive finite number") from None

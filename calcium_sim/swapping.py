@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from .channel_files import names_file
 from .errors import InputError, shown
 from .plugin import BALANCE, Channel
 from .registry import get_channel
-from .units import text
 
 
 def label_of(name: str, present: Iterable[str]) -> str:
-    """The label that a channel goes by in a model, also where its package is named with it."""
-    if name in present or not isinstance(name, str) or ":" not in name:
+    """The label that a channel goes by in a model, also where its package or its file is named."""
+    if name in present or not isinstance(name, str) or not (":" in name or names_file(name)):
         return name
     try:
         return get_channel(name).label()
@@ -21,23 +22,25 @@ def label_of(name: str, present: Iterable[str]) -> str:
         return name
 
 
-def replacement(old: Channel, new: str | type[Channel] | Channel, values: Mapping[str, Any]) -> tuple[Channel, list[str]]:
+def replacement(
+    old: Channel, new: str | os.PathLike[str] | type[Channel] | Channel, values: Mapping[str, Any]
+) -> tuple[Channel, list[str]]:
     """The channel that takes the place of `old` (see `Model.swap`), and what was set on `old` and is lost, as texts."""
     if isinstance(new, Channel):
         if values:
             raise InputError("swap", f"'{new.label()}' has its parameters already (give {', '.join(values)} where it is made)")
         places = [f"{name}=" for name in ("at", "scale") if getattr(old, name) is not None and getattr(new, name) is None]
         return new, [*_lost(old, type(new), ()), *places, *(f"initial {s} = {v:g}" for s, v in old.initial.items() if not new.initial)]
+    new = os.fspath(new) if isinstance(new, os.PathLike) else new
     if not isinstance(new, str) and not (isinstance(new, type) and issubclass(new, Channel)):
         raise InputError("swap", f"{shown(new)} is no channel (give a name, a class, or a channel)")
     cls = get_channel(new) if isinstance(new, str) else new
     theirs, mine = old.parameter_table(), cls.parameter_table()
     shared = {k: v for k, v in old.values.items() if k in mine and mine[k].unit == theirs[k].unit and k not in values}
     kept = {k: v for k, v in shared.items() if k == "density" or theirs[k].default != v}
-    told: dict[str, Any] = {k: v if v is BALANCE else text(v, mine[k].unit) for k, v in kept.items()}
     lost = _lost(old, cls, values) + [f"initial {s} = {v:g}" for s, v in old.initial.items() if s not in cls.states]
     initial = {s: v for s, v in old.initial.items() if s in cls.states}
-    return cls(at=old.at, scale=old.scale, initial=initial, **told, **values), lost
+    return cls(at=old.at, scale=old.scale, initial=initial, **kept, **values), lost
 
 
 def _lost(old: Channel, cls: type[Channel], given: Iterable[str]) -> list[str]:

@@ -27,7 +27,7 @@ koff = "19 /s"
 diffusion = "20 um^2/s"
 
 # Channels by name: `calcium-sim channels list` has them all, `calcium-sim channels show NAME` their parameters.
-# To swap one, change its name and nothing else.
+# To swap one, change its name and nothing else. Your own: "my.npz", "my.pt", or "mine.py:MyChannel" (a Python file, which is executed).
 [[membranes.er]]
 channel = "ryr/keizer-levine"
 density = "1 /um^2"

@@ -12,6 +12,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from numbers import Integral
 
 from .errors import InputError, shown
 
@@ -51,7 +52,7 @@ def chosen(threads: int | None) -> int:
     if threads is None:
         text = os.environ.get(VARIABLE, "").strip() or "1"
         where, given = VARIABLE, int(text) if text.isascii() and text.isdecimal() else None
-    whole = isinstance(given, int) and not isinstance(given, bool)
+    whole = isinstance(given, Integral) and not isinstance(given, bool)
     if whole and given == 1:
         return 1
     import numba
@@ -66,7 +67,7 @@ def chosen(threads: int | None) -> int:
     if given > most:
         cores = f"{most} core{'s' if most > 1 else ''}"
         warnings.warn(f"{where}: {given} were asked for, this machine has {cores}: {most} run (same result)", stacklevel=4)
-    return min(given, most)
+    return min(int(given), most)
 
 
 _FORKED = "this process was forked from one that had started threads"

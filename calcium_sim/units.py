@@ -24,6 +24,8 @@ NAMES = {
 _LONGEST = 80
 _ASCII = str.maketrans(
     {"\u00b5": "u", "\u03bc": "u", "\u00b2": "^2", "\u00b3": "^3", "\u00b7": "*", "\u22c5": "*", "\u207b": "^-", "\u00b9": "^1"}
+    | dict.fromkeys("\u2212\u2013", "-")  # minus and dash, as word processors put them
+    | dict.fromkeys("\u00a0\u202f\u2009\u2007", " ")  # spaces that do not break
 )
 _NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _QUANTITY = re.compile(rf"\s*({_NUMBER})\s*(.*?)\s*", re.ASCII)
@@ -130,14 +132,40 @@ def parse(text: str, where: str = "quantity", example: str = "50 um") -> Any:
     InputError
         If it is not a number followed by a unit.
     """
-    match = _QUANTITY.fullmatch(text.translate(_ASCII).replace("^-^", "^-")) if len(text) <= _LONGEST else None
-    if match is None:
-        raise InputError(where, f"{_quote(text)} is not a quantity, expected a number and a unit (e.g. '{example}')")
-    try:
-        unit = _unit(match[2])
-    except Exception:
-        raise InputError(where, f"{_quote(text)} has no known unit, expected a number and a unit (e.g. '{example}')") from None
-    return float(match[1]) * unit
+    written = text.translate(_ASCII).replace("^-^", "^-") if len(text) <= _LONGEST else ""
+    match = _QUANTITY.fullmatch(written)
+    if match is not None:
+        try:
+            return float(match[1]) * _unit(match[2])
+        except Exception:
+            pass  # told below
+    if fix := _plain_number(written):
+        raise InputError(where, f"{_quote(text)}: {fix}")
+    said = "is not a quantity" if match is None else "has no known unit"
+    raise InputError(where, f"{_quote(text)} {said}, expected a number and a unit (e.g. '{example}')")
+
+
+_POWER = re.compile(r"\s*([+-]?[0-9.]+)\s*[x\u00d7*]\s*10\s*(?:\^|\*\*|e)?\s*\(?([+-]?[0-9]+)\)?(?![0-9])\s*(.*)", re.S)
+_COMMA = re.compile(r"\s*([+-]?[0-9][0-9.,'_\u2019 ]*[0-9])(e[+-]?[0-9]+)?(?![0-9.])\s*(.*)", re.S | re.I)
+_THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(?P<mark>[.,'_\u2019 ])[0-9]{3}(?:(?P=mark)[0-9]{3})*")
+
+
+def _plain_number(text: str) -> str:
+    """How a number with a decimal comma, with separators or with a power of ten is to be written; empty where it is none of these."""
+    if power := _POWER.match(text):
+        return f"a power of ten is written with e (write '{power[1]}e{int(power[2])} {power[3].strip()}')"
+    number = _COMMA.match(text)
+    if number is None or number[1].replace(".", "", 1).lstrip("+-").isdecimal():
+        return ""
+    whole, mark, rest = re.fullmatch(r"(.*?)(?:([.,])([0-9]*))?", number[1], re.S).groups()  # type: ignore[union-attr]
+    end = f"{number[2] or ''} {number[3].strip()}".rstrip()
+    found = []
+    if _THOUSANDS.fullmatch(number[1]):
+        found.append(re.sub("[^0-9+-]", "", number[1]))
+    if rest and mark not in whole and (whole.lstrip("+-").isdecimal() or _THOUSANDS.fullmatch(whole)):
+        found.append(f"{re.sub('[^0-9+-]', '', whole)}.{rest}")
+    told = " or ".join(f"'{number}{end}'" for number in found)
+    return "a number has a decimal point, no comma and no separators" + (f" (write {told})" if told else "")
 
 
 def check_unit(text: str, where: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time as clock
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypedDict
 
 import numpy as np
@@ -25,6 +25,7 @@ from .result import Check, FitResult, make_card
 from .rollout import rollout_errors, summary
 from .samples import Traces, digest, make_traces
 from .settings import CABLES, GRID_LEVELS, GRIDS, LOADS, RESTING
+from .source import check_source, permeability
 from .training import Progress, Schedule, prepare, train
 from .transients import transients
 from .waves import grid_traces, train_traces, wave_traces
@@ -37,7 +38,8 @@ USUAL_REST = 0.05
 LEVELS = (*RESTS, 0.13, 0.16, 0.2)
 """The same for networks that are trained to run from any of them."""
 
-DEFAULT_K = 0.0138427
+FLAT = 1e-9
+"""An open probability that varies by less than this is constant."""
 
 
 class Form(TypedDict):
@@ -67,6 +69,7 @@ class Recipe:
     ports : port -> options of `transients`; the first port gates the channel.
     asinh : port -> rate of change [uM/ms] around which the network resolves its input du/dt.
     gates : gate -> value above which the network resolves it by its logarithm; gates that are not listed enter as they are.
+    held : port -> value at which it stays, for ports that the channel reads and the network does not (``{"v": -70.0}``).
     """
 
     traces: int = 160
@@ -79,6 +82,7 @@ class Recipe:
     ports: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"ca@cytosol": {}})
     asinh: Mapping[str, float] = field(default_factory=lambda: {"ca@cytosol": 0.2})
     gates: Mapping[str, float] = field(default_factory=lambda: {"m": 1e-5})
+    held: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def rests(self) -> tuple[float, ...]:
@@ -155,6 +159,8 @@ def fit_open_probability(
         raise InputError("law", "'slope' has the open probability as its only state (use law='rates' with latent= or power=)")
     channel = get_channel(source)() if isinstance(source, str) else source
     plan = recipe or default_recipe(channel, law)
+    if isinstance(channel, Channel):
+        check_source(channel, plan.ports, plan.held)
     form: Form = {"power": power, "latent": tuple(latent), "gating": _gating(gating, channel, law, power, latent)}
     data, check, fresh = _data(channel, plan, seed, form)
     old = torch.get_num_threads()
@@ -183,7 +189,7 @@ def fit_open_probability(
     if command:
         training["command"] = command
     states = dict(zip(_names(form), fresh.powers, strict=True))
-    k = DEFAULT_K if isinstance(channel, Design) else channel.values.get("rate", DEFAULT_K * 250.0) / channel.values.get("ca_ref", 250.0)
+    k = permeability(channel)
     kind = "rates" if law == "rates" else "rhs"
     card = make_card(name or f"{label}-network", module, kind, states, ranges, k, training, [c[:490] for c in citation], licence)
     result = Check(fresh.time, fresh.inputs[..., 0], fresh.open_probability, p, errors, next(iter(plan.ports)))
@@ -239,6 +245,12 @@ def _data(channel: Channel | Design, plan: Recipe, seed: int, form: Form) -> tup
     if not 0.0 <= plan.trains < 1.0 or (plan.trains and not plan.waves):
         raise InputError("Recipe.trains", f"{plan.trains:g}, expected a fraction from 0 to below 1, and waves > 0 with it")
     data = [respond(plan.traces, 0)]
+    if np.ptp(data[0].open_probability) < FLAT:
+        fix = "a gate of the potential alone is fitted by calcium_sim.learn.gates.fit_gate"
+        raise InputError(
+            channel.label() if isinstance(channel, Channel) else "design",
+            f"opens alike whatever {' and '.join(plan.ports)}: nothing to learn ({fix})",
+        )
     more = max(1, plan.traces // 4 // len(plan.rests))
     data += [respond(more, 1 + i, rest) for i, rest in enumerate(plan.rests)]
     for time, traces in _waves(plan):
@@ -284,7 +296,8 @@ def _response(
 ) -> Clamped:
     if isinstance(channel, Design):
         return channel.respond(time, ports[channel.port])
-    return clamp(channel, time, ports, rest=rests, substep=plan.substep, gating=form["gating"])
+    found = clamp(channel, time, {**ports, **plan.held}, rest=rests, substep=plan.substep, gating=form["gating"])
+    return replace(found, ports={port: found.ports[port] for port in ports})
 
 
 def _network(law: str, traces: Traces, plan: Recipe, hidden: Sequence[int], seed: int, names: Sequence[str]) -> Any:

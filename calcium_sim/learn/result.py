@@ -42,6 +42,7 @@ class FitResult:
     check : the fresh traces, the truth and the network's answer.
     history : validation error during training.
     seconds : CPU time of the training.
+    beside : what a cell shows the network, beside its trained range; see `cell.compared`.
     """
 
     module: Any
@@ -50,6 +51,7 @@ class FitResult:
     check: Check = field(repr=False)
     history: History = field(repr=False)
     seconds: float
+    beside: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -106,6 +108,7 @@ class FitResult:
             f"median {e['rollout_rmse_median']:.2g}, 90 % {e['rollout_rmse_90']:.2g}, largest {e['rollout_rmse_max']:.2g}; "
             f"{self.seconds:.0f} s of CPU\n"
             f"trained on {ranges}: what a run shows it beyond is clamped, and told at the end of the run"
+            + "".join(f"\n{line}" for line in self.beside)
         )
 
 

@@ -6,10 +6,24 @@ import numpy as np
 import pytest
 
 import calcium_sim as cs
+from calcium_sim.cli import main
 from calcium_sim.meshes import neurite
 from calcium_sim.meshes.columns import columns_mesh
 from calcium_sim.plugin import Channel
 from calcium_sim.results import ChannelRecord, Frames, assemble
+
+
+@pytest.fixture
+def command(capsys):
+    """Function of the words of a command: its exit code, stdout and stderr."""
+
+    def call(*words):
+        with pytest.raises(SystemExit) as caught:
+            main(list(words))
+        said = capsys.readouterr()
+        return caught.value.code, said.out, said.err
+
+    return call
 
 
 class Release(Channel):

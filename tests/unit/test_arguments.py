@@ -46,8 +46,8 @@ def figure():
 
 
 WRONG = {
-    "model": (lambda ds, to: cs.simulate("model.toml", "1 ms"), "model: str is no calcium_sim.Model"),
-    "simulation": (lambda ds, to: cs.Simulation(None), "model: NoneType is no"),
+    "model": (lambda ds, to: cs.simulate("model.toml", "1 ms"), r"model: 'model.toml' is a file name and no .*load\('model.toml'\)"),
+    "simulation": (lambda ds, to: cs.Simulation(None), "model: None is no calcium_sim.Model"),
     "tolerance": (lambda ds, to: cs.simulate(point(), "1 ms", tolerance="fine"), "tolerance: 'fine' must be a positive"),
     "active": (lambda ds, to: cs.simulate(point(), "1 ms", active=[1]), r"active: \[1\] must be a positive"),
     "record": (lambda ds, to: cs.simulate(point(), "1 ms", record=3), "record: unknown '3'; there are ca, flux, po"),

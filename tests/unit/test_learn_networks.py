@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import math
+import re
+
 import numpy as np
 import pytest
 
+import calcium_sim as cs
+from calcium_sim.admission import read_card
+from calcium_sim.config import load
 from calcium_sim.errors import InputError
+from calcium_sim.learn.cell import compared
 from calcium_sim.learn.designs import keizer_levine_design
 from calcium_sim.learn.open_probability import Recipe, default_recipe, fit_open_probability
+from calcium_sim.learn.source import higher
 from calcium_sim.learn.training import Schedule
+from calcium_sim.learn.transients import transients
+from calcium_sim.plugin import Channel
 from calcium_sim.registry import get_channel
 
 SMALL = Recipe(traces=24, fresh=12, duration=100.0)
@@ -127,31 +137,138 @@ def test_bad_options_are_named(call, message):
         call()
 
 
-def test_the_command_trains_saves_and_tells(tmp_path):
+CELL = """
+[mesh]
+kind = "well-mixed"
+volumes = {{ cytosol = "1 um^3", er = "0.2 um^3" }}
+membranes = {{ er = [["er", "cytosol"], "2 um^2"] }}
+[[species]]
+name = "ca"
+diffusion = {{ cytosol = "0 um^2/s", er = "0 um^2/s" }}
+initial = {{ cytosol = "0.05 uM", er = "250 uM" }}
+[[membranes.er]]
+{channel}
+[[stimuli]]
+species = "ca"
+value = "{highest} uM"
+time = "0.1 ms"
+[run]
+until = "0.4 ms"
+every = "0.2 ms"
+"""
+OLD = 'channel = "ryr/keizer-levine"\ndensity = "1 /um^2"'
+
+
+@pytest.fixture
+def fitted(tmp_path, monkeypatch):
+    """Function of further words: what ``fit`` writes to the terminal; it leaves brief.npz in the current folder."""
     from typer.testing import CliRunner
 
-    from calcium_sim.admission import read_card
     from calcium_sim.learn.cli import fit_app
 
-    target = tmp_path / "brief.npz"
-    words = ["open-probability", "design", "-o", str(target), "--closing", "4", "--traces", "8", "--steps", "100", "--name", "ryr/brief"]
-    result = CliRunner().invoke(fit_app, words)
-    assert result.exit_code == 0, result.output
-    assert "RMSE of the open probability" in result.output
-    card = read_card(target)
-    assert card.name == "ryr/brief"
-    expected = "calcium-sim fit open-probability design -o brief.npz --traces 8 --steps 100 --name ryr/brief --seed 0 --closing 4.0"
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words):
+        few = ["-o", "brief.npz", "--traces", "8", "--steps", "100"]
+        result = CliRunner().invoke(fit_app, ["open-probability", *few, *words])
+        if result.exception:
+            raise result.exception
+        assert result.stderr == ""  # no progress where there is no terminal
+        return result.stdout
+
+    return call
+
+
+def test_the_command_trains_saves_and_tells_the_next_step(fitted, tmp_path):
+    """The lines work as printed. A cell in another folder, pushed to 20 uM, is out of reach; with the option that is told it is not."""
+    (tmp_path / "cells").mkdir()
+    file = tmp_path / "cells" / "wave.toml"
+    file.write_text(CELL.format(channel=OLD, highest=20))
+    said = fitted("design", "--closing", "4", "--name", "ryr/brief", "--for", "cells/wave.toml")
+    assert "RMSE of the open probability" in said
+    card = read_card(tmp_path / "brief.npz")
+    assert (card.name, card.licence, card.citation) == ("ryr/brief", "unspecified", ())
+    expected = "calcium-sim fit open-probability design -o brief.npz --steps 100 --traces 8 --name ryr/brief --seed 0 --closing 4.0"
     assert card.training["command"] == expected
 
+    (line,) = [line for line in said.splitlines() if "waves of this cell" in line]
+    form = r"trained on ca@cytosol 0.02 to (\S+) uM; waves of this cell go from 0.05 to (\S+) uM: widen with --highest (\S+)"
+    assert re.fullmatch(form, line), line
+    most, seen, fix = re.fullmatch(form, line).groups()
+    peak = float(cs.simulate(load(file)[0], "0.4 ms", "0.001 ms").ca[:, 0].max())  # the receptor adds to the 20 uM
+    assert float(most) < 20.0 < float(seen) == pytest.approx(peak, rel=3e-3)
+    options = higher(default_recipe(keizer_levine_design()), [fix]).ports["ca@cytosol"]
+    for seed in range(5):
+        assert transients(160, seed, **options)[1].max() > peak
 
-def test_the_command_refuses_what_makes_no_sense(tmp_path):
-    from typer.testing import CliRunner
+    python, toml = (re.search(rf"^{word} +(.*)$", said, re.M)[1] for word in ("Python", "TOML"))
+    assert eval(python, {"cs": cs}).label() == "ryr/brief"
+    file.write_text(CELL.format(channel=f'{toml}\ndensity = "1 /um^2"', highest=20))
+    assert load(file)[0].membranes["er"][0].label() == "ryr/brief"
 
-    from calcium_sim.learn.cli import fit_app
 
-    for words, message in ((["ryr/keizer-levine", "--closing", "2"], "belong to 'design'"), (["design", "--steps", "3"], "at least 100")):
-        result = CliRunner().invoke(fit_app, ["open-probability", *words, "-o", str(tmp_path / "x.npz")])
-        assert message in str(result.exception), result.output
+def test_ranges_are_put_side_by_side():
+    trained = {"ca@cytosol": ("uM", 0.02, 9.8, 60.0)}
+    told = "trained on ca@cytosol 0.02 to 9.8 uM; waves of this cell go from {} uM: {}"
+    for seen, part, end in (
+        ((0.05, 11.2), "0.05 to 11.2", "widen with --highest ca@cytosol=17"),
+        ((0.05, 9.0), "0.05 to 9", "within it"),
+        ((0.01, 9.0), "0.01 to 9", "below 0.02 it sees 0.02"),
+    ):
+        assert compared(trained, {"ca@cytosol": seen}) == [told.format(part, end)]
+
+
+class Gated(Channel):
+    """Opens with calcium, the more so at a high potential."""
+
+    across = ("er", "cytosol")
+    reads = {"ca": "ca@cytosol", "v": "v"}
+    params = {"density": (None, "1/um^2")}
+    source = "made for tests"
+
+    @staticmethod
+    def open_probability(y, x, p):
+        return x.ca / (x.ca + 1.0) / (1.0 + math.exp(-x.v / 20.0))
+
+    @staticmethod
+    def flux(y, x, p):
+        return p.density * x.ca * 0.0
+
+
+def test_a_port_that_is_not_trained_on_is_held():
+    """At 0 mV half of the receptors can open, at -40 mV 12 %: the truth that the network is tested on."""
+    with pytest.raises(InputError, match=r"Gated: reads the potential 'v', .* \(hold it with --set v=-70, in Python Recipe\(held="):
+        fit(Gated(density="1 /um^2"))
+    brief = Schedule(steps=100, batch=256, checks=1)
+    for v in (0.0, -40.0):
+        recipe = Recipe(traces=8, fresh=4, duration=30.0, held={"v": v})
+        result = fit_open_probability(Gated(density="1 /um^2"), recipe=recipe, schedule=brief)
+        u = result.check.input
+        np.testing.assert_allclose(result.check.true, u / (u + 1.0) / (1.0 + np.exp(-v / 20.0)), rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["ryr/keizer-levine", "--closing", "2"], "belong to 'design'"),
+        (["design", "--steps", "3"], "at least 100"),
+        (["vgcc/borg-graham-l"], r"reads the potential 'v'.*--set v=-70.*calcium_sim\.learn\.gates\.fit_gate"),
+        (["vgcc/borg-graham-l", "--set", "v=-20"], r"moves outside -> cytosol: what is trained here releases from the ER"),
+        (["serca/hill2"], r"needs open_probability"),
+        (["ryr/keizer-levine", "--set", "w=3"], r"--set: 'w=3' sets no parameter or port"),
+        (["ryr/keizer-levine", "--set", "density"], r"--set: 'density' sets no parameter or port"),
+        (["ryr/keizer-levine", "--set", "density=1 uM"], r"density: '1 uM' has dimension \[concentration\]"),
+        (["design", "--set", "v=3"], r"a design has none"),
+        (["design", "--highest", "x"], r"--highest: 'x' is not a quantity"),
+        (["design", "--highest", "0.01"], r"--highest: 0\.01 uM, expected more than 0\.08 uM"),
+        (["design", "--highest", "ip3@cytosol=3"], r"--highest: 'ip3@cytosol' is not trained on"),
+        (["design", "--for", "none.toml"], r"none\.toml: no such file"),
+        (["nothing.py:X"], r"nothing\.py:X: no such file"),
+    ],
+)
+def test_the_command_refuses_what_makes_no_sense(fitted, words, message):
+    with pytest.raises(InputError, match=message):
+        fitted(*words)
 
 
 def test_nothing_is_claimed_or_cited_unasked(latent):
