@@ -126,7 +126,7 @@ def _check_morphology(path: Path) -> Iterator[str]:
 
 def _check_result(path: Path) -> Iterator[str]:
     from .arrivals import times_of
-    from .results import open
+    from .reading import open
 
     ds = open(path)
     fields = [str(k) for k, v in ds.data_vars.items() if v.dims == ("time", "node")]

@@ -13,6 +13,10 @@ from .errors import InputError, nearest
 
 Quantity = Any
 """A string with a unit; checked when it is converted, which knows the dimension that is expected."""
+Profiled = Any
+"""A quantity, a table of them by label, or points along the distance; checked when it is converted."""
+Where = str | int | list[Any] | dict[str, list[Any]] | None
+"""A place or several: a name, the number of a node, a span of the distance, a box, the node nearest to a point."""
 
 
 class Problems(InputError):
@@ -71,8 +75,10 @@ class ChannelTable(OpenTable):
     """``[[membranes.NAME]]``: a channel by its registry name, and its parameters."""
 
     channel: str
-    at: str | dict[str, list[Quantity]] | None = None
-    initial: dict[str, float] | None = None
+    name: str | None = None
+    at: Where = None
+    scale: Profiled = None
+    initial: dict[str, Profiled] | None = None
 
 
 class InfluxTable(Table):
@@ -81,7 +87,7 @@ class InfluxTable(Table):
     species: str
     flux: Quantity
     duration: Quantity
-    at: str | dict[str, list[Quantity]] | None = None
+    at: Where = None
     shape: str | None = None
     start: Quantity = None
     period: Quantity = None
@@ -95,7 +101,7 @@ class SetTable(Table):
 
     species: str
     value: Quantity
-    at: str | dict[str, list[Quantity]] | None = None
+    at: Where = None
     time: Quantity = None
     region: str | None = None
 
@@ -107,7 +113,7 @@ class RunTable(Table):
     every: Quantity = None
     tolerance: float | None = None
     dt: Quantity = None
-    record: list[str] | None = None
+    record: list[Any] | dict[str, Any] | None = None
     threshold: Quantity = None
     threads: int | None = None
 
@@ -197,7 +203,7 @@ def dotted(parts: tuple[int | str, ...]) -> str:
 def _told(error: ValidationError, prefix: tuple[int | str, ...] = (), table: type[BaseModel] | None = None) -> list[InputError]:
     out: dict[str, InputError] = {}
     for e in error.errors(include_url=False):
-        loc = tuple(p for p in e["loc"] if not (isinstance(p, str) and ("[" in p or p in ("str", "dict"))))
+        loc = tuple(p for p in e["loc"] if not (isinstance(p, str) and ("[" in p or p in ("str", "dict", "int"))))
         where = dotted((*prefix, *loc))
         out.setdefault(where, InputError(where, _message(e, loc, table)))
     return list(out.values())
