@@ -80,11 +80,14 @@ def demo(
 
 
 @app.command()
-def check(path: Path) -> None:
+def check(
+    path: Path,
+    picture: Annotated[Path | None, typer.Option(help="Picture of a morphology, with numbers of tips, to write.")] = None,
+) -> None:
     """Check a model file (.toml), a morphology (.swc) or a result (.nc) without running anything."""
     from .inspection import check_file
 
-    for line in check_file(path):
+    for line in check_file(path, picture):
         typer.echo(line)
 
 
@@ -188,7 +191,7 @@ def main(arguments: list[str] | None = None) -> None:
     debug = "--debug" in given
     warnings.showwarning = _warn
     try:
-        code = app([a for a in given if a != "--debug"], prog_name="calcium-sim", standalone_mode=False) or 0
+        code = app(_with_picture([a for a in given if a != "--debug"]), prog_name="calcium-sim", standalone_mode=False) or 0
     except Exception as error:
         if debug:
             raise
@@ -198,6 +201,17 @@ def main(arguments: list[str] | None = None) -> None:
     if code == _INTERRUPTED:
         _say("interrupted", code)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _with_picture(given: list[str]) -> list[str]:
+    """``check cell.swc --picture`` without a name draws into ``cell.png``."""
+    if given[:1] != ["check"] or "--picture" not in given:
+        return given
+    k = given.index("--picture")
+    files = [a for a in given[1:] if not a.startswith("-")]
+    if k + 1 < len(given) and not given[k + 1].startswith("-") and len(files) > 1:
+        return given
+    return [*given[: k + 1], *(str(Path(Path(name).name).with_suffix(".png")) for name in files[:1]), *given[k + 1 :]]
 
 
 def _refused(error: Exception) -> int:

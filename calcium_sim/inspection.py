@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from .errors import CalciumSimError, InputError
@@ -70,11 +71,14 @@ def _first_sentence(cls: type[Channel]) -> str:
     return re.split(r"(?<!al)\. |(?<!\s): ", text)[0].rstrip(".")
 
 
-def check_file(path: Path) -> Iterator[str]:
-    """Read a file completely and say what is in it; InputError or StorageError where it cannot be used."""
+def check_file(path: Path, picture: Path | None = None) -> Iterator[str]:
+    """Read a file completely and say what is in it, and draw a morphology; InputError or StorageError where it cannot be used."""
     if not path.exists():
         raise InputError(str(path), "no such file")
-    kinds = {".toml": _check_model, ".swc": _check_morphology, ".nc": _check_result}
+    kinds: dict[str, Callable[[Path], Iterator[str]]]
+    kinds = {".toml": _check_model, ".swc": partial(_check_morphology, picture=picture), ".nc": _check_result}
+    if picture is not None and path.suffix.lower() != ".swc":
+        raise InputError("--picture", f"draws a morphology (.swc), not {path.name} (calcium-sim run draws results)")
     if path.suffix.lower() not in kinds:
         raise InputError(str(path), f"unknown kind of file, expected one of {', '.join(kinds)}")
     yield from kinds[path.suffix.lower()](path)
@@ -109,8 +113,10 @@ def _check_model(path: Path) -> Iterator[str]:
         yield f"warning   {line}"
 
 
-def _check_morphology(path: Path) -> Iterator[str]:
+def _check_morphology(path: Path, picture: Path | None) -> Iterator[str]:
+    from .cellmap import cell_map, label_lines, tip_lines
     from .config import build_mesh
+    from .plot import draw
     from .validity import THICKEST, cell_radius, thick
 
     mesh = build_mesh("swc", path=str(path), spacing="1 um")
@@ -121,7 +127,13 @@ def _check_morphology(path: Path) -> Iterator[str]:
     if radius is not None:
         wide = f"{100 * area[thick(radius)].sum() / area.sum():.3g} % of the membrane lies above {THICKEST:g} um"
         yield f"radius    {radius.min():.3g} to {radius.max():.3g} um; {wide}, too wide for waves in one dimension"
-    yield f"faces     {', '.join(mesh.faces)}"
+    yield ""
+    yield from label_lines(mesh)
+    yield ""
+    yield from tip_lines(mesh)
+    yield ""
+    if picture is not None:
+        yield f"picture   {draw(cell_map, mesh, picture, (8.0, 8.0))}"
 
 
 def _check_result(path: Path) -> Iterator[str]:
