@@ -177,7 +177,7 @@ def arrival_map(ds: xr.Dataset, ax: Any = None, species: str = "ca", region: str
 
 
 def draw(kind: Any, ds: xr.Dataset | Mesh, file: str | File, size: tuple[float, float] = (7.2, 4.2), **options: Any) -> File:
-    """Draw one of the pictures above (of a mesh: `cellmap.cell_map`) into a file, without touching pyplot; margins that stay empty are cut off."""
+    """Draw a picture (one of those above, or `cellmap.cell_map` of a mesh) into a file, without pyplot; empty margins are cut off."""
     from matplotlib.backend_bases import FigureCanvasBase
     from matplotlib.figure import Figure
 
