@@ -321,8 +321,8 @@ def _bar_beside(ax: Any, lines: Any) -> Any:
     """A colour bar that keeps to the cell, which fills only a part of its axes: to its right, or below a flat one."""
     shape = float(np.ptp(ax.get_ylim()) / np.ptp(ax.get_xlim()))
     if shape < 0.5:
-        return ax.figure.colorbar(lines, cax=ax.insetaxes((0.3, -0.06 / shape, 0.4, 0.02 / shape)), orientation="horizontal")
-    return ax.figure.colorbar(lines, cax=ax.insetaxes((1 + 0.02 * max(1.0, shape), 0.1, 0.03 * max(1.0, shape), 0.8)))
+        return ax.figure.colorbar(lines, cax=ax.inset_axes((0.3, -0.06 / shape, 0.4, 0.02 / shape)), orientation="horizontal")
+    return ax.figure.colorbar(lines, cax=ax.inset_axes((1 + 0.02 * max(1.0, shape), 0.1, 0.03 * max(1.0, shape), 0.8)))
 
 
 def _pretty(ds: xr.Dataset, species: str) -> str:

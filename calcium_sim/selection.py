@@ -104,7 +104,7 @@ def _named(ds: xr.Dataset, name: str) -> Any:
     """Bools over the nodes of a label or section, or the numbers of the nodes of a face."""
     labels = {str(v.attrs["label"]): v for v in ds.coords.values() if "label" in v.attrs and v.dims == ("node",)}
     if name in labels:
-        return np.asarray(labels[name].values, bool)
+        return np.array(labels[name].values, bool)
     if "section" in ds.coords and name.startswith("section-") and name[8:].isdigit():
         found = np.asarray(ds["section"].values) == int(name[8:])
         if found.any():
