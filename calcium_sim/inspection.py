@@ -101,7 +101,7 @@ def _check_model(path: Path) -> Iterator[str]:
     mesh = model.mesh
     yield f"mesh      {', '.join(f'{n} {r}' for r, n in zip(mesh.regions, (mesh.start[1:] - mesh.start[:-1]).tolist(), strict=True))} nodes"
     for name, m in mesh.membranes.items():
-        own = ", ".join(c.label() for c in model.membranes.get(name, ())) or "no channels"
+        own = ", ".join(c.called() for c in model.membranes.get(name, ())) or "no channels"
         yield f"membrane  {name}: {m.area.sum():.6g} um^2; {own}"
     start = drifts(plan)
     yield f"rest      {'; '.join(map(str, start))}"

@@ -176,7 +176,8 @@ class Mesh(Described):
         """Which of `nodes` lie at a place: None (all), a label or face, the number of a node, a function of x, y, z (in um) -> bool.
 
         A function may ask for the path distance instead, by naming its only argument ``distance`` (see `places.asked`). A list of places
-        means all of them together. `partners` are nodes across a membrane, one per node, by whose numbers these can be meant, too.
+        means all of them together. `partners` are nodes across a membrane, one per node: by their numbers, too, and by names of places on
+        their side only, these can be meant.
         """
         if place is None:
             return np.ones(len(nodes), bool)
@@ -204,6 +205,8 @@ class Mesh(Described):
             own = [*placed(self.labels), *self.faces]
             listed = ", ".join(own[:12]) + (f" and {len(known) - 12} more" if len(known) > 12 else "")
             raise InputError(where, f"unknown place '{place}'{nearest(place, known)}; the mesh has {listed or 'no named places'}")
+        if not chosen.any() and partners is not None and len(partners) and isinstance(place, str):
+            chosen = self.labels[place][partners] if place in self.labels else np.isin(partners, self.faces[place].nodes)
         if not chosen.any():
             raise InputError(where, "no node of the mesh lies there (check the coordinates: they are in um)")
         return chosen

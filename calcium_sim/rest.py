@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .contract import evaluate, parse_port, told
-from .equilibrium import steady_states
-from .errors import InputError, shown
+from .equilibrium import many_states, steady_states
+from .errors import InputError, ModelWarning, shown
 from .learned import resolve
 from .mesh import Floats
 from .model import Model, Species, direction, nodes_of, resolve_side
@@ -22,6 +22,9 @@ from .units import value
 from .voltage import Table
 
 Ints = NDArray[np.int64]
+MANY = 2000
+"""Equilibria that are found one by one without a word."""
+
 SLACK = 1e-6
 """How far an open probability may lie beyond 0 and 1 by rounding."""
 
@@ -155,8 +158,30 @@ def resting_flux(model: Model, membrane: str, channel: Channel, **changed: float
 
 def fluxes(there: Places, **changed: Any) -> Floats:
     """`flux_at` at each pair; one value where all are alike."""
-    found = np.array([flux_at(c, x, **changed) for c, x in zip(there.channels, there.ports, strict=True)])
-    return found if len(found) == 1 else there.spread(found)
+    if len(there.ports) == 1:
+        return np.array([flux_at(there.channels[0], there.ports[0], **changed)])
+    channel, x, p = there.channels[0], _stacked(there.ports), parameters(there.channels[0], **changed)
+    found = None if channel.initial else _at_once(channel, x, p, "flux")
+    if found is None:
+        found = np.array([flux_at(c, x, **changed) for c, x in zip(there.channels, there.ports, strict=True)])
+    return there.spread(found)
+
+
+def _stacked(rows: list[SimpleNamespace]) -> SimpleNamespace:
+    return SimpleNamespace(**{n: np.array([getattr(row, n) for row in rows]) for n in vars(rows[0])})
+
+
+def _at_once(channel: Channel, x: SimpleNamespace, p: SimpleNamespace, name: str) -> Floats | None:
+    """A function of a channel at the equilibria that belong to ports that are arrays; None where that needs one call each."""
+    y, size = many_states(channel, x, p), max((np.size(v) for v in vars(x).values()), default=1)
+    if y is None:
+        return None
+    try:
+        out = getattr(type(channel), name)(SimpleNamespace(**dict(zip(channel.states, y, strict=True))), x, p)
+        found = np.broadcast_to(np.asarray(out, float), size)
+    except (TypeError, ValueError, ArithmeticError):
+        return None
+    return found if np.isfinite(found).all() else None
 
 
 def starting_states(model: Model, membrane: str, channel: Channel) -> list[Floats]:
@@ -172,6 +197,16 @@ def starting_states(model: Model, membrane: str, channel: Channel) -> list[Float
         for x in there.ports:
             if check_rest(channel, x):
                 break
+    _start(there.channels[0], there.ports[0])
+    x, p = _stacked(there.ports), parameters(channel)
+    together = None if channel.initial or len(there.ports) == 1 else many_states(channel, x, p)
+    if together is not None and _at_once(channel, x, p, "flux") is not None:
+        return [there.spread(column) for column in together]
+    if len(there.ports) > MANY and channel.states:
+        told = (
+            f"starts from {len(there.ports)} different equilibria, each found by itself, which takes long (give the channel steady(x, p))"
+        )
+        warnings.warn(f"membranes.{membrane}.{channel.called()}: {told}", ModelWarning, stacklevel=2)
     found = [_start(c, x) for c, x in zip(there.channels, there.ports, strict=True)]
     return [there.spread(np.array(column)) for column in zip(*found, strict=True)]
 
