@@ -40,11 +40,13 @@ if TYPE_CHECKING:
     from .plugin import Channel as Channel
     from .plugin import TorchGate as TorchGate
     from .plugin import channel as channel
+    from .probes import Probe as Probe
+    from .reading import open as open
     from .registry import add_channel_folder as add_channel_folder
     from .registry import get_channel as get_channel
     from .registry import list_channels as list_channels
-    from .results import open as open
     from .results import save as save
+    from .selection import at as at
     from .simulate import Simulation as Simulation
     from .simulate import simulate as simulate
     from .stimuli import Influx as Influx
@@ -64,8 +66,11 @@ _NAMES = {
     "model": ("Buffer", "Model", "Species"),
     "plot": ("kymograph",),
     "plugin": ("BALANCE", "Channel", "channel", "TorchGate"),
+    "probes": ("Probe",),
     "registry": ("add_channel_folder", "get_channel", "list_channels"),
-    "results": ("open", "save"),
+    "reading": ("open",),
+    "results": ("save",),
+    "selection": ("at",),
     "simulate": ("Simulation", "simulate"),
     "stimuli": ("Influx", "Set"),
     "totals": ("total_calcium",),

@@ -5,14 +5,16 @@ from __future__ import annotations
 import inspect
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from .diagnostics import THRESHOLD, micromolar
 from .errors import InputError, ModelWarning, nearest, shown
 from .limits import check_length
 from .model import Model
+from .probes import Recorded, recorded
 from .stepping import check_step
+from .targets import targeted
 from .units import value
 
 
@@ -63,12 +65,20 @@ def levels(model: Model, threshold: Any) -> dict[str, float]:
     return {name: micromolar(threshold.get(name, THRESHOLD)) for name in names}
 
 
-def checked_record(model: Model, record: Any) -> Sequence[str] | None:
-    """What is kept, as several names, each of which the model has."""
+def checked_record(model: Model, record: Any, where: str = "record") -> Recorded:
+    """What is kept: names, each of which the model has, and probes, whose variables do not meet others."""
     known = [*(s.name for s in model.species), *(b.name for b in model.buffers), "flux", "po"]
-    if record is not None and not isinstance(record, (list, tuple, set, frozenset)):
-        record = [record]
-    for name in () if record is None else record:
+    asked = recorded(record)
+    for k, name in enumerate(asked.names or ()):
         if not (isinstance(name, str) and name in known):
-            raise InputError("record", f"unknown {shown(str(name))}{nearest(name, known)}; there are {', '.join(known)}")
-    return record
+            place = where if where == "record" else f"{where}[{k}]"
+            raise InputError(place, f"unknown {shown(str(name))}{nearest(name, known)}; there are {', '.join(known)}")
+    names = model.names
+    taken = {*names.fields.values(), *(text for texts in names.derived.values() for text in texts.values())}
+    for p in asked.probes:
+        targeted(model, p, f"{where}.{p.name}")
+        if not taken.isdisjoint({f"probe_{p.stem}", f"probe_{p.stem}_arrival", f"probe_{p.stem}_peak", f"time_{p.stem}"}):
+            raise InputError(
+                f"{where}.{p.name}", f"'probe_{p.stem}' or 'time_{p.stem}' is a variable of the result already (choose another name)"
+            )
+    return asked

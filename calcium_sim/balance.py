@@ -18,7 +18,7 @@ from .errors import InputError
 from .mesh import Floats
 from .model import Model, direction
 from .plugin import BALANCE, Channel, Parameter
-from .rest import resting_flux
+from .rest import Places, flux_at, fluxes, places, resting_flux
 
 ROUNDING = 1e-12
 """Error of a flux that counts as rounding, relative to the terms that it is made of."""
@@ -84,7 +84,7 @@ def _one_each(channels: Sequence[Channel], where: Mapping[int, str], weights: Se
                 place, f"'{taken[species]}' already balances '{species}' on this membrane, two BALANCE are one too many (give one a value)"
             )
         if weights[k] is not None:
-            raise InputError(place, "a BALANCE channel sits everywhere (remove at= and scale=)")
+            raise InputError(place, "a BALANCE channel sits everywhere (remove at=, scale= and what differs from place to place)")
         taken[species] = channels[k].label()
     return list(taken)
 
@@ -104,15 +104,30 @@ def _net(model: Model, membrane: str, channels: Sequence[Channel], fluxes: Mappi
 
 def _solved(model: Model, membrane: str, channel: Channel, name: str, wanted: Floats, where: str) -> Balanced:
     """The value at the pair where the channel carries most, and the profile of the others."""
-    most = float(wanted[np.argmax(np.abs(wanted))])
-    profile = wanted / most if most else np.ones(1)
-    if (profile < -ROUNDING).any():
+    there, row = places(model, membrane, channel), channel.parameter_table()[name]
+    alike = len(there.ports) == 1
+    able = np.ones(1) if alike else _able(there, name)
+    share = np.divide(wanted, able, out=np.zeros(np.broadcast_shapes(wanted.shape, able.shape)), where=able != 0.0)
+    if (share * share[np.argmax(np.abs(share))] < -ROUNDING * np.abs(share).max() ** 2).any():
         raise InputError(
             where, "would have to carry fluxes of both signs along the membrane, which no value balances (see scale= of the others)"
         )
-    row = channel.parameter_table()[name]
-    value = _value(lambda v: resting_flux(model, membrane, channel, **{name: v}), most, row, where)
+    k = int(np.argmax(np.abs(share)))
+    most, kind = float(np.broadcast_to(wanted, share.shape)[k]), int(there.kind[k])
+    value = _value(lambda v: flux_at(there.channels[kind], there.ports[kind], **{name: v}), most, row, where)
+    carried = np.full(1, most) if alike else fluxes(there, **{name: value})
+    if ((carried == 0.0) & (wanted != 0.0)).any():
+        raise InputError(where, "would have to carry a flux where it carries none at rest, which no value balances (see where it starts)")
+    profile = np.divide(wanted, carried, out=np.ones(share.shape), where=carried != 0.0)
     return Balanced(name, value, None if (profile == 1.0).all() else np.maximum(profile, 0.0))
+
+
+def _able(there: Places, name: str) -> Floats:
+    """What a channel carries at each pair at one value of its parameter: where pairs start differently it is chosen at the least."""
+    try:
+        return fluxes(there, **{name: 1.0})
+    except InputError:
+        return np.ones(len(there.kind))
 
 
 def _value(flux: Callable[[float], float], wanted: float, row: Parameter, where: str) -> float:

@@ -9,14 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .arguments import checked_record
 from .channel_files import executed
 from .entries import find, listed
 from .errors import InputError, nearest
+from .file_places import place_of, record_of
 from .limits import check_length
-from .mesh import Mesh, Place
+from .mesh import Mesh
 from .model import Buffer, Model, Species
-from .places import Box, Within
 from .plugin import Channel, is_balance
+from .probes import Recorded
+from .profiles import value_over
 from .registry import add_channel_folder, get_channel
 from .schema import ChannelTable, FileTable, InfluxTable, MeshTable, Problems, RunTable, SetTable, dotted, read_tables, unknown_key
 from .stimuli import Influx, Set, Stimulus
@@ -35,7 +38,7 @@ class RunOptions:
     every: float | None = None
     tolerance: float | None = None
     dt: float | None = None
-    record: tuple[str, ...] | None = None
+    record: tuple[str, ...] | Recorded | None = None
     threads: int | None = None
     threshold: float | None = None
 
@@ -142,7 +145,7 @@ def _check_parts(
             continue
         for k, c in enumerate(row):
             if c is not None:
-                with _collect(problems, f"membranes.{name}[{k}]", f"membranes.{name}.{c.label()}"):
+                with _collect(problems, f"membranes.{name}[{k}]", f"membranes.{name}.{c.called()}"):
                     Model(mesh, species, {name: [c]}, voltage=tables.voltage)
     for k, s in enumerate(stimuli):
         if s is not None:
@@ -174,7 +177,7 @@ def _channel(table: ChannelTable, loc: tuple[str | int, ...], folder: Path, prob
         problems += wrong
         if not wrong:
             with _collect(problems, where, cls.label()):
-                return cls(at=_place(table.at, f"{cls.label()}.at"), initial=table.initial, **values)
+                return cls(at=place_of(table.at, f"{cls.label()}.at"), scale=table.scale, initial=table.initial, name=table.name, **values)
     return None
 
 
@@ -182,13 +185,11 @@ def _wrong_values(cls: type[Channel], values: Mapping[str, Any], loc: tuple[str 
     known = cls.parameter_table()
     for name, given in values.items():
         where = dotted((*loc, name))
-        if name == "scale" and name not in known:
-            yield InputError(where, "is a function and cannot be written in a file (change the density, or use Python)")
-        elif name not in known:
-            yield unknown_key((*loc, name), ["at", "initial", *known], f"'{cls.label()}' has")
+        if name not in known:
+            yield unknown_key((*loc, name), ["at", "initial", "name", "scale", *known], f"'{cls.label()}' has")
         elif not is_balance(given):
             try:
-                value(given, known[name].unit, where)
+                value_over(given, known[name].unit, where)
             except InputError as error:
                 yield error
 
@@ -196,34 +197,13 @@ def _wrong_values(cls: type[Channel], values: Mapping[str, Any], loc: tuple[str 
 def _stimulus(table: InfluxTable | SetTable, where: str, problems: list[InputError]) -> Stimulus | None:
     row = table.model_dump(exclude_none=True)
     with _collect(problems, where, f"stimuli.{table.species}"):
-        row["at"] = _place(table.at, f"stimuli.{table.species}.at")
-        if isinstance(table, InfluxTable) and table.through is None and not isinstance(table.at, str):
+        row["at"] = place_of(table.at, f"stimuli.{table.species}.at")
+        if isinstance(table, InfluxTable) and table.through is None and not isinstance(table.at, (str, list)):
             raise InputError(
                 f"stimuli.{table.species}.at", 'name a face (at = "left"), or the membrane that the flux crosses (through = "plasma")'
             )
         return Influx(**row) if isinstance(table, InfluxTable) else Set(**row)
     return None
-
-
-def _place(given: str | Mapping[str, list[Any]] | None, where: str) -> Place:
-    """A label or face by name, or ``{ distance = ["0 um", "5 um"] }``, or a box ``{ x = [...], y = [...] }``."""
-    if given is None or isinstance(given, str):
-        return given
-    known = ("distance", "x", "y", "z")
-    for axis, limits in given.items():
-        if axis not in known:
-            raise InputError(f"{where}.{axis}", f"unknown coordinate{nearest(axis, known)}; there are {', '.join(known)}")
-        if len(limits) != 2:
-            raise InputError(
-                f"{where}.{axis}", f'{len(limits)} values, expected a lower and an upper limit (e.g. {axis} = ["0 um", "5 um"])'
-            )
-    spans = {axis: (value(lo, "um", f"{where}.{axis}[0]"), value(hi, "um", f"{where}.{axis}[1]")) for axis, (lo, hi) in given.items()}
-    if not spans or ("distance" in spans and len(spans) > 1):
-        raise InputError(where, 'expected distance = ["0 um", "5 um"], or limits of x, y and z')
-    if "distance" in spans:
-        return Within(*map(float, spans["distance"]))
-    ends = [spans.get(axis, (-float("inf"), float("inf"))) for axis in "xyz"]
-    return Box(*((float(a), float(b), float(c)) for a, b, c in zip(*ends, strict=True)))
 
 
 def builders() -> list[str]:
@@ -316,7 +296,11 @@ def _run_options(table: RunTable) -> RunOptions:
             threshold = _above_zero(value(table.threshold, "uM", "run.threshold"), "run.threshold", " uM")
     if problems or until is None:
         raise Problems(problems)
-    record = None if table.record is None else tuple(table.record)
+    record: Any = None
+    with _collect(problems, "run.record", "record"):
+        record = record_of(table.record)
+    if problems:
+        raise Problems(problems)
     return RunOptions(until, every, table.tolerance, dt, record, table.threads, threshold)
 
 
@@ -327,7 +311,4 @@ def _above_zero(number: float, where: str, unit: str) -> float:
 
 
 def _check_record(model: Model, options: RunOptions) -> None:
-    known = [*(s.name for s in model.species), *(b.name for b in model.buffers), "flux", "po"]
-    for k, name in enumerate(options.record or ()):
-        if name not in known:
-            raise InputError(f"run.record[{k}]", f"unknown '{name}'{nearest(name, known)}; there are {', '.join(known)}")
+    checked_record(model, options.record, "run.record")

@@ -29,7 +29,7 @@ PER_STATE = ("rates", "steady", "gains", "losses")
 """Functions that return one number per state."""
 
 TAKEN = {
-    **dict.fromkeys(("at", "scale", "initial", "self"), "an argument of every channel"),
+    **dict.fromkeys(("at", "scale", "initial", "name", "self"), "an argument of every channel"),
     **dict.fromkeys(("old", "new"), "an argument of Model.swap"),
     "channel": "a key of every channel in a file",
 }
@@ -37,6 +37,10 @@ TAKEN = {
 
 MOST_EDGES = 10_000_000
 """Times that `edges` may return: at each a step ends."""
+
+
+MULTIPLIED, MULTIPLE = 12, 1e-9
+"""Random places at which a parameter is tried that may multiply the flux, and rounding of the flux there."""
 
 
 class Parameter(NamedTuple):
@@ -213,6 +217,53 @@ def evaluate(cls: Any, name: str, *given: SimpleNamespace) -> Any:
     if not all(map(math.isfinite, found)):
         raise InputError(cls.label(), f"{name} = {shown(out)} is not finite{_place(given)}")
     return found if name in PER_STATE else found[0]
+
+
+def multiplies(cls: Any, name: str, values: Mapping[str, Any]) -> bool:
+    """Whether a parameter does nothing but multiply the flux: tried at random states and ports, and with 0, 1 and 2 times its value."""
+    random, tried = np.random.default_rng(0), 0
+    kinds = {port: parse_port(text).kind for port, text in cls.reads.items()}
+    bounds = [
+        (s.low, s.high) if math.isfinite(s.high - s.low) else (s.start - 1.0, s.start + 1.0)
+        for s in (state(row, name) for row in cls.states.values())
+    ]
+    for _ in range(MULTIPLIED):
+        y = SimpleNamespace(**{n: float(random.uniform(*ends)) for n, ends in zip(cls.states, bounds, strict=True)})
+        x = SimpleNamespace(**{n: _drawn(kind, random) for n, kind in kinds.items()})
+        found = []
+        for factor in (0.0, 1.0, 2.0):
+            p = SimpleNamespace(**{**values, name: factor})
+            found.append(
+                {which: _tried(cls, which, [{"y": y, "x": x, "p": p}[part] for part in parts]) for which, parts in FUNCTIONS.items()}
+            )
+        none, one, two = (found[k].pop("flux") for k in range(3))
+        if any(found[0][which] != found[1][which] or found[1][which] != found[2][which] for which in found[0]):
+            return False
+        if one is None or none is None or two is None:
+            continue
+        if abs(none) > MULTIPLE * abs(one) or abs(two - 2.0 * one) > MULTIPLE * abs(one):
+            return False
+        tried += one != 0.0
+    return tried > 0
+
+
+def _drawn(kind: str, random: np.random.Generator) -> float:
+    if kind == "v":
+        return float(random.uniform(-90.0, 40.0))
+    if kind == "rate":
+        return float(random.normal())
+    return float(np.exp(random.normal() * 2.0))
+
+
+def _tried(cls: Any, name: str, given: list[SimpleNamespace]) -> Any:
+    """What a function returns, None where it fails there or is not declared."""
+    function = getattr(cls, name, None)
+    if function is None:
+        return None
+    try:
+        return function(*given)
+    except (ArithmeticError, ValueError, TypeError):
+        return None
 
 
 def edges_of(cls: Any, p: SimpleNamespace) -> tuple[float, ...]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from types import SimpleNamespace
 
 import numpy as np
 
-from .ieee import called
 from .lowering import Field, Gauge, Plan
 from .mesh import OUTSIDE, Floats
-from .rest import resting_ports
+from .observe import flux_density
+from .state import State
 
 AT_REST = 1e-6
 """Rate of change [1/ms], relative to rest, up to which a cell counts as at rest: 0.1 % in a second."""
@@ -40,29 +39,39 @@ class Drift:
 
 def drifts(plan: Plan) -> list[Drift]:
     """The drift of each species in each region where it lives; buffers start in equilibrium with what they bind."""
-    fields = [f for f in plan.fields if not f.buffer]
-    rates = {(f.name, f.region): np.zeros(len(f.volume)) for f in fields}
+    fields, state = [f for f in plan.fields if not f.buffer], State.start(plan)
+    rates = {(f.name, f.region): _diffused(plan, f) for f in fields}
     for g in plan.gauges:
-        _add_fluxes(plan, g, rates)
+        _add_fluxes(plan, g, state, rates)
     for f, rate in zip(fields, rates.values(), strict=True):
         rate /= f.volume
         rate += _decayed(plan, f)
-    return [Drift(f.name, f.region, float(r[np.argmax(np.abs(r))]), f.rest) for f, r in zip(fields, rates.values(), strict=True)]
+    worst = [int(np.argmax(np.abs(r))) for r in rates.values()]
+    return [Drift(f.name, f.region, float(r[k]), float(plan.u0[f.span][k])) for f, r, k in zip(fields, rates.values(), worst, strict=True)]
 
 
-def _add_fluxes(plan: Plan, g: Gauge, rates: dict[tuple[str, str], Floats]) -> None:
+def _diffused(plan: Plan, f: Field) -> Floats:
+    """Amounts per ms that diffusion brings to each node [uM um^3/ms]: none where a species starts the same everywhere."""
+    mesh, start, out = plan.model.mesh, plan.u0[f.span], np.zeros(len(f.volume))
+    if not (start == start[0]).all():
+        edges = mesh.edges.astype(np.int64) - f.nodes.start
+        inside = ((edges >= 0) & (edges < len(start))).all(axis=1)
+        (a, b), flow = edges[inside].T, f.diffusion * mesh.conductance[inside]
+        np.add.at(out, a, flow * (start[b] - start[a]))
+        np.add.at(out, b, flow * (start[a] - start[b]))
+    return out
+
+
+def _add_fluxes(plan: Plan, g: Gauge, state: State, rates: dict[tuple[str, str], Floats]) -> None:
     """Amounts per ms that a channel brings to each node [uM um^3/ms]."""
-    x, p = resting_ports(plan.model, g.membrane, g.channel), SimpleNamespace(**g.channel.values)
-    y = SimpleNamespace(**{name: float(plan.y0[part][0]) for name, part in zip(g.channel.states, g.states, strict=True)})
-    amount = float(called(g.channel.flux, y, x, p)) * g.area * (1.0 if g.weight is None else g.weight)
-    membrane = plan.model.mesh.membranes[g.membrane]
+    amount, mesh = flux_density(plan, g, state) * g.area, plan.model.mesh
     for species, count in g.channel.moves.items():
         for region, sign in ((g.way[1], 1.0), (g.way[0], -1.0)):
             if region != OUTSIDE and (species, region) in rates:
-                nodes = membrane.inside if membrane.sides[0] == region else membrane.outside
-                np.add.at(rates[species, region], np.asarray(nodes, np.int64) - plan.model.mesh.span(region).start, sign * count * amount)
+                at = mesh.pair_nodes(g.membrane, region).astype(np.int64) - mesh.span(region).start
+                np.add.at(rates[species, region], at, sign * count * amount)
 
 
-def _decayed(plan: Plan, f: Field) -> float:
+def _decayed(plan: Plan, f: Field) -> Floats:
     species = next(s for s in plan.model.species if s.name == f.name)
-    return -species.decay * (f.rest - (species.rest or {}).get(f.region, f.rest))
+    return -species.decay * (plan.u0[f.span] - (species.rest or {}).get(f.region, f.rest))

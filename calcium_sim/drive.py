@@ -20,7 +20,7 @@ from .ieee import called
 from .lowering import Gauge, Plan
 from .mesh import Floats
 from .plugin import Channel, State, parse_port
-from .rest import resting_ports, starting_states, voltage_at
+from .rest import resting_ports, voltage_at
 from .state import Clock
 
 POTENTIAL = 2.0
@@ -178,8 +178,7 @@ def _timed(plan: Plan, g: Gauge) -> Iterable[tuple[Callable[[float], float], flo
 
 
 def _states(plan: Plan, g: Gauge) -> SimpleNamespace:
-    values = starting_states(plan.model, g.membrane, g.channel)
-    return SimpleNamespace(**dict(zip(g.channel.states, values, strict=True)))
+    return SimpleNamespace(**{name: float(np.median(plan.y0[part])) for name, part in zip(g.channel.states, g.states, strict=True)})
 
 
 def _away(value: float, s: State) -> float:

@@ -10,6 +10,7 @@ from .errors import InputError, nearest, shown
 from .fixed import Described, held
 from .mesh import Mesh
 from .plugin import Channel
+from .profiles import Profile
 
 _NUMBER = re.compile(r"\[(\d+)\](?:\.|(?=\[)|$)")
 
@@ -44,6 +45,8 @@ def changed(part: Any, path: str, given: Any, where: str) -> Any:
         return (*part[:k], changed(part[k], rest, given, name), *part[k + 1 :])
     if part == ():
         raise InputError(where, f"there are none, so that there is no '{path}'")
+    if isinstance(part, Profile) and part.kind == "labels":
+        return changed(part.data, path, given, where)
     if isinstance(part, Mesh) or not isinstance(part, (Described, Channel, Mapping)):
         kind = "is as its builder made it (give another mesh)" if isinstance(part, Mesh) else f"is {shown(part)} and has no parts"
         raise InputError(where, f"{kind}, so that there is no '{path}'")
@@ -68,6 +71,10 @@ def _one_of(parts: tuple[Any, ...], path: str, where: str) -> tuple[int, str, st
         return k, path[number.end() :], f"{where}[{k}]"
     names = [_name(p) for p in parts]
     name, rest = _named(path, names)
+    if name is None:  # a channel with a name of its own, by that of its kind
+        kinds = [p.label() if isinstance(p, Channel) else "" for p in parts]
+        name, rest = _named(path, kinds)
+        names = names if name is None else kinds
     if name is None:
         raise InputError(f"{where}.{path}", _unknown(path, names))
     if names.count(name) > 1:
@@ -78,7 +85,7 @@ def _one_of(parts: tuple[Any, ...], path: str, where: str) -> tuple[int, str, st
 
 def _name(part: Any) -> str:
     """What a part among several is called: a stimulus by its species."""
-    return part.label() if isinstance(part, Channel) else str(getattr(part, "name", None) or part.species)
+    return part.called() if isinstance(part, Channel) else str(getattr(part, "name", None) or part.species)
 
 
 def _named(path: str, known: Iterable[str]) -> tuple[str | None, str]:

@@ -55,6 +55,24 @@ def steady_states(channel: Channel, x: SimpleNamespace, p: SimpleNamespace) -> t
     return tuple(float(v) for v in y)
 
 
+def many_states(channel: Channel, x: SimpleNamespace, p: SimpleNamespace) -> list[Floats] | None:
+    """`steady_states` for ports that are arrays, by the closed form of a channel; None where it has none, or does not take arrays."""
+    if not channel.states:
+        return []
+    if channel.rates is None or channel.steady is None:
+        return None
+    size = max(np.size(v) for v in vars(x).values())
+    scheme = _Scheme(channel, SimpleNamespace(**{n: float(np.ravel(v)[0]) for n, v in vars(x).items()}), p)
+    sizes = np.abs(scheme.samples(8)).max(axis=0, initial=0.0)
+    try:
+        y = [np.broadcast_to(np.asarray(v, float), size) for v in type(channel).steady(x, p)]
+        rates = type(channel).rates(SimpleNamespace(**dict(zip(scheme.names, y, strict=True))), x, p)
+        sound = scheme.at_rest(np.stack(y, axis=1), np.stack([np.broadcast_to(v, size) for v in rates], axis=1), sizes)
+    except (TypeError, ValueError, ArithmeticError):
+        return None
+    return y if sound else None
+
+
 class _Scheme:
     """The rates of a channel for given ports and parameters."""
 
@@ -104,6 +122,12 @@ class _Scheme:
                 f"steady gives {{at}} at rest, where {self.names[k]} still changes by {rates[k]:.3g} per ms (rates have to be 0 there; "
                 "a start that is no equilibrium is given as initial=)", y,
             )  # fmt: skip
+
+    def at_rest(self, y: Floats, rates: Floats, sizes: Floats) -> bool:
+        """Whether states, one row per place, are within their bounds and stand still, as `check` has it."""
+        room = SMALL * self.width
+        within = (y >= self.low - room) & (y <= self.high + room)
+        return bool((within & ~(np.abs(rates) > SMALL * sizes + 1e-12 * sizes.max() + 1e-15)).all())
 
     def settle(self) -> Floats:
         """The equilibrium to which the states go from their starts."""

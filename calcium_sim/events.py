@@ -9,6 +9,8 @@ import numpy as np
 from .kernels.stimulus import train_end, train_integral
 from .lowering import Plan
 from .mesh import Floats
+from .model import nodes_of
+from .profiles import over
 from .stimuli import Set
 
 
@@ -32,13 +34,15 @@ class Events:
                 out.append((f"stimulus:{k}:{name}", name, amount))
         return out
 
-    def due(self, after: float, now: float) -> list[tuple[str, str, np.ndarray, Floats, float]]:
-        """Every Set with a time in (after, now]: account, species, entries of u, their volumes, value."""
+    def due(self, after: float, now: float) -> list[tuple[str, str, np.ndarray, Floats, Floats]]:
+        """Every Set with a time in (after, now]: account, species, entries of u, their volumes, values."""
         first, last = (bisect_right(self.sets, t, key=lambda row: row[1].time) for t in (after, now)) if self.sets else (0, 0)
         out = []
         for k, s in self.sets[first:last]:
             f = self.plan.fields[self.plan.index(s.species, s.region)]
-            nodes = np.arange(f.nodes.start, f.nodes.stop, dtype=np.uint32)
-            chosen = self.plan.model.mesh.select(s.at, nodes, f"stimuli.{s.species}.at")
-            out.append((f"stimulus:{k}:{s.species}", s.species, f.span.start + np.flatnonzero(chosen), f.volume[chosen], s.value))
+            mesh, where = self.plan.model.mesh, f"stimuli.{s.species}"
+            nodes = nodes_of(mesh, s.region)
+            chosen = mesh.select(s.at, nodes, f"{where}.at")
+            level = over(s.value, mesh, nodes[chosen], f"{where}.value")
+            out.append((f"stimulus:{k}:{s.species}", s.species, f.span.start + np.flatnonzero(chosen), f.volume[chosen], level))
         return out

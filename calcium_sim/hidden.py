@@ -43,7 +43,7 @@ class HiddenStates:
         self.area = np.zeros(len(plan.y0))
         for g, s in rows:
             self.area[s] = g.area
-        self.rest = plan.y0[self.begin] if rows else np.zeros(0)
+        self.rest = plan.y0
         multiplied = [(s, least) for g, s in rows for least in _multiplied(g, s)]
         self.first, self.last = (np.array([getattr(s, side) for s, _ in multiplied], np.int64) for side in ("start", "stop"))
         self.least = np.array([least for _, least in multiplied])

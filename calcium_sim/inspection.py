@@ -84,19 +84,21 @@ def _first_sentence(cls: type[Channel]) -> str:
 MORPHOLOGIES = (".swc", ".asc", ".h5", ".nml")
 
 
-def check_file(path: Path, tell: Tell | None = None, **reading: Any) -> Iterator[str]:
-    """Read a file completely and say what is in it; InputError or StorageError where it cannot be used.
+def check_file(path: Path, tell: Tell | None = None, picture: Path | None = None, **reading: Any) -> Iterator[str]:
+    """Read a file completely and say what is in it, and draw a morphology; InputError or StorageError where it cannot be used.
 
     `reading` is how a morphology is read, see `from_morphology`.
     """
     kinds: dict[str, Callable[[Path], Iterator[str]]] = {
         ".toml": partial(_check_model, tell=tell),
-        **dict.fromkeys(MORPHOLOGIES, partial(_check_morphology, **reading)),
+        **dict.fromkeys(MORPHOLOGIES, partial(_check_morphology, picture=picture, **reading)),
         ".nc": _check_result,
     }
     ending = path.suffix.lower()
     if reading and ending not in MORPHOLOGIES:
         raise InputError(str(path), f"is no morphology, so that {next(iter(reading))} means nothing (leave it out)")
+    if picture is not None and ending not in MORPHOLOGIES:
+        raise InputError("--picture", f"draws a morphology, not {path.name} (calcium-sim run draws results)")
     if names_file(str(path)):
         yield from _check_channel(str(path))
     elif not path.exists():
@@ -144,7 +146,7 @@ def _check_model(path: Path, tell: Tell | None) -> Iterator[str]:
     mesh = model.mesh
     yield f"mesh      {', '.join(f'{n} {r}' for r, n in zip(mesh.regions, (mesh.start[1:] - mesh.start[:-1]).tolist(), strict=True))} nodes"
     for name, m in mesh.membranes.items():
-        own = ", ".join(c.label() for c in model.membranes.get(name, ())) or "no channels"
+        own = ", ".join(c.called() for c in model.membranes.get(name, ())) or "no channels"
         yield f"membrane  {name}: {m.area.sum():.6g} um^2; {own}"
     start = drifts(plan)
     yield f"rest      {'; '.join(map(str, start))}"
@@ -156,8 +158,10 @@ def _check_model(path: Path, tell: Tell | None) -> Iterator[str]:
         yield f"warning   {line}"
 
 
-def _check_morphology(path: Path, **reading: Any) -> Iterator[str]:
+def _check_morphology(path: Path, picture: Path | None, **reading: Any) -> Iterator[str]:
+    from .cellmap import cell_map, label_lines, tip_lines
     from .config import build_mesh
+    from .plot import draw
     from .validity import THICKEST, cell_radius, thick
 
     mesh = build_mesh("swc", path=str(path), spacing="1 um", **reading)
@@ -168,12 +172,18 @@ def _check_morphology(path: Path, **reading: Any) -> Iterator[str]:
     if radius is not None:
         wide = f"{100 * area[thick(radius)].sum() / area.sum():.3g} % of the membrane lies above {THICKEST:g} um"
         yield f"radius    {radius.min():.3g} to {radius.max():.3g} um; {wide}, too wide for waves in one dimension"
-    yield f"faces     {', '.join(mesh.faces)}"
+    yield ""
+    yield from label_lines(mesh)
+    yield ""
+    yield from tip_lines(mesh)
+    yield ""
+    if picture is not None:
+        yield f"picture   {draw(cell_map, mesh, picture, (8.0, 8.0))}"
 
 
 def _check_result(path: Path) -> Iterator[str]:
     from .arrivals import times_of
-    from .results import open
+    from .reading import open
 
     ds = open(path)
     fields = [str(k) for k, v in ds.data_vars.items() if v.dims == ("time", "node")]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from typing import Any
 
 import numpy as np
 
 from .errors import InputError
 from .model import Model
+from .probes import recorded
 from .sizes import physical_memory, readable
 from .stepping import LARGEST
 from .stimuli import Influx, check_resolved
@@ -24,7 +25,7 @@ def check_length(length: float, *, every: float | None = None, dt: float | None 
         raise InputError(where, f"{length:g} ms asks for more than {MOST_STEPS:.0e} steps or outputs (check the units)")
 
 
-def check_run(model: Model, until: float, every: float, record: Collection[str] | None) -> None:
+def check_run(model: Model, until: float, every: float, record: Any) -> None:
     """Refuse more pulses than a run can take, or shorter ones, and a result that does not fit into memory."""
     for s in model.stimuli:
         if isinstance(s, Influx):
@@ -36,7 +37,7 @@ def check_run(model: Model, until: float, every: float, record: Collection[str] 
     size = result_bytes(model, until, every, record)
     memory = physical_memory()
     if 3 * size + FRAME * outputs(until, every) > memory:
-        fix = "(larger every, coarser mesh spacing, or less in record)"
+        fix = '(larger every, coarser mesh spacing, or less in record: names, or probes such as record={"soma": ("ca@cytosol", "soma")})'
         raise InputError("run", f"the result takes {readable(size)}, too much for {readable(memory)} of memory {fix}")
 
 
@@ -54,12 +55,10 @@ def output_times(end: float, interval: float) -> list[float]:
     return [*times[:-1], end]
 
 
-def result_bytes(model: Model, until: float, every: float | None = None, record: Collection[str] | None = None) -> int:
+def result_bytes(model: Model, until: float, every: float | None = None, record: Any = None) -> int:
     """Size of the result in memory: every recorded float64 at every output, and what it says of the mesh."""
-    mesh = model.mesh
-
-    def keep(name: str) -> bool:
-        return record is None or name in record
+    mesh, (_, probes) = model.mesh, (asked := recorded(record))
+    keep = asked.keeps
 
     fields = [s.name for s in model.species] + [b.name for b in model.buffers]
     per_frame = mesh.nodes * sum(keep(name) for name in fields)
@@ -68,7 +67,12 @@ def result_bytes(model: Model, until: float, every: float | None = None, record:
         per_frame += shown * len(mesh.membranes[name].area)
     accounts = len(mesh.regions) + len(model.buffers) + len(model.stimuli) + sum(map(len, model.membranes.values()))
     per_frame += 1 + len(model.species) * accounts
-    place = 6 + 3 * len(model.species) + max(map(len, mesh.regions)) / 2  # coordinates, what is noted, the name of the region
+    place = (
+        6.5 + 3 * len(model.species) + len(model.names.labels) / 8 + max(map(len, mesh.regions)) / 2
+    )  # coordinates, what is noted, the name of the region
     pairs = sum(len(m.area) for m in mesh.membranes.values())
     corners = 0 if mesh.simplices is None else mesh.simplices.size
-    return int(8 * (per_frame * outputs(until, every or until / 200) + place * mesh.nodes + 2 * pairs + len(mesh.edges)) + 4 * corners)
+    probed = sum(2 * outputs(until, p.every or every or until / 200) + 3 for p in probes)
+    return int(
+        8 * (probed + per_frame * outputs(until, every or until / 200) + place * mesh.nodes + 2 * pairs + len(mesh.edges)) + 4 * corners
+    )

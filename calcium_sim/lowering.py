@@ -13,16 +13,17 @@ import numpy as np
 from .balance import balance
 from .codegen_secant import memory_of
 from .contract import edges_of, parse_port
-from .errors import InputError
 from .gates import RELAXING, gate_of
-from .mesh import OUTSIDE, Axisymmetric, Columns, Floats, Membrane
+from .mesh import OUTSIDE, Axisymmetric, Columns, Floats
 from .model import Model, direction, resolve_side
 from .names import number_labels
 from .plugin import Channel
-from .rest import parameters, starting_states, voltage_at
+from .profiles import over
+from .rest import as_it_runs, levels, parameters, starting_states, voltage_at
 from .specs import Binding, ChannelSpec, Decay, PortRef
 from .stimuli import Influx, Set, stimulus_target
 from .stops import Stops, Train
+from .strength import strength
 
 AT_ONCE = 1000
 """Pulses of a train whose times are listed when a model is lowered, which makes the run quicker; those of longer trains when they come."""
@@ -32,7 +33,10 @@ COURSES = {"square": 0, "ramp-down": 1, "triangle": 2}
 
 @dataclass(frozen=True)
 class Field:
-    """One unknown concentration: a species or free buffer in a region; `span` is its part of the state vector u."""
+    """One unknown concentration: a species or free buffer in a region; `span` is its part of the state vector u.
+
+    `rest` is its mean at the start, a typical size; what it starts from at each node is in `Plan.u0`.
+    """
 
     name: str
     region: str
@@ -104,6 +108,7 @@ class _Builder:
     model: Model
     parameters: list[float] = field(default_factory=list)
     fields: list[Field] = field(default_factory=list)
+    u0: list[Floats] = field(default_factory=list)
     gauges: list[Gauge] = field(default_factory=list)
     ratios: list[tuple[str, str]] = field(default_factory=list)
     y0: list[Floats] = field(default_factory=list)
@@ -129,6 +134,11 @@ class _Builder:
         if (membrane, region) not in self.ratios:
             self.ratios.append((membrane, region))
         return self.ratios.index((membrane, region))
+
+    def beside(self, membrane: str, field: int) -> Floats:
+        """Start values of a field at the pairs of a membrane."""
+        f = self.fields[field]
+        return self.u0[field][self.model.mesh.pair_nodes(membrane, f.region).astype(np.int64) - f.nodes.start]
 
     def find(self, name: str, region: str) -> int | None:
         return next((i for i, f in enumerate(self.fields) if (f.name, f.region) == (name, region)), None)
@@ -157,7 +167,7 @@ def lower(model: Model) -> Plan:
         decay_moved=decay_moved,
         sources=tuple(_source(b, s) for s in model.stimuli if isinstance(s, Influx)),
         parameters=np.array(b.parameters, float),
-        u0=np.concatenate([np.full(f.volume.shape, f.rest) for f in b.fields]),
+        u0=np.concatenate(b.u0),
         y0=np.concatenate([*b.y0, np.zeros(0)]),
         moved_size=b.moved_size,
         ratios=tuple(b.ratios),
@@ -169,46 +179,29 @@ def lower(model: Model) -> Plan:
 
 def _add_fields(b: _Builder) -> None:
     mesh, offset = b.model.mesh, 0
-    rows: list[tuple[str, str, float, float, bool]] = []
+    rows: list[tuple[str, str, float, Floats, bool]] = []
     for s in b.model.species:
-        rows += [(s.name, r, s.diffusion[r], s.initial[r], False) for r in mesh.regions if r in s.diffusion]
-    species = {s.name: s for s in b.model.species}
+        rows += [(s.name, r, s.diffusion[r], levels(b.model, s.name, r), False) for r in mesh.regions if r in s.diffusion]
     for buffer in b.model.buffers:
-        c0 = species[buffer.binds].initial[buffer.region]
+        c0 = levels(b.model, buffer.binds, buffer.region)
         rows.append((buffer.name, buffer.region, buffer.diffusion, buffer.total * buffer.koff / (buffer.koff + buffer.kon * c0), True))
-    for name, region, diffusion, rest, is_buffer in rows:
-        nodes = mesh.span(region)
-        size = nodes.stop - nodes.start
-        b.fields.append(Field(name, region, diffusion, slice(offset, offset + size), nodes, mesh.volume[nodes], rest, is_buffer))
-        offset += size
-
-
-def weight(model: Model, membrane: Membrane, channel: Channel) -> Floats | None:
-    """Factor of the flux density per pair from a channel's `at` and `scale`, or None where it is 1 everywhere."""
-    if channel.at is None and channel.scale is None:
-        return None
-    where = f"membranes.{membrane.name}.{channel.label()}"
-    out = model.mesh.select(channel.at, membrane.inside, f"{where}.at").astype(float)
-    if channel.scale is not None:
-        factor = model.mesh.evaluate(channel.scale, membrane.inside, f"{where}.scale")
-        if factor.shape not in ((), out.shape) or factor.dtype.kind not in "biuf":
-            told = f"{factor.dtype} of shape {factor.shape}"
-            raise InputError(f"{where}.scale", f"the function returned {told}, expected one number per place, shape {out.shape}")
-        out = out * factor.astype(float)
-        if not (np.isfinite(out).all() and (out >= 0).all()):
-            raise InputError(f"{where}.scale", "the function must return finite numbers >= 0")
-    return out
+    for name, region, diffusion, start, is_buffer in rows:
+        nodes, volume = mesh.span(region), mesh.volume[mesh.span(region)]
+        rest = float(start[0] if (start == start[0]).all() else np.average(start, weights=volume))
+        b.fields.append(Field(name, region, diffusion, slice(offset, offset + len(start)), nodes, volume, rest, is_buffer))
+        b.u0.append(start)
+        offset += len(start)
 
 
 def _add_membrane(b: _Builder, name: str, channels: Sequence[Channel]) -> None:
     model, membrane = b.model, b.model.mesh.membranes[name]
     pairs = len(membrane.area)
-    weights = [weight(model, membrane, c) for c in channels]
-    balanced = balance(model, name, channels, weights)
-    labels = number_labels([c.label() for c in channels])
+    found = [strength(model.mesh, name, c) for c in channels]
+    numbers = [as_it_runs(c, values=s.values) for c, s in zip(channels, found, strict=True)]
+    balanced = balance(model, name, numbers, [s.weight for s in found])
+    labels = number_labels([c.called() for c in channels])
     first = b.y_size, b.moved_size
-    for k, c in enumerate(channels):
-        values, w = dict(c.values), weights[k]
+    for k, (c, (values, w)) in enumerate(zip(channels, found, strict=True)):
         if k in balanced:
             parameter, values[parameter], profile = balanced[k]
             w = None if profile is None else np.broadcast_to(profile, (pairs,)).copy()
@@ -222,13 +215,12 @@ def _add_channel(b: _Builder, name: str, label: str, c: Channel, values: dict[st
     way = direction(model.mesh, name, c)
     if c.note and pairs > 1:
         warnings.warn(f"{c.label()}: {c.note}", stacklevel=2)
-    running = type(c).__new__(type(c))
-    running.__dict__.update(c.__dict__, values=values)
+    running = as_it_runs(c, values=values)
     parameter = b.number(*(float(values[n]) for n in c.params))
     ports = tuple(_port(b, text, way, name) for text in c.reads.values())
     row = b.y_size
     start = starting_states(model, name, running)
-    states = tuple(b.states(np.full(pairs, s)) for s in start)
+    states = tuple(b.states(s) for s in start)
     gains = []
     for species, count in c.moves.items():
         for region, sign in ((way[1], 1), (way[0], -1)):
@@ -240,7 +232,7 @@ def _add_channel(b: _Builder, name: str, label: str, c: Channel, values: dict[st
     if kept is not None and not paced and isinstance(model.mesh.structure, Axisymmetric | Columns):
         rest = np.zeros((kept.size, pairs))
         for j, f in enumerate(kept.fields):
-            rest[kept.wall(j) - kept.first] = b.fields[f].rest
+            rest[kept.wall(j) - kept.first] = b.beside(name, f)
         b.states(rest.reshape(-1))
     else:
         kept = None
@@ -289,7 +281,7 @@ def _port(b: _Builder, text: str, way: tuple[str, str], membrane: str) -> PortRe
         return PortRef("field", index)
     key, pairs = (membrane, index), len(b.model.mesh.membranes[membrane].area)
     if key not in b.tracked:
-        last = b.states(np.full(pairs, b.fields[index].rest))
+        last = b.states(b.beside(membrane, index))
         b.tracked[key] = (index, last, b.states(np.zeros(pairs)))
         b.states(np.zeros(pairs))
     return PortRef("rate", b.tracked[key][2].start)
@@ -320,7 +312,8 @@ def _source(b: _Builder, s: Influx) -> Source:
     f = b.fields[index]
     local = nodes.astype(np.int64) - f.nodes.start
     course = (float(COURSES[s.shape]), s.start, s.duration, s.period or max(s.duration, 1e-300), float(s.count))
-    return Source(index, local, s.flux * area / f.volume[local], float(s.flux * area.sum()), course)
+    flux = over(s.flux, b.model.mesh, nodes, f"stimuli.{s.species}.flux", missing=0.0)
+    return Source(index, local, flux * area / f.volume[local], float((flux * area).sum()), course)
 
 
 def _stops(b: _Builder) -> Stops:
@@ -343,4 +336,4 @@ def _stops(b: _Builder) -> Stops:
     return Stops(tuple(sorted(float(t) for t in times if t > 0)), tuple(trains))
 
 
-__all__ = ["Field", "Gauge", "Plan", "Source", "lower", "voltage_at", "weight"]
+__all__ = ["Field", "Gauge", "Plan", "Source", "lower", "voltage_at"]

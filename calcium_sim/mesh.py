@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from .errors import InputError, nearest
 from .fixed import Described, Fixed
-from .places import Within, asked, called
+from .names import placed
+from .places import KINDS, Place, Within, asked, called
 
 Floats = NDArray[np.float64]
 Nodes = NDArray[np.uint32]
-Place = str | Callable[..., NDArray[np.bool_]] | None
 OUTSIDE = "outside"
 _NAMED = 6
 """So many names of a kind are shown when a mesh is printed."""
@@ -162,13 +162,32 @@ class Mesh(Described):
         r = self.region(name)
         return slice(int(self.start[r]), int(self.start[r + 1]))
 
-    def select(self, place: Place, nodes: Nodes, where: str = "at") -> NDArray[np.bool_]:
-        """Which of `nodes` lie at a place: None (all), a label, or a function of coordinates (x, y, z in um) -> bool.
+    def pair_nodes(self, membrane: str, region: str) -> Nodes:
+        """The node of a region at each pair of a membrane; a third region has the same positions as the membrane (`Columns`)."""
+        m = self.membranes[membrane]
+        if region == m.sides[0]:
+            return m.inside
+        if region == m.sides[1]:
+            return m.outside
+        span = self.span(region)
+        return np.arange(span.start, span.stop, dtype=np.uint32)
 
-        A function may ask for the path distance instead, by naming its only argument ``distance`` (see `places.asked`).
+    def select(self, place: Place, nodes: Nodes, where: str = "at", partners: Nodes | None = None) -> NDArray[np.bool_]:
+        """Which of `nodes` lie at a place: None (all), a label or face, the number of a node, a function of x, y, z (in um) -> bool.
+
+        A function may ask for the path distance instead, by naming its only argument ``distance`` (see `places.asked`). A list of places
+        means all of them together. `partners` are nodes across a membrane, one per node: by their numbers, too, and by names of places on
+        their side only, these can be meant.
         """
         if place is None:
             return np.ones(len(nodes), bool)
+        if isinstance(place, (list, tuple)):
+            numbers = tuple(p for p in place if isinstance(p, int))
+            parts = [self.select(p, nodes, where, partners) for p in place if not isinstance(p, int)]
+            parts += [self._numbered(numbers, nodes, where, partners)] if numbers else []
+            return np.logical_or.reduce(parts)
+        if isinstance(place, (int, np.integer)) and not isinstance(place, bool):
+            return self._numbered((int(place),), nodes, where, partners)
         if callable(place):
             chosen = self.evaluate(place, nodes, where)
             if chosen.shape != (len(nodes),) or chosen.dtype != bool:
@@ -176,21 +195,62 @@ class Mesh(Described):
                     where, f"the function returned {chosen.dtype} of shape {chosen.shape}, expected one bool per node (use & and |)"
                 )
         elif not isinstance(place, str):
-            raise InputError(where, f"{place!r} is no place, expected one label or a function of x, y, z (in um, with & and |)")
+            raise InputError(where, f"{place!r} is no place, {KINDS}")
         elif place in self.labels:
             chosen = self.labels[place][nodes]
         elif place in self.faces:
             chosen = np.isin(nodes, self.faces[place].nodes)
         else:
             known = list(dict.fromkeys([*self.labels, *self.faces]))
-            listed = ", ".join(known[:12]) + (f" and {len(known) - 12} more" if len(known) > 12 else "")
+            own = [*placed(self.labels), *self.faces]
+            listed = ", ".join(own[:12]) + (f" and {len(known) - 12} more" if len(known) > 12 else "")
             raise InputError(where, f"unknown place '{place}'{nearest(place, known)}; the mesh has {listed or 'no named places'}")
+        if not chosen.any() and partners is not None and len(partners) and isinstance(place, str):
+            chosen = self.labels[place][partners] if place in self.labels else np.isin(partners, self.faces[place].nodes)
         if not chosen.any():
             raise InputError(where, "no node of the mesh lies there (check the coordinates: they are in um)")
         return chosen
 
-    def evaluate(self, function: Callable[..., Any], nodes: Nodes, where: str) -> NDArray[Any]:
-        """What a user's function of x, y, z, or of the path distance, returns at some nodes.
+    def _numbered(self, numbers: tuple[int, ...], nodes: Nodes, where: str, partners: Nodes | None) -> NDArray[np.bool_]:
+        beyond = [k for k in numbers if not 0 <= k < self.nodes]
+        if beyond:
+            raise InputError(where, f"node {beyond[0]} does not exist, the mesh has nodes 0 to {self.nodes - 1}")
+        chosen = np.isin(nodes, numbers)
+        if partners is not None and len(partners):
+            chosen |= np.isin(partners, numbers)
+        if not chosen.any():
+            told = f"node {numbers[0]}" + (f" and {len(numbers) - 1} more" if len(numbers) > 1 else "")
+            raise InputError(where, f"{told} lies elsewhere (mesh.nearest(x, y, z, region=...) gives the node of a region)")
+        return chosen
+
+    def nearest(
+        self, x: Any = None, y: Any = None, z: Any = None, *, distance: Any = None, at: Place = None, region: str | None = None
+    ) -> int:
+        """The number of the node that lies nearest to a point, or to a path distance from the root.
+
+        Parameters
+        ----------
+        x, y, z : lengths (um where they are bare numbers); one that is left out does not count.
+        distance : path distance from the root (left end, soma) instead; of several nodes at it the first.
+        at : place that the node has to lie at, such as a label: ``mesh.nearest(distance=100, at="apical")``.
+        region : region of the node; the cytosol by default, the first region where there is none of that name.
+
+        Raises
+        ------
+        InputError
+            If a coordinate is no length, a name is unknown, or nothing is given.
+
+        Warns
+        -----
+        ModelWarning
+            If the node is farther away than a tenth of the size of the cell: the coordinates may be those of something else.
+        """
+        from .nearest import nearest_node
+
+        return nearest_node(self, {"x": x, "y": y, "z": z, "distance": distance}, at, region)
+
+    def evaluate(self, function: Callable[..., Any], nodes: Nodes, where: str, unit: str = "1") -> NDArray[Any]:
+        """What a user's function of x, y, z, or of the path distance, returns at some nodes, as numbers in `unit`.
 
         Raises
         ------
@@ -198,7 +258,7 @@ class Mesh(Described):
             If it asks for anything else, fails, or returns no array of plain numbers.
         """
         known = {**dict(zip("xyz", self.position[nodes].T, strict=True)), "distance": self.distance[nodes]}
-        return called(function, [known[name].copy() for name in asked(function, where)], where)
+        return called(function, [known[name].copy() for name in asked(function, where)], where, unit)
 
 
 def within(low: Any, high: Any) -> Within:

@@ -15,10 +15,12 @@ from .editing import changed_in
 from .errors import InputError, nearest, shown
 from .fixed import Described, Fixed, held, several, told
 from .given import by_region, named, positive
-from .mesh import OUTSIDE, Columns, Mesh
-from .names import ResultNames, assign
+from .mesh import OUTSIDE, Columns, Mesh, Nodes
+from .names import ResultNames, assign, placed
 from .plugin import Channel, parse_port
+from .profiles import Profile, levels, over
 from .stimuli import Influx, Set, Stimulus, stimulus_target
+from .strength import strength
 from .swapping import label_of, replacement
 from .voltage import checked as checked_voltage
 from .voltage import potential_name
@@ -32,7 +34,8 @@ class Species(Described):
     ----------
     name : such as "ca" or "ip3".
     diffusion : {region: um^2/s}: the regions in which it lives; 0 for immobile.
-    initial : {region: uM}: resting value per region, and ``"outside"`` for the fixed extracellular concentration.
+    initial : {region: uM}: resting value per region, and ``"outside"`` for the fixed extracellular concentration. Within a region it may
+        differ from place to place: an array, a table of labels, points along the distance or a function (see `profiles`).
     decay : first-order rate [1/s] towards `rest` (IP3 degradation).
     rest : {region: uM}: value that `decay` relaxes to; the initial value where it is not given.
     """
@@ -45,10 +48,17 @@ class Species(Described):
 
     def __post_init__(self) -> None:
         where = f"species.{named(self.name, 'species.name', 'ca')}"
-        for attribute, unit in [("diffusion", "um^2/ms"), ("initial", "uM"), ("rest", "uM")]:
-            if attribute != "rest" or self.rest is not None:
-                object.__setattr__(self, attribute, Fixed(by_region(getattr(self, attribute), f"{where}.{attribute}", unit)))
+        object.__setattr__(self, "diffusion", Fixed(by_region(self.diffusion, f"{where}.diffusion", "um^2/ms")))
+        object.__setattr__(self, "initial", Fixed(levels(self.initial, f"{where}.initial")))
+        if self.rest is not None:
+            object.__setattr__(self, "rest", Fixed(by_region(self.rest, f"{where}.rest", "uM")))
         object.__setattr__(self, "decay", positive(self.decay, f"{where}.decay", "1/ms", zero=True))
+        for region in self.diffusion:
+            if self.decay and isinstance(self.initial.get(region), Profile) and region not in (self.rest or {}):
+                fix = f"give rest={{'{region}': '0.1 uM'}}"
+                raise InputError(
+                    f"{where}.rest", f"starts differently from place to place in '{region}', so that it needs one value to decay to ({fix})"
+                )
         for region in self.diffusion:
             if region not in self.initial:
                 raise InputError(f"{where}.initial", f"no value for region '{region}' (add initial.{region} = '0.05 uM')")
@@ -135,13 +145,13 @@ class Model(Described):
     @property
     def names(self) -> ResultNames:
         """What the parts of the model are called in a result."""
-        channels = {name: [c.label() for c in self.membranes.get(name, ())] for name in self.mesh.membranes}
-        return assign([s.name for s in self.species], [b.name for b in self.buffers], self.mesh.regions, channels)
+        channels = {name: [c.called() for c in self.membranes.get(name, ())] for name in self.mesh.membranes}
+        return assign([s.name for s in self.species], [b.name for b in self.buffers], self.mesh.regions, channels, placed(self.mesh.labels))
 
     def swap(self, old: str, new: str | os.PathLike[str] | type[Channel] | Channel, **values: Any) -> Model:
-        """Return the model with every channel named `old` replaced by `new` (a name or file, a class, or a channel), nothing else changed.
+        """Return the model with every channel of the kind or name `old` replaced by `new` (a kind or file, a class, or a channel).
 
-        Parameters that both channels have (same name and unit) keep their values, and so do place, scale and start values of states;
+        Parameters that both channels have (same name and unit) keep their values, and so do name, place, scale and start values of states;
         `values` override them. A channel comes with its own. What was set on the old one and has no place in the new one is named in a
         warning.
 
@@ -150,12 +160,12 @@ class Model(Described):
         InputError
             If no membrane has a channel named `old`, or `new` is unknown or no channel.
         """
-        present = [c.label() for channels in self.membranes.values() for c in channels]
+        present = list(dict.fromkeys(n for channels in self.membranes.values() for c in channels for n in (c.called(), c.label())))
         old = label_of(old, present)
         if old not in present:
             raise InputError("swap", f"the model has no channel '{old}'{nearest(old, present)}; it has {', '.join(present) or 'none'}")
         found = {
-            name: [replacement(c, new, values) if c.label() == old else (c, []) for c in channels]
+            name: [replacement(c, new, values) if old in (c.label(), c.called()) else (c, []) for c in channels]
             for name, channels in self.membranes.items()
         }
         for lost in dict.fromkeys(tuple(lost) for pairs in found.values() for _, lost in pairs if lost):
@@ -203,6 +213,9 @@ def _validate(model: Model) -> None:
             mesh.region(region, f"species.{s.name}.diffusion")
         for table in ("initial", "rest"):
             _check_regions(mesh, getattr(s, table) or {}, f"species.{s.name}.{table}")
+        for region, given in s.initial.items():
+            if isinstance(given, Profile):
+                over(given, mesh, nodes_of(mesh, region), f"species.{s.name}.initial.{region}")
     empty = [r for r in mesh.regions if not any(r in s.diffusion for s in model.species)]
     if empty:
         raise InputError("species", f"region '{empty[0]}' of the mesh has no species (give one a diffusion and an initial value there)")
@@ -219,9 +232,16 @@ def _validate(model: Model) -> None:
             )
         for c in channels:
             _validate_channel(model, name, c, species)
+        _unique([c.named for c in channels if c.named], f"membranes.{name}")
     for stimulus in model.stimuli:
         _validate_stimulus(model, stimulus, species)
     _ = model.names
+
+
+def nodes_of(mesh: Mesh, region: str) -> Nodes:
+    """The nodes of a region, by number."""
+    span = mesh.span(region)
+    return np.arange(span.start, span.stop, dtype=np.uint32)
 
 
 def _check_regions(mesh: Mesh, table: Mapping[str, float], where: str) -> None:
@@ -246,7 +266,7 @@ def direction(mesh: Mesh, membrane: str, channel: Channel) -> tuple[str, str]:
     if set(channel.across) != set(sides):
         raise InputError(
             f"membranes.{membrane}",
-            f"'{channel.label()}' moves {' -> '.join(channel.across)}, but this membrane joins {' and '.join(sides)}",
+            f"'{channel.called()}' moves {' -> '.join(channel.across)}, but this membrane joins {' and '.join(sides)}",
         )
     return channel.across
 
@@ -258,8 +278,11 @@ def resolve_side(side: str, way: tuple[str, str]) -> str:
 
 def _validate_channel(model: Model, membrane: str, channel: Channel, species: Mapping[str, Species]) -> None:
     """Check names and ports. A port may name a region that the membrane does not touch where every position has one node per region."""
-    where = f"membranes.{membrane}.{channel.label()}"
+    where = f"membranes.{membrane}.{channel.called()}"
     way = direction(model.mesh, membrane, channel)
+    strength(model.mesh, membrane, channel)
+    for state, start in channel.initial.items():
+        over(start, model.mesh, model.mesh.membranes[membrane].inside, f"{where}.initial.{state}")
     for moved in channel.moves:
         if moved not in species:
             raise InputError(
@@ -297,6 +320,7 @@ def _validate_stimulus(model: Model, stimulus: Stimulus, species: Mapping[str, S
     if span is None or stimulus.region not in species[stimulus.species].diffusion:
         raise InputError(f"{where}.region", f"'{stimulus.species}' does not live in '{stimulus.region}'")
     if isinstance(stimulus, Influx):
-        stimulus_target(model.mesh, stimulus)
+        over(stimulus.flux, model.mesh, stimulus_target(model.mesh, stimulus)[0], f"{where}.flux", missing=0.0)
     else:
-        model.mesh.select(stimulus.at, np.arange(span.start, span.stop, dtype=np.uint32), f"{where}.at")
+        nodes = nodes_of(model.mesh, stimulus.region)
+        over(stimulus.value, model.mesh, nodes[model.mesh.select(stimulus.at, nodes, f"{where}.at")], f"{where}.value")

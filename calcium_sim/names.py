@@ -6,6 +6,7 @@ every variable of a result a name of its own; whoever writes a result takes them
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from .errors import InputError
 
 FIXED = frozenset({
     "time", "node", "node_index", "region", "x", "y", "z", "distance", "volume", "account", "v", "mesh", "edge_nodes", "edge", "two",
-    "volume_nodes", "volume_element", "four", "volume_shape", "face_nodes", "face", "three",
+    "volume_nodes", "volume_element", "four", "volume_shape", "face_nodes", "face", "three", "section",
 })  # fmt: skip
 """Variables and dimensions of every result, whatever the model."""
 
@@ -25,6 +26,8 @@ DERIVED = {"ledger": "ledger_{}", "arrival": "{}_arrival", "peak": "{}_peak", "p
 """Further variables of a species."""
 
 _NO_NAME = "@()"
+
+_SECTION = re.compile(r"section-\d+")
 
 LONGEST = 100
 """Letters of a name as it is written: a variable joins two of them and a few words, and netCDF takes 256."""
@@ -40,6 +43,7 @@ class ResultNames:
     derived : by species, the variables of its ledger and of what is noted of it (``ledger``, ``arrival``, ``peak``, ``peak_time``).
     regions, membranes : how each is written within the name of an attribute or variable (``diffusion_cytosol``, ``area_er``).
     channels : by (membrane, label on it), the end of ``flux_...`` and ``po_...``.
+    labels : the end of ``label_...``.
     """
 
     fields: Mapping[str, str]
@@ -47,6 +51,7 @@ class ResultNames:
     regions: Mapping[str, str]
     membranes: Mapping[str, str]
     channels: Mapping[tuple[str, str], str]
+    labels: Mapping[str, str]
 
 
 def variable(name: str) -> str:
@@ -73,7 +78,18 @@ def number_labels(labels: Sequence[str]) -> list[str]:
     return [label if labels.count(label) == 1 else f"{label}#{labels[: k + 1].count(label)}" for k, label in enumerate(labels)]
 
 
-def assign(species: Sequence[str], buffers: Sequence[str], regions: Sequence[str], channels: Mapping[str, Sequence[str]]) -> ResultNames:
+def placed(labels: Iterable[str]) -> list[str]:
+    """The labels of a mesh that get a coordinate of their own; sections, of which there are hundreds, share one (``section``)."""
+    return [name for name in labels if not _SECTION.fullmatch(name)]
+
+
+def assign(
+    species: Sequence[str],
+    buffers: Sequence[str],
+    regions: Sequence[str],
+    channels: Mapping[str, Sequence[str]],
+    labels: Sequence[str] = (),
+) -> ResultNames:
     """Give every variable of a result a name of its own.
 
     Names that can be written as they are keep that; of others that come out the same, the second gets a number (``ca-1`` beside ``ca_1`` is
@@ -83,6 +99,7 @@ def assign(species: Sequence[str], buffers: Sequence[str], regions: Sequence[str
     ----------
     species, buffers, regions : names.
     channels : labels of the channels on each membrane of the mesh, by the membrane's name.
+    labels : of places of the mesh.
 
     Raises
     ------
@@ -92,22 +109,25 @@ def assign(species: Sequence[str], buffers: Sequence[str], regions: Sequence[str
     for place, names in (("species", species), ("buffers", buffers), ("mesh.regions", regions), ("membranes", list(channels))):
         for name in names:
             told = name if isinstance(name, str) and name.isprintable() else repr(name)
-            _check(name, f"{place}.{told}", place in ("species", "buffers"))
-    for membrane, labels in channels.items():
-        for label in labels:
+            check_name(name, f"{place}.{told}", place in ("species", "buffers"))
+    for membrane, own in channels.items():
+        for label in own:
             _check_length(label, f"membranes.{membrane[:60]}.{label[:60]}")
     taken = set(FIXED | KEYWORDS)
     fields = _written_names([*species, *buffers], taken, ("{}",))
     membranes = _written_names(channels, taken, ("pair_{}", "node_inside_{}", "node_outside_{}", "area_{}"))
     derived = {name: {what: _free(text.format(fields[name]), taken, ("{}",)) for what, text in DERIVED.items()} for name in species}
-    keys = [(membrane, label) for membrane, labels in channels.items() for label in number_labels(labels)]
+    keys = [(membrane, label) for membrane, own in channels.items() for label in number_labels(own)]
     stems = [variable(label) for _, label in keys]
     ends = [f"{stem}_{membranes[m]}" if stems.count(stem) > 1 else stem for (m, _), stem in zip(keys, stems, strict=True)]
     known = {key: _free(end, taken, ("flux_{}", "po_{}")) for key, end in zip(keys, ends, strict=True)}
-    return ResultNames(fields, derived, _written_names(regions, set(), ("{}",)), membranes, known)
+    return ResultNames(
+        fields, derived, _written_names(regions, set(), ("{}",)), membranes, known, _written_names(labels, taken, ("label_{}",))
+    )
 
 
-def _check(name: object, where: str, field: bool) -> None:
+def check_name(name: object, where: str, field: bool = False) -> None:
+    """Refuse what cannot be a name in a result; that of a `field` must not be one of every result either."""
     if not isinstance(name, str) or not name or name != name.strip() or not name.isprintable() or any(c in name for c in _NO_NAME):
         raise InputError(where, f"{name!r} is no name, expected printable text without blanks at its ends and without {' '.join(_NO_NAME)}")
     if len(variable(name)) > LONGEST:

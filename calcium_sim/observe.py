@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .ieee import called
 from .lowering import Gauge, Plan
-from .mesh import OUTSIDE, Floats
+from .mesh import Floats
 from .rest import voltage_at
 from .specs import PortRef
 from .state import State
@@ -43,14 +44,8 @@ def _uniform(plan: Plan, port: PortRef, state: State) -> float:
 
 def port_entries(plan: Plan, g: Gauge, index: int) -> NDArray[np.int64]:
     """Entries of u that hold a field at the pairs of a channel's membrane; a third region has the same positions as the membrane."""
-    f, membrane = plan.fields[index], plan.model.mesh.membranes[g.membrane]
-    if f.region == membrane.sides[0]:
-        nodes = membrane.inside.astype(np.int64)
-    elif f.region == membrane.sides[1] != OUTSIDE:
-        nodes = membrane.outside.astype(np.int64)
-    else:
-        nodes = np.arange(f.nodes.start, f.nodes.stop)
-    return np.asarray(nodes - f.nodes.start + f.span.start, np.int64)
+    f = plan.fields[index]
+    return plan.model.mesh.pair_nodes(g.membrane, f.region).astype(np.int64) - f.nodes.start + f.span.start
 
 
 def one_pair(
@@ -66,8 +61,20 @@ def open_probability(plan: Plan, g: Gauge, state: State, seen: Seen | None = Non
     function = g.channel.open_probability
     if function is None:
         return None
-    y, x, p = pair_view(plan, g, state, seen)
+    return at_pairs(function, *pair_view(plan, g, state, seen), np.arange(len(g.area)))
+
+
+def flux_density(plan: Plan, g: Gauge, state: State, seen: Seen | None = None, pairs: NDArray[np.int64] | None = None) -> Floats:
+    """Flux density [uM um/ms] at every pair (or some) in a state, with place, scale and profiles."""
+    chosen = np.arange(len(g.area)) if pairs is None else pairs
+    found = at_pairs(g.channel.flux, *pair_view(plan, g, state, seen), chosen)
+    return found if g.weight is None else found * g.weight[chosen]
+
+
+def at_pairs(function: Callable[..., Any], y: SimpleNamespace, x: SimpleNamespace, p: SimpleNamespace, pairs: NDArray[np.int64]) -> Floats:
+    """A function of a channel at some pairs of a view."""
+    mine, seen = (SimpleNamespace(**{n: v[pairs] for n, v in vars(space).items()}) for space in (y, x))
     try:
-        return np.broadcast_to(np.asarray(function(y, x, p), float), g.area.shape).copy()
+        return np.broadcast_to(np.asarray(function(mine, seen, p), float), pairs.shape).copy()
     except (TypeError, ValueError, ArithmeticError):  # written for scalars: math functions or branches
-        return np.array([called(function, *one_pair(y, x, p, k)) for k in range(len(g.area))], float)
+        return np.array([called(function, *one_pair(y, x, p, k)) for k in pairs.tolist()], float)

@@ -1,4 +1,4 @@
-"""Functions that say where something is: spans of lengths, and those of the user, what they ask for and what they return."""
+"""Places as a user says them: names, numbers of nodes, spans, functions, or several of these; what functions ask for, and return."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import InputError
+from .errors import InputError, shown
+from .units import value
 
 COORDINATES = ("x", "y", "z")
+Single = str | int | Callable[..., NDArray[np.bool_]]
+Place = Single | tuple[Single, ...] | None
+KINDS = "expected a label, the number of a node, a function of distance or of x, y, z (in um, with & and |), or a list of these"
 _FILLED = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
@@ -48,6 +52,47 @@ class Box:
         return " and ".join(f"{axis} {low:g} to {high:g} um" for axis, low, high in spans if (low, high) != (-np.inf, np.inf))
 
 
+@dataclass(frozen=True)
+class Nearest:
+    """The node that is nearest to a point [um]: of those that are asked about."""
+
+    point: tuple[float, float, float]
+
+    def __call__(self, x: NDArray[np.float64], y: NDArray[np.float64], z: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which of some nodes it is."""
+        away = sum((at - v) ** 2 for at, v in zip((x, y, z), self.point, strict=True))
+        return np.arange(len(x)) == np.argmin(away)
+
+    def __str__(self) -> str:
+        return f"nearest to {', '.join(f'{v:g}' for v in self.point)} um"
+
+
+def checked(given: Any, where: str) -> Place:
+    """A place as it is kept: None (everywhere), a name, a number of a node, a function, or a tuple of these (all of them together).
+
+    Raises
+    ------
+    InputError
+        If it is anything else.
+    """
+    if given is None or isinstance(given, str) or callable(given):
+        return given
+    if isinstance(given, (int, np.integer)) and not isinstance(given, (bool, np.bool_)):
+        return int(given)
+    if isinstance(given, np.ndarray) and given.ndim == 1 and given.dtype == bool:
+        raise InputError(
+            where, "is an array of bools, expected numbers of nodes (np.flatnonzero(mask), with a mask over all nodes of the mesh)"
+        )
+    if isinstance(given, (list, tuple, set, frozenset)) or (isinstance(given, np.ndarray) and given.ndim == 1):
+        parts = [checked(part, f"{where}[{k}]") for k, part in enumerate(given)]
+        if not parts:
+            raise InputError(where, "is an empty list: nothing lies there (leave it out for everywhere)")
+        if any(part is None or isinstance(part, tuple) for part in parts):
+            raise InputError(where, f"{shown(given)} is no place, {KINDS}")
+        return tuple(parts)  # type: ignore[arg-type]
+    raise InputError(where, f"{shown(given)} is no place, {KINDS}")
+
+
 def asked(function: Callable[..., Any], where: str) -> tuple[str, ...]:
     """What to call a function with: ``("distance",)``, or x, y and z in the order in which it names them.
 
@@ -78,8 +123,8 @@ def asked(function: Callable[..., Any], where: str) -> tuple[str, ...]:
     raise InputError(where, f"the function {told}, expected one of distance or of x, y, z (in um; further arguments with a default)")
 
 
-def called(function: Callable[..., Any], given: Sequence[NDArray[np.float64]], where: str) -> NDArray[Any]:
-    """What a user's function returns at arrays of coordinates, or of path distances.
+def called(function: Callable[..., Any], given: Sequence[NDArray[np.float64]], where: str, unit: str = "1") -> NDArray[Any]:
+    """What a user's function returns at arrays of coordinates, or of path distances; a quantity becomes numbers in `unit`.
 
     Raises
     ------
@@ -88,7 +133,11 @@ def called(function: Callable[..., Any], given: Sequence[NDArray[np.float64]], w
     """
     try:
         found = function(*given)
+        if unit != "1" and hasattr(found, "units"):
+            found = np.asarray(found.magnitude, float) * value(1.0 * found.units, unit, where)
         array = found if hasattr(found, "units") or np.ma.isMaskedArray(found) else np.asarray(found)
+    except InputError:
+        raise
     except Exception as error:
         told = " ".join(str(error).split())
         raise InputError(
@@ -102,12 +151,16 @@ def called(function: Callable[..., Any], given: Sequence[NDArray[np.float64]], w
 
 def place_name(place: Any) -> str:
     """A place in words, for messages: a name, or what a function says of itself."""
+    if isinstance(place, tuple):
+        return ", ".join(map(place_name, place))
     if isinstance(place, str):
         return repr(place)
+    if isinstance(place, int):
+        return f"node {place}"
     name = function_name(place)
     return f"a function ({name})" if name and "<" not in name else "a function" if callable(place) else repr(place)
 
 
 def function_name(function: Any) -> str:
     """What a function is called: a span of lengths by what it says, others by their name in the source."""
-    return str(function) if isinstance(function, (Within, Box)) else getattr(function, "__qualname__", "")
+    return str(function) if isinstance(function, (Within, Box, Nearest)) else getattr(function, "__qualname__", "")

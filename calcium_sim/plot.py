@@ -12,6 +12,7 @@ from .arrivals import arrivals, concentration, key_of, level_of
 from .colours import resting, scale, thinned
 from .diagnostics import read_wave, wave_path
 from .errors import InputError, StorageError, file_path
+from .mesh import Mesh
 from .paths import Path, choose, graph, of_nodes, places
 from .results import CONCENTRATION
 from .units import numbers_in
@@ -56,7 +57,7 @@ def kymograph(
     -------
     matplotlib.axes.Axes
     """
-    ax = _axes(ax, (7.2, 4.2))
+    ax = axes(ax, (7.2, 4.2))
     position, values, label, nodes, place = _profile(ds, path, species, region, threshold)
     time = np.asarray(ds["time"].values, float)
     rest = resting(values.T)
@@ -113,7 +114,7 @@ def traces(
     at : positions along the path, or one, lengths or um; five evenly spaced ones by default.
     path, ax, species, region : as in `kymograph`.
     """
-    ax = _axes(ax, (7.2, 3.6))
+    ax = axes(ax, (7.2, 3.6))
     position, values, label, *_ = _profile(ds, path, species, region)
     inner = np.linspace(position.min(), position.max(), 7)[1:-1]
     wanted = inner if at is None else np.array(numbers_in(at, "um", "at"))
@@ -141,7 +142,7 @@ def arrival_map(ds: xr.Dataset, ax: Any = None, species: str = "ca", region: str
     """
     from matplotlib.collections import LineCollection
 
-    ax = _axes(ax, (6.0, 6.0))
+    ax = axes(ax, (6.0, 6.0))
     nodes, when_there = arrivals(ds, threshold, species, region)
     joined = graph(ds, nodes)[0].tocoo()
     if not len(joined.row):
@@ -151,7 +152,7 @@ def arrival_map(ds: xr.Dataset, ax: Any = None, species: str = "ca", region: str
     when = 0.5 * (when_there[joined.row] + when_there[joined.col])
     order = np.argsort(np.where(np.isnan(when), -np.inf, -when))
     ends = np.stack([at[joined.row], at[joined.col]], axis=1)[order]
-    _frame(ax, at)
+    frame(ax, at)
     tones = _colours()["plasma"].with_extremes(bad=GHOST)
     lines = LineCollection(list(ends), cmap=tones, capstyle="round")
     lines.set_array(np.ma.masked_invalid(when[order]))
@@ -169,14 +170,14 @@ def arrival_map(ds: xr.Dataset, ax: Any = None, species: str = "ca", region: str
     else:
         told = f"no wave: {name} in the {region} stays below {level}"
         ax.set_title(told, loc="center", color=INK, fontsize=10)
-    _scale_bar(ax, at)
+    scale_bar(ax, at)
     ax.figure.draw_without_rendering()  # the layout has to be final before um can be told in points
-    lines.set_linewidth(np.maximum(_radius(ds, nodes)[joined.col[order]] * 2 * _points_per_um(ax), 1.3))
+    lines.set_linewidth(np.maximum(_radius(ds, nodes)[joined.col[order]] * 2 * points_per_um(ax), 1.3))
     return ax
 
 
-def draw(kind: Any, ds: xr.Dataset, file: str | File, size: tuple[float, float] = (7.2, 4.2), **options: Any) -> File:
-    """Draw one of the pictures above into a file, without touching pyplot; margins that stay empty are cut off."""
+def draw(kind: Any, ds: xr.Dataset | Mesh, file: str | File, size: tuple[float, float] = (7.2, 4.2), **options: Any) -> File:
+    """Draw a picture (one of those above, or `cellmap.cell_map` of a mesh) into a file, without pyplot; empty margins are cut off."""
     from matplotlib.backend_bases import FigureCanvasBase
     from matplotlib.figure import Figure
 
@@ -265,19 +266,22 @@ def _membranes(ds: xr.Dataset) -> list[str]:
     return [str(d)[5:] for d in ds.sizes if str(d).startswith("pair_")]
 
 
-def _frame(ax: Any, at: Floats) -> None:
+def frame(ax: Any, at: Floats) -> None:
+    """Limits around points of a plane, without axes."""
     middle, half = 0.5 * (at.min(axis=0) + at.max(axis=0)), 0.55 * np.maximum(np.ptp(at, axis=0), 0.15 * np.ptp(at, axis=0).max())
     ax.set(xlim=(middle[0] - half[0], middle[0] + half[0]), ylim=(middle[1] - 1.1 * half[1], middle[1] + half[1]), aspect="equal")
     ax.set_axis_off()
 
 
-def _points_per_um(ax: Any) -> float:
+def points_per_um(ax: Any) -> float:
+    """How many points of a picture 1 um is long."""
     box = ax.get_window_extent()
     (x0, x1), (y0, y1) = ax.get_xlim(), ax.get_ylim()
     return float(min(box.width / (x1 - x0), box.height / (y1 - y0)) * 72 / ax.figure.dpi)
 
 
-def _scale_bar(ax: Any, at: Floats) -> None:
+def scale_bar(ax: Any, at: Floats) -> None:
+    """A bar of a round length in the corner below."""
     aim = 0.22 * max(np.ptp(at[:, 0]), 0.3 * np.ptp(at[:, 1]))
     power = 10.0 ** np.floor(np.log10(aim))
     length = power * max(f for f in (1, 2, 5) if f * power <= aim)
@@ -286,7 +290,8 @@ def _scale_bar(ax: Any, at: Floats) -> None:
     ax.annotate(f"{length:g} µm", (x + length / 2, y), (0, 4), textcoords="offset points", ha="center", color=INK, fontsize=9)
 
 
-def _axes(ax: Any, size: tuple[float, float]) -> Any:
+def axes(ax: Any, size: tuple[float, float]) -> Any:
+    """The axes that were given, or those of a new figure."""
     from matplotlib.axes import Axes
 
     if isinstance(ax, Axes):

@@ -19,13 +19,15 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from . import units
-from .contract import Parameter, Port, State, check_class, parameter, parse_port, state
+from .contract import Parameter, Port, State, check_class, multiplies, parameter, parse_port, state
 from .entries import OURS, distribution, full_name, installed, provider
 from .errors import InputError, nearest, shown
 from .fixed import FIX, Fixed, check_portable, hashed, same, told
 from .imported import keep
-from .mesh import Place
-from .places import place_name
+from .names import check_name
+from .places import Place, place_name
+from .places import checked as checked_place
+from .profiles import Profile, value_over
 
 
 class _Balance:
@@ -123,35 +125,39 @@ class Channel:
     def __init__(
         self,
         *unnamed: Any,
-        at: Place = None,
-        scale: Callable[..., Any] | None = None,
-        initial: Mapping[str, float] | None = None,
+        at: Any = None,
+        scale: Any = None,
+        initial: Mapping[str, Any] | None = None,
+        name: str | None = None,
         **values: Any,
     ) -> None:
         """Set parameters by name (quantities, strings such as ``"3 /um^2"``, or BALANCE); what is set stays as it is.
 
+        A parameter that multiplies the flux (a density) may differ from place to place: an array, a table of labels, points along the
+        distance or a function, see `profiles`.
+
         Parameters
         ----------
-        at : where on the membrane the channel sits (a label or a function of coordinates); everywhere by default.
-        scale : function of (x, y, z) or of (distance) [um] that multiplies the flux density.
-        initial : start values of states, instead of the equilibrium at rest.
+        at : where on the membrane the channel sits (a label, the number of a node, a function of coordinates, or a list of these, which
+            means all of them together); everywhere by default.
+        scale : factor of the flux density, a number or different from place to place (see `profiles`).
+        initial : start values of states, instead of the equilibrium at rest; each may differ from place to place.
+        name : what it is called in results (``flux_<name>``), in the ledger, by `Model.swap` and errors; its kind by default.
         """
         check_class(type(self))
         if unnamed:
             first, told = next(iter(self.params), "parameter"), shown(unnamed[0])
             raise InputError(self.label(), f"{told} is given without a name (write {first}={told})")
-        if not (at is None or isinstance(at, str) or callable(at)):
-            raise InputError(
-                f"{self.label()}.at", f"{shown(at)} is no place, expected one label or a function of x, y, z (in um, with & and |)"
-            )
-        if not (scale is None or callable(scale)):
-            raise InputError(f"{self.label()}.scale", f"{shown(scale)} is no function (e.g. lambda distance: np.exp(-distance / 20))")
-        self.at, self.scale = at, scale
+        if name is not None:
+            check_name(name, f"{self.label()}.name")
+        self.named: str | None = name
+        self.at: Place = checked_place(at, f"{self.label()}.at")
+        self.scale = scale if scale is None or callable(scale) else value_over(scale, "1", f"{self.label()}.scale", low=0.0)
         self.initial = Fixed(_initial(type(self), initial))
         self.values = Fixed(_values(type(self), values))
 
     def __setattr__(self, name: str, given: Any) -> None:
-        if (name in ("at", "scale", "initial", "values") and name in vars(self)) or name in self.params:
+        if (name in ("at", "scale", "initial", "named", "values") and name in vars(self)) or name in self.params:
             raise InputError(f"{self.label()}.{name}", FIX)
         super().__setattr__(name, given)
 
@@ -159,6 +165,10 @@ class Channel:
     def label(cls) -> str:
         """Registry name, or the class name of a channel that is not registered."""
         return cls.name or cls.__name__
+
+    def called(self) -> str:
+        """The name that it was given, or that of its kind."""
+        return self.named or self.label()
 
     @classmethod
     def parameter_table(cls) -> dict[str, Parameter]:
@@ -172,10 +182,10 @@ class Channel:
 
     def arguments(self) -> dict[str, Any]:
         """All that makes a channel of this class the same."""
-        return {"at": self.at, "scale": self.scale, "initial": self.initial, **self.values}
+        return {"at": self.at, "scale": self.scale, "initial": self.initial, "name": self.named, **self.values}
 
     def replace(self, **changes: Any) -> Self:
-        """The same channel with other arguments (``at``, ``scale``, ``initial``, parameters by name)."""
+        """The same channel with other arguments (``at``, ``scale``, ``initial``, ``name``, parameters by name)."""
         return type(self)(**(self.arguments() | changes))
 
     @classmethod
@@ -207,7 +217,8 @@ class Channel:
         table = self.parameter_table()
         parts = [f"{name}={told(v)}" for name, v in self.values.items() if v != table[name].default]
         parts += [f"{name}={place_name(place)}" for name, place in (("at", self.at), ("scale", self.scale)) if place is not None]
-        return f"{self.label()}({', '.join([*parts, *([f'initial={told(self.initial)}'] if self.initial else [])])})"
+        parts += [f"initial={told(self.initial)}"] if self.initial else []
+        return f"{self.label()}({', '.join([*parts, *([f'name={self.named!r}'] if self.named else [])])})"
 
 
 def found(module: str, name: str) -> type[Channel]:
@@ -241,19 +252,20 @@ def _portable(channel: Channel) -> dict[str, Any]:
     return arguments
 
 
-def _initial(cls: type[Channel], given: Any) -> dict[str, float]:
-    """Start values of states as numbers, each within its bounds."""
+def _initial(cls: type[Channel], given: Any) -> dict[str, float | Profile]:
+    """Start values of states as numbers or profiles, each within its bounds."""
     where, table = f"{cls.label()}.initial", cls.state_table()
     if given is not None and not isinstance(given, Mapping):
         raise InputError(where, f"{shown(given)} is not a table, expected {{state: number}}")
+    out: dict[str, float | Profile] = {}
     for name, start in (given or {}).items():
-        if not (units.is_number(start) and math.isfinite(units.to_float(start))):
+        if (units.is_number(start) and not math.isfinite(units.to_float(start))) or start is None or isinstance(start, (str, bool)):
             raise InputError(f"{where}.{name}", f"{shown(start)} is no finite number")
         if name not in table:
             raise InputError(where, f"unknown state {shown(name)}{nearest(name, table)}")
-        if not table[name].low <= start <= table[name].high:
-            raise InputError(f"{where}.{name}", f"{start:g} is outside [{table[name].low:g}, {table[name].high:g}]")
-    return {name: float(start) for name, start in (given or {}).items()}
+        low, high = table[name].low, table[name].high
+        out[name] = value_over(start, "1", f"{where}.{name}", low=low, high=high)
+    return out
 
 
 def _values(cls: type[Channel], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -273,12 +285,24 @@ def _values(cls: type[Channel], given: Mapping[str, Any]) -> dict[str, Any]:
         elif is_balance(given[name]):
             out[name] = BALANCE
         else:
-            if units.is_several(given[name]):
-                raise InputError(where, f"{shown(given[name])} is several, expected one number (at= and scale= make a profile of the flux)")
-            out[name] = units.value(given[name], row.unit, where)
-            if not row.low <= out[name] <= row.high:
-                raise InputError(where, f"{out[name]:g} {row.unit} is outside [{row.low:g}, {row.high:g}] {row.unit}")
+            out[name] = _value(given[name], row, where)
+    for name in (name for name, v in out.items() if isinstance(v, Profile)):
+        plain = {n: 1.0 if v is BALANCE or isinstance(v, Profile) else v for n, v in out.items()}
+        if not multiplies(cls, name, plain):
+            raise InputError(
+                f"{label}.{name}", "does more than multiply the flux, so that it is one number (scale= makes a profile of the flux)"
+            )
     return out
+
+
+def _value(given: Any, row: Parameter, where: str) -> float | Profile:
+    """One number, or a value over places, within the range of the parameter."""
+    if isinstance(given, Profile) or callable(given) or isinstance(given, Mapping) or units.is_several(given):
+        return value_over(given, row.unit, where, low=row.low, high=row.high)
+    number = units.value(given, row.unit, where)
+    if not row.low <= number <= row.high:
+        raise InputError(where, f"{number:g} {row.unit} is outside [{row.low:g}, {row.high:g}] {row.unit}")
+    return number
 
 
 C = TypeVar("C", bound=type[Channel])

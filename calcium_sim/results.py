@@ -9,22 +9,18 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .embed import digest
+from .described import describe, sources
 from .errors import InputError, StorageError, file_path
 from .mesh import OUTSIDE, Floats, Mesh
 from .model import Model, Species
-from .names import ResultNames
-from .places import function_name
-from .plugin import BALANCE, Channel
-from .sizes import check_declared
-from .stimuli import Influx, Set
+from .names import ResultNames, number_labels
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -71,6 +67,30 @@ class Noted:
 
 
 @dataclass(frozen=True)
+class ProbeRecord:
+    """What a probe took down: values at its times, first crossing of its level (None: it has none), peak and time of the peak.
+
+    Parameters
+    ----------
+    stem, name, what : how variables call it, its name, what it is of.
+    kind : "field", "po", "flux" or "v".
+    place : attributes that tell where it is.
+    """
+
+    stem: str
+    name: str
+    what: str
+    kind: str
+    time: Floats
+    values: Floats
+    level: float | None
+    arrival: float
+    peak: float
+    peak_time: float
+    place: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Frames:
     """What a run recorded, as plain arrays.
 
@@ -83,6 +103,7 @@ class Frames:
     voltage : shape (times,) [mV], or None.
     attributes : of the Dataset (scheme, steps, rejected, phase_seconds, ledger_drift ...); what is no number or string becomes JSON.
     noted : first crossings and peaks, taken every few steps between the times of `span` [ms].
+    probes : values at single places at their own times.
     """
 
     time: Floats
@@ -93,6 +114,7 @@ class Frames:
     attributes: Mapping[str, Any] = field(default_factory=dict)
     noted: Sequence[Noted] = ()
     span: tuple[float, float] = (0.0, 0.0)
+    probes: Sequence[ProbeRecord] = ()
 
 
 def assemble(model: Model, frames: Frames) -> xr.Dataset:
@@ -106,35 +128,49 @@ def assemble(model: Model, frames: Frames) -> xr.Dataset:
     """
     import xarray as xr
 
-    mesh, names = model.mesh, model.names
+    mesh, names, kinds = model.mesh, model.names, dict(_kinds(model))
     coords = {"time": ("time", np.asarray(frames.time, float), {"units": "ms", "long_name": "time since the start of the run"})}
-    ds = xr.Dataset(coords=coords | _node_coordinates(mesh) | _pair_coordinates(mesh, names))
+    ds = xr.Dataset(coords=coords | _node_coordinates(mesh, names) | _pair_coordinates(mesh, names))
     for name in dict.fromkeys(name for name, _ in frames.fields):
         ds[names.fields[name]] = (("time", "node"), _whole(mesh, frames, name), _field_attributes(model, name))
     for key in frames.channels:
         dims, suffix = ("time", f"pair_{names.membranes[key.membrane]}"), names.channels[key.membrane, key.label]
-        attributes = {"units": FLUX, "long_name": f"mean flux density of {key.label} on {key.membrane}", "channel": key.label}
+        told = {"channel": kinds[key.membrane, key.label], "model_name": key.label, "membrane": key.membrane}
         if key.flux is not None:
-            ds[f"flux_{suffix}"] = (dims, np.asarray(key.flux, float), attributes)
+            ds[f"flux_{suffix}"] = (
+                dims,
+                np.asarray(key.flux, float),
+                {"units": FLUX, "long_name": f"mean flux density of {key.label} on {key.membrane}"} | told,
+            )
         if key.open_probability is not None:
-            told = {"units": "1", "long_name": f"open probability of {key.label} on {key.membrane}", "channel": key.label}
-            ds[f"po_{suffix}"] = (dims, np.asarray(key.open_probability, float), told)
+            known = {"units": "1", "long_name": f"open probability of {key.label} on {key.membrane}"} | told
+            ds[f"po_{suffix}"] = (dims, np.asarray(key.open_probability, float), known)
     if frames.voltage is not None:
         ds["v"] = ("time", np.asarray(frames.voltage, float), {"units": "mV", "long_name": "membrane potential, inside - outside"})
+    for probe in frames.probes:
+        _add_probe(ds, probe)
     _add_noted(ds, model, frames)
     _add_ledger(ds, frames, names)
     _add_topology(ds, mesh)
     ds.attrs = _attributes(model, frames)
-    return _indexed(ds)
+    return indexed(ds)
 
 
-def _indexed(ds: xr.Dataset) -> xr.Dataset:
+def _kinds(model: Model) -> Iterator[tuple[tuple[str, str], str]]:
+    """The kind of each channel, by its membrane and its label there."""
+    for membrane, channels in model.membranes.items():
+        for label, c in zip(number_labels([c.called() for c in channels]), channels, strict=True):
+            yield (membrane, label), c.label()
+
+
+def indexed(ds: xr.Dataset) -> xr.Dataset:
+    """Let ``region`` be selected by name."""
     from .region_index import RegionIndex
 
     return ds if "region" in ds.xindexes else ds.set_xindex("region", RegionIndex)
 
 
-def _node_coordinates(mesh: Mesh) -> dict[str, Any]:
+def _node_coordinates(mesh: Mesh, names: ResultNames) -> dict[str, Any]:
     regions = np.repeat(np.array(mesh.regions), np.diff(mesh.start))
     out: dict[str, Any] = {"region": ("node", regions, {"long_name": "region of the node"})}
     out["node_index"] = ("node", np.arange(mesh.nodes, dtype=np.int32), {"long_name": "number of the node, as edge_nodes counts it"})
@@ -142,6 +178,20 @@ def _node_coordinates(mesh: Mesh) -> dict[str, Any]:
         out[axis] = ("node", np.array(mesh.position[:, k]), {"units": "um", "long_name": f"{axis} coordinate of the node"})
     out["distance"] = ("node", np.array(mesh.distance), {"units": "um", "long_name": "path length from the root (left end, soma)"})
     out["volume"] = ("node", np.array(mesh.volume), {"units": "um3", "long_name": "control volume"})
+    return out | _label_coordinates(mesh, names)
+
+
+def _label_coordinates(mesh: Mesh, names: ResultNames) -> dict[str, Any]:
+    """Labels as bools over the nodes; the section of each node as a number, -1 where it has none."""
+    out: dict[str, Any] = {}
+    for label, end in names.labels.items():
+        out[f"label_{end}"] = ("node", np.array(mesh.labels[label]), {"long_name": f"whether the node lies at '{label}'", "label": label})
+    sections = [name for name in mesh.labels if name not in names.labels]
+    if sections:
+        number = np.full(mesh.nodes, -1, np.int32)
+        for name in sections:
+            number[mesh.labels[name]] = int(name.removeprefix("section-"))
+        out["section"] = ("node", number, {"long_name": "unbranched section of the node (label section-<number>), -1 for none"})
     return out
 
 
@@ -178,6 +228,22 @@ def _field_attributes(model: Model, name: str) -> dict[str, Any]:
 
 def _diffusion(model: Model, species: Species) -> dict[str, float]:
     return {f"diffusion_{model.names.regions[region]}": float(d) for region, d in species.diffusion.items()}
+
+
+def _add_probe(ds: xr.Dataset, p: ProbeRecord) -> None:
+    """A probe over its own times, with what was noted of it between them."""
+    time, stem = f"time_{p.stem}", f"probe_{p.stem}"
+    told = f"{p.what} at {p.place['place']}"
+    known = {"what": p.what, "probe": p.name} | dict(p.place)
+    units = {"field": CONCENTRATION, "flux": FLUX, "po": "1", "v": "mV"}[p.kind]
+    ds.coords[time] = (time, p.time, {"units": "ms", "long_name": f"times of the probe '{p.name}'"})
+    mean = "mean since the time before of " if p.kind == "flux" else ""
+    ds[stem] = (time, p.values, {"units": units, "long_name": f"{mean}{told}"} | known)
+    if p.level is not None:
+        crossed = {"units": "ms", "long_name": f"first upward crossing of the threshold by {told}", "threshold": p.level}
+        ds[f"{stem}_arrival"] = ((), p.arrival, crossed | known)
+    ds[f"{stem}_peak"] = ((), p.peak, {"units": units, "long_name": f"largest value of {told}, of all steps"} | known)
+    ds[f"{stem}_peak_time"] = ((), p.peak_time, {"units": "ms", "long_name": f"time of the largest value of {told}"} | known)
 
 
 def _add_noted(ds: xr.Dataset, model: Model, frames: Frames) -> None:
@@ -248,40 +314,9 @@ def _attributes(model: Model, frames: Frames) -> dict[str, Any]:
     given = {
         "Conventions": "CF-1.11 UGRID-1.0", "calcium_sim_version": release(), "calcium_sim_format": FORMAT,
         "model": describe(model), "channels": frames.attributes.get("channels") or sources(model), "notes": "\n".join(model.mesh.notes),
+        "faces": {name: face.nodes.tolist() for name, face in model.mesh.faces.items()},
     } | dict(frames.attributes)  # fmt: skip
     return {k: v if isinstance(v, (str, int, float)) and not isinstance(v, bool) else json.dumps(v) for k, v in given.items()}
-
-
-def describe(model: Model) -> dict[str, Any]:
-    """The model as plain data for JSON, in um, ms, uM, mV; functions (places, scales) by their name."""
-    mesh = model.mesh
-    return {
-        "mesh": {"nodes": dict(zip(mesh.regions, np.diff(mesh.start).tolist(), strict=True)), "structure": type(mesh.structure).__name__},
-        "species": [{k: getattr(s, k) for k in ("name", "diffusion", "initial", "decay", "rest")} for s in model.species],
-        "buffers": [{k: getattr(b, k) for k in ("name", "binds", "region", "total", "kon", "koff", "diffusion")} for b in model.buffers],
-        "membranes": {name: [_channel(c) for c in channels] for name, channels in model.membranes.items()},
-        "stimuli": [{"kind": type(s).__name__.lower()} | {k: _plain(getattr(s, k)) for k in _stimulus_fields(s)} for s in model.stimuli],
-        "voltage": _plain(model.voltage),
-    }
-
-
-def _stimulus_fields(stimulus: Influx | Set) -> tuple[str, ...]:
-    return tuple(type(stimulus).__dataclass_fields__)
-
-
-def _channel(c: Channel) -> dict[str, Any]:
-    values = {k: "balance" if v is BALANCE else v for k, v in c.values.items()}
-    return {"channel": c.label(), "at": _plain(c.at), "scale": _plain(c.scale), "initial": dict(c.initial), "values": values}
-
-
-def _plain(given: Any) -> Any:
-    return (function_name(given) or type(given).__name__) if callable(given) else given
-
-
-def sources(model: Model) -> dict[str, str]:
-    """Registry name of each channel with what identifies its code; see `embed.digest`."""
-    classes = {c.label(): type(c) for channels in model.membranes.values() for c in channels}
-    return {label: digest(cls) for label, cls in sorted(classes.items())}
 
 
 def save(ds: xr.Dataset, path: str | Path) -> Path:
@@ -337,39 +372,3 @@ def _sync(path: Path, flags: int = os.O_RDWR) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def open(path: str | Path) -> xr.Dataset:
-    """Read a result that `save` wrote (or any file with its names); ``region`` can be selected by name again.
-
-    Raises
-    ------
-    InputError
-        If the file is missing or no result of calcium-sim.
-    StorageError
-        If it is damaged, or declares more than it can hold or the memory takes.
-    """
-    import xarray as xr
-
-    source = file_path(path, "open")
-    if not source.is_file():
-        raise InputError(str(path), "no such file" if not source.exists() else "is a directory, expected a netCDF file (e.g. out/wave.nc)")
-    try:
-        check_declared(source)
-        ds = xr.load_dataset(source, engine="netcdf4")
-    except StorageError:
-        raise
-    except MemoryError as error:
-        raise StorageError(f"{source}: does not fit into the memory of this machine (take one with more)") from error
-    except (OSError, RuntimeError, ValueError) as error:
-        with source.open("rb") as f:
-            known = f.read(4) == b"\x89HDF"
-        if known:
-            raise StorageError(f"{source}: damaged or cut short: {str(error).splitlines()[0]}") from error
-        raise InputError(str(path), "is not a netCDF-4 file") from error
-    if "region" not in ds.coords or "node" not in ds.dims:
-        raise InputError(str(path), "is no result of calcium-sim (it has no coordinate 'region' over 'node')")
-    for name in ("region", "account"):
-        if name in ds.coords and ds[name].dtype.kind == "O":
-            ds = ds.assign_coords({name: ds[name].astype(str)})
-    return _indexed(ds)

@@ -16,6 +16,10 @@ from .toml_text import SEVERAL
 
 Quantity = Any
 """A string with a unit; checked when it is converted, which knows the dimension that is expected."""
+Profiled = Any
+"""A quantity, a table of them by label, or points along the distance; checked when it is converted."""
+Where = str | int | list[Any] | dict[str, list[Any]] | None
+"""A place or several: a name, the number of a node, a span of the distance, a box, the node nearest to a point."""
 
 
 class Problems(InputError):
@@ -74,8 +78,10 @@ class ChannelTable(OpenTable):
     """``[[membranes.NAME]]``: a channel by its registry name, and its parameters."""
 
     channel: str
-    at: str | dict[str, list[Quantity]] | None = None
-    initial: dict[str, float] | None = None
+    name: str | None = None
+    at: Where = None
+    scale: Profiled = None
+    initial: dict[str, Profiled] | None = None
 
 
 class InfluxTable(Table):
@@ -84,7 +90,7 @@ class InfluxTable(Table):
     species: str
     flux: Quantity
     duration: Quantity
-    at: str | dict[str, list[Quantity]] | None = None
+    at: Where = None
     shape: str | None = None
     start: Quantity = None
     period: Quantity = None
@@ -98,7 +104,7 @@ class SetTable(Table):
 
     species: str
     value: Quantity
-    at: str | dict[str, list[Quantity]] | None = None
+    at: Where = None
     time: Quantity = None
     region: str | None = None
 
@@ -110,7 +116,7 @@ class RunTable(Table):
     every: Quantity = None
     tolerance: float | None = None
     dt: Quantity = None
-    record: list[str] | None = None
+    record: list[Any] | dict[str, Any] | None = None
     threshold: Quantity = None
     threads: int | None = None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,17 +13,18 @@ import numpy as np
 
 from .arguments import check_model, check_progress, checked_record, checked_times, levels
 from .compilable import NumbaError, explained
+from .described import sources
 from .diagnostics import THRESHOLD, coarse_front
 from .drive import STRETCH, Drive
 from .errors import InputError, ModelWarning, RunStopped, nearest
 from .events import Events
 from .ledger import Ledger
-from .limits import check_length, check_run, output_times
+from .limits import check_length, check_run
 from .model import Model
-from .observe import open_probability
-from .recording import frames_of
+from .probes import Recorded
+from .recording import EVERYTHING, follow, frames_of, schedule, taken
 from .rest import voltage_at
-from .results import assemble, release, sources
+from .results import assemble, release
 from .schemes import choose_stepper
 from .snapshot import check_sources, kept, put_back, read, reading, write
 from .state import Clock, State
@@ -308,20 +309,15 @@ class Simulation:
     def observe(self) -> xr.Dataset:
         """The current state as a Dataset with one time; fluxes are means since the last observation."""
         frame = self.frame()
-        return assemble(self.model, frames_of(self, [frame], None))
+        return assemble(self.model, frames_of(self, [frame], EVERYTHING))
 
-    def frame(self) -> dict[str, Any]:
-        """Record the current state as plain arrays and close the ledger's books."""
+    def frame(self, record: Recorded = EVERYTHING) -> dict[str, Any]:
+        """Record the current state, or what is asked for of it, as plain arrays and close the ledger's books."""
         began = time.perf_counter()
         self._settle()
-        state, plan = self.state, self.plan
+        state = self.state
         self.watch.be_sure(state)
-        elapsed = state.t - self.observed
-        out: dict[str, Any] = {"t": state.t, "u": state.u.copy(), "v": voltage_at(self.model, state.t)}
-        out["flux"] = [state.moved[g.moved] / elapsed if elapsed > 0 else np.full(g.area.shape, np.nan) for g in plan.gauges]
-        walls = getattr(self.stepper, "walls", None)  # on (z, s) grids channels see the concentrations on the membrane
-        seen = walls(state, out["v"]) if walls and any(g.channel.open_probability for g in plan.gauges) else {}
-        out["po"] = [open_probability(plan, g, state, seen) for g in plan.gauges]
+        out = taken(self, record)
         amounts = self.ledger.amounts(state)
         self.torn = True
         self.ledger.close(amounts, state)
@@ -340,7 +336,7 @@ def simulate(
     *,
     tolerance: float | None = None,
     dt: Any = None,
-    record: str | Sequence[str] | None = None,
+    record: Any = None,
     threads: int | None = None,
     active: float | None = None,
     threshold: Any = THRESHOLD,
@@ -354,36 +350,47 @@ def simulate(
     until, every : end of the run and interval between observations (quantities; 200 observations by default).
     tolerance, dt, threads, active, threshold : see `Simulation`.
     record : what to keep besides the ledger, arrivals and peaks: names of species and buffers (or one), ``"flux"``, ``"po"``; everything
-        by default.
+        by default. A table keeps single places instead, each at its own rate, and no whole fields: ``{"soma": ("ca@cytosol", "soma"),
+        "tip": cs.Probe("ca@cytosol", at=mesh.nearest(10, 20, 0), every="0.1 ms")}``; a list may hold names and such tables. See `Probe`.
     progress : called with (time reached, end) [ms] at every observation.
 
     Returns
     -------
     xarray.Dataset
         Concentrations [uM] over (time, node), fluxes and open probabilities over (time, pair), the ledger, and what was noted every few
-        steps: first crossings of `threshold`, peaks and their times over (node,); see `results.assemble`.
+        steps: first crossings of `threshold`, peaks and their times over (node,); of a probe ``probe_<name>`` over ``time_<name>``, with
+        ``_arrival``, ``_peak`` and ``_peak_time``; see `results.assemble`.
 
     Raises
     ------
     InputError, RunStopped
     """
     end, interval = checked_times(model, until, every, dt if tolerance is None else None)
-    record = checked_record(model, record)
+    asked = checked_record(model, record)
     if progress is not None:
         check_progress(progress)
-    check_run(model, end, interval, record)
+    check_run(model, end, interval, asked)
+    for p in asked.probes:
+        check_length(end, every=p.every, where=f"record.{p.name}.every")
     simulation = Simulation(model, tolerance=tolerance, dt=dt, threads=threads, active=active, threshold=threshold)
     simulation._remark(end)
     for line in late(model, end):
         warnings.warn(line, ModelWarning, stacklevel=2)
-    frames = [simulation.frame()]
-    for stop in output_times(end, interval):
-        simulation.advance(stop)
-        frames.append(simulation.frame())
+    probes = follow(simulation, asked.probes, threshold)
+    frames = [simulation.frame(asked)]
+    for stop, track in schedule(probes, end, interval):
+        simulation.advance(max(stop, simulation.t))
+        if track is not None and probes is not None:
+            simulation.watch.be_sure(simulation.state)
+            probes.sample(track, simulation.state)
+            continue
+        if probes is not None:
+            probes.closing(simulation.state)
+        frames.append(simulation.frame(asked))
         if progress is not None:
             progress(stop, end)
     simulation._conclude()
-    ds = assemble(model, frames_of(simulation, frames, record))
+    ds = assemble(model, frames_of(simulation, frames, asked, probes))
     fronts = released(simulation.plan) if "cytosol" in model.mesh.regions and model.mesh.nodes > len(model.mesh.regions) else []
     for line in (line for species in fronts for line in coarse_front(ds, species)):
         warnings.warn(line, ModelWarning, stacklevel=2)

@@ -14,16 +14,19 @@ _SMALL = 2**26
 
 
 def check_declared(source: Path) -> None:
-    """Refuse a netCDF file that declares more values than it can hold, or than the memory takes, before any is read."""
+    """Refuse a netCDF file that declares more values than it can hold, or more coordinates than the memory takes, before any is read."""
     from netCDF4 import Dataset
 
     with Dataset(source) as file:
-        size = sum(v.size * getattr(v.dtype, "itemsize", 64) for v in file.variables.values())
+        sizes = [(v.ndim, v.size * getattr(v.dtype, "itemsize", 64)) for v in file.variables.values()]
+    size, at_once = sum(bytes_ for _, bytes_ in sizes), sum(bytes_ for ndim, bytes_ in sizes if ndim < 2)
     held, memory = source.stat().st_size, physical_memory()
     if size > _SMALL and size > _PACKED * held:
         raise StorageError(f"{source}: declares {readable(size)} of values in a file of {readable(held)}: damaged, or no result of a run")
-    if 2 * size > memory:
-        raise StorageError(f"{source}: holds {readable(size)}, too much for {readable(memory)} of memory (take a machine with more)")
+    if 2 * at_once > memory:
+        raise StorageError(
+            f"{source}: holds {readable(at_once)} of coordinates, too much for {readable(memory)} of memory (take a machine with more)"
+        )
 
 
 def physical_memory() -> float:

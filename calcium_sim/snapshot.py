@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .described import describe
 from .errors import InputError, StorageError, file_path, regular_file, shown
 from .kernels.compiled import replace_file
 from .model import Model
-from .results import describe, release
+from .results import release
 
 if TYPE_CHECKING:
     from .simulate import Simulation
@@ -209,7 +210,8 @@ _NUMBERS = frozenset({
 _PARTS = _NUMBERS | {
     "calcium_sim.fixed.Fixed", "calcium_sim.fixed.made", "calcium_sim.plugin.BALANCE",
     "calcium_sim.plugin.remade", "calcium_sim.plugin.found", "calcium_sim.learned.carried", "calcium_sim.places.Within",
-    "calcium_sim.places.Box", "calcium_sim.voltage.Table", "calcium_sim.stimuli.Influx", "calcium_sim.stimuli.Set",
+    "calcium_sim.places.Box", "calcium_sim.places.Nearest",
+    "calcium_sim.profiles.Profile", "calcium_sim.voltage.Table", "calcium_sim.stimuli.Influx", "calcium_sim.stimuli.Set",
     *(f"calcium_sim.model.{name}" for name in ("Species", "Buffer", "Model")),
     *(f"calcium_sim.mesh.{name}" for name in ("Mesh", "Membrane", "Face", "Columns", "Axisymmetric")),
     "calcium_sim.meshes.columns.Labels",

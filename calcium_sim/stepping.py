@@ -119,7 +119,7 @@ class Loop:
         self.start = np.array([f.span.start for f in fields] + [fields[-1].span.stop], np.int64)
         self.volume = np.concatenate([f.volume for f in fields])
         self.rest = np.array([f.rest for f in fields])
-        self.given = (self.volume, self.start[:-1].copy(), self.start[1:].copy(), self.rest)
+        self.given = (self.volume, self.start[:-1].copy(), self.start[1:].copy(), stepper.plan.u0)
         self.hidden = HiddenStates(stepper.plan)
         self.scratch: list[State] = []
         self.undo: State | None = None
@@ -200,7 +200,7 @@ class Loop:
             self.stepper.advance(fine, 0.5 * h, 2, clock)
             coarse.assign(state)
         states, rows = (fine.u, coarse.u, saved.u, self.volume), [slice(f, f + 2) for f in range(len(self.rest))]
-        measures = np.array([pair_error(*states, self.start[r][:-1], self.start[r][1:], self.rest[r], 1.0) for r in rows])
+        measures = np.array([pair_error(*states, self.start[r][:-1], self.start[r][1:], self.given[-1], 1.0) for r in rows])
         self.fixed.note(measures if count > 1 else 4.0 * measures, moved, state.t + h * count)
         if told := self.fixed.doubt():
             warnings.warn(told, stacklevel=6)

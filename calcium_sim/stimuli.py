@@ -12,9 +12,9 @@ import numpy as np
 from .errors import InputError, nearest, shown
 from .fixed import Described
 from .given import named, positive
-from .mesh import Mesh, Place
-from .places import place_name
-from .units import value
+from .mesh import Mesh
+from .places import Place, checked, place_name
+from .profiles import value_over
 
 SHAPES = ("ramp-down", "square", "triangle")
 FINEST = 1e-10
@@ -28,8 +28,8 @@ class Influx(Described):
     Parameters
     ----------
     species : name.
-    at : a face of the mesh ("left"), a label, or a function of coordinates.
-    flux : peak flux density, uM um/s.
+    at : a face of the mesh ("left"), a label, the number of a node, a function of coordinates, or a list of these (all together).
+    flux : peak flux density, uM um/s; it may differ from place to place (see `profiles`).
     duration : length of one pulse.
     shape : "ramp-down" (peak, then linearly to 0), "square" or "triangle" (0, peak at half, 0).
     start : time of the first pulse.
@@ -51,14 +51,14 @@ class Influx(Described):
 
     def __post_init__(self) -> None:
         where = f"stimuli.{named(self.species, 'stimuli.species', 'ca')}"
-        _check_place(self.at, f"{where}.at")
+        object.__setattr__(self, "at", checked(self.at, f"{where}.at"))
         named(self.region, f"{where}.region", "cytosol")
         if self.through is not None:
             named(self.through, f"{where}.through", "plasma")
         if not (isinstance(self.shape, str) and self.shape in SHAPES):
             known = f"{nearest(self.shape, SHAPES)}; there are {', '.join(SHAPES)}"
             raise InputError(f"{where}.shape", f"unknown shape {shown(self.shape)}{known}")
-        object.__setattr__(self, "flux", value(self.flux, "uM*um/ms", f"{where}.flux"))
+        object.__setattr__(self, "flux", value_over(self.flux, "uM*um/ms", f"{where}.flux"))
         object.__setattr__(self, "duration", positive(self.duration, f"{where}.duration", "ms"))
         object.__setattr__(self, "start", positive(self.start, f"{where}.start", "ms", zero=True))
         self._check_train(where)
@@ -87,7 +87,16 @@ class Influx(Described):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Set(Described):
-    """Set a species to a value [uM] at a place at one time (uncaging, a step of IP3). The amount added enters the ledger."""
+    """Set a species to a value [uM] at a place at one time (uncaging, a step of IP3). The amount added enters the ledger.
+
+    Parameters
+    ----------
+    species : name.
+    value : uM; it may differ from place to place (see `profiles`).
+    at : everywhere in the region by default; else as in `Influx`.
+    time : the start by default.
+    region : where it is set.
+    """
 
     species: str
     value: Any
@@ -97,9 +106,9 @@ class Set(Described):
 
     def __post_init__(self) -> None:
         where = f"stimuli.{named(self.species, 'stimuli.species', 'ca')}"
-        _check_place(self.at, f"{where}.at")
+        object.__setattr__(self, "at", checked(self.at, f"{where}.at"))
         named(self.region, f"{where}.region", "cytosol")
-        object.__setattr__(self, "value", positive(self.value, f"{where}.value", "uM", zero=True))
+        object.__setattr__(self, "value", value_over(self.value, "uM", f"{where}.value", low=0.0, zero=True))
         object.__setattr__(self, "time", positive(self.time, f"{where}.time", "ms", zero=True))
 
 
@@ -114,11 +123,6 @@ def check_resolved(s: Influx, time: float) -> None:
         raise InputError(f"stimuli.{s.species}.duration", f"{told}, {fix}")
 
 
-def _check_place(at: Any, where: str) -> None:
-    if not (at is None or isinstance(at, str) or callable(at)):
-        raise InputError(where, f"{shown(at)} is no place, expected one label or a function of x, y, z (in um, with & and |)")
-
-
 def _some(names: Iterable[str]) -> str:
     listed = list(names)
     told = ", ".join(listed[:6]) + (", ..." if len(listed) > 6 else "")
@@ -129,6 +133,15 @@ def stimulus_target(mesh: Mesh, stimulus: Influx) -> tuple[np.ndarray, np.ndarra
     """Nodes and areas [um^2] through which an influx enters."""
     where = f"stimuli.{stimulus.species}"
     if stimulus.through is None:
+        several = stimulus.at if isinstance(stimulus.at, tuple) else ()
+        names = [p for p in several if isinstance(p, str) and p in mesh.faces]
+        if names and len(names) < len(several):
+            k, wrong = next((k, p) for k, p in enumerate(several) if p not in names)
+            raise InputError(
+                f"{where}.at[{k}]", f"{place_name(wrong)} is not a face of the mesh{nearest(wrong, mesh.faces)}{_some(mesh.faces)}"
+            )
+        if names:
+            return _several_faces(mesh, names, stimulus.region, where)
         if not isinstance(stimulus.at, str) or stimulus.at not in mesh.faces:
             fix = f"name the membrane with through={next(iter(mesh.membranes), 'plasma')!r}"
             told = "everywhere" if stimulus.at is None else place_name(stimulus.at)
@@ -144,5 +157,13 @@ def stimulus_target(mesh: Mesh, stimulus: Influx) -> tuple[np.ndarray, np.ndarra
     if stimulus.region not in membrane.sides:
         raise InputError(f"{where}.through", f"'{stimulus.through}' does not touch '{stimulus.region}'")
     nodes = membrane.inside if membrane.sides[0] == stimulus.region else membrane.outside
-    chosen = mesh.select(stimulus.at, nodes, f"{where}.at")
+    chosen = mesh.select(stimulus.at, nodes, f"{where}.at", membrane.outside if nodes is membrane.inside else membrane.inside)
     return nodes[chosen], membrane.area[chosen]
+
+
+def _several_faces(mesh: Mesh, names: list[str], region: str, where: str) -> tuple[np.ndarray, np.ndarray]:
+    faces = {name: mesh.faces[name] for name in names}
+    for name, face in faces.items():
+        if face.region != region:
+            raise InputError(f"{where}.region", f"face '{name}' belongs to '{face.region}'")
+    return np.concatenate([f.nodes for f in faces.values()]), np.concatenate([f.area for f in faces.values()])

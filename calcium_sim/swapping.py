@@ -9,7 +9,11 @@ from typing import Any
 from .channel_files import names_file
 from .errors import InputError, shown
 from .plugin import BALANCE, Channel
+from .profiles import Profile
 from .registry import get_channel
+
+TAKEN_OVER = {"at": "at", "scale": "scale", "name": "named"}
+"""Arguments of every channel that a channel of another kind takes over, and the attributes that hold them."""
 
 
 def label_of(name: str, present: Iterable[str]) -> str:
@@ -29,8 +33,12 @@ def replacement(
     if isinstance(new, Channel):
         if values:
             raise InputError("swap", f"'{new.label()}' has its parameters already (give {', '.join(values)} where it is made)")
-        places = [f"{name}=" for name in ("at", "scale") if getattr(old, name) is not None and getattr(new, name) is None]
-        return new, [*_lost(old, type(new), ()), *places, *(f"initial {s} = {v:g}" for s, v in old.initial.items() if not new.initial)]
+        places = [f"{name}=" for name, key in TAKEN_OVER.items() if getattr(old, key) is not None and getattr(new, key) is None]
+        return new, [
+            *_lost(old, type(new), ()),
+            *places,
+            *(f"initial {s} = {_number(v)}" for s, v in old.initial.items() if not new.initial),
+        ]
     new = os.fspath(new) if isinstance(new, os.PathLike) else new
     if not isinstance(new, str) and not (isinstance(new, type) and issubclass(new, Channel)):
         raise InputError("swap", f"{shown(new)} is no channel (give a name, a class, or a channel)")
@@ -38,9 +46,9 @@ def replacement(
     theirs, mine = old.parameter_table(), cls.parameter_table()
     shared = {k: v for k, v in old.values.items() if k in mine and mine[k].unit == theirs[k].unit and k not in values}
     kept = {k: v for k, v in shared.items() if k == "density" or theirs[k].default != v}
-    lost = _lost(old, cls, values) + [f"initial {s} = {v:g}" for s, v in old.initial.items() if s not in cls.states]
+    lost = _lost(old, cls, values) + [f"initial {s} = {_number(v)}" for s, v in old.initial.items() if s not in cls.states]
     initial = {s: v for s, v in old.initial.items() if s in cls.states}
-    return cls(at=old.at, scale=old.scale, initial=initial, **kept, **values), lost
+    return cls(**{"at": old.at, "scale": old.scale, "initial": initial, "name": old.named, **kept, **values}), lost
 
 
 def _lost(old: Channel, cls: type[Channel], given: Iterable[str]) -> list[str]:
@@ -48,4 +56,11 @@ def _lost(old: Channel, cls: type[Channel], given: Iterable[str]) -> list[str]:
     theirs, mine = old.parameter_table(), cls.parameter_table()
     changed = [k for k, v in old.values.items() if v != theirs[k].default and k not in given]
     lost = [k for k in changed if k not in mine or mine[k].unit != theirs[k].unit]
-    return [f"{k} = {old.values[k]!r}" + ("" if old.values[k] is BALANCE else f" {theirs[k].unit}") for k in lost]
+    return [
+        f"{k} = {old.values[k]!r}" + ("" if old.values[k] is BALANCE or isinstance(old.values[k], Profile) else f" {theirs[k].unit}")
+        for k in lost
+    ]
+
+
+def _number(given: float | Profile) -> str:
+    return repr(given) if isinstance(given, Profile) else f"{given:g}"

@@ -30,7 +30,7 @@ diffusion = "20 um^2/s"
 # To swap one, change its name and nothing else. Your own: "my.npz", "my.pt", or "mine.py:MyChannel" (a Python file, which is executed).
 [[membranes.er]]
 channel = "ryr/keizer-levine"
-density = "1 /um^2"
+density = "1 /um^2"         # or by place: [["0 um", "1 /um^2"], ["50 um", "2 /um^2"]], { left = "1 /um^2", "*" = "2 /um^2" }
 
 [[membranes.er]]
 channel = "leak/linear"
@@ -62,7 +62,8 @@ duration = "1 ms"
 [run]
 until = "75 ms"
 every = "0.25 ms"           # one output per interval
-# record = ["ca", "flux"]   # species, buffers, "flux", "po" (open probabilities); everything by default
+# record = ["ca", "flux"]   # species, buffers, "flux", "po" (open probabilities); everything by default. Or single places:
+# record = { start = ["ca@cytosol", "left"], far = { what = "ca@cytosol", at = { nearest = ["40 um", 0, 0] }, every = "0.1 ms" } }
 # tolerance = 0.002         # relative error that the steps are chosen for; or dt = "10 us" for a fixed step
 """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -50,17 +50,19 @@ class Watcher:
         sizes = [len(f.volume) for f in self.fields]
         starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         self.spans = np.array([[f.span.start, f.span.stop, k] for f, k in zip(self.fields, starts, strict=False)], np.int64).reshape(-1, 3)
-        self.levels = np.array([[levels[f.name], f.rest] for f in self.fields], float).reshape(-1, 2)
+        self.levels = np.array([levels[f.name] for f in self.fields], float)
         self.memory = np.empty((watch.ROWS, starts[-1]))
         self.times = np.full(2, state.t)
         self.begin, self.due, self.short = state.t, state.t, 0.0
-        self._start(state)
+        self.others: list[Callable[[State], None]] = []
+        self._start(state, plan.u0)
 
-    def _start(self, state: State) -> None:
+    def _start(self, state: State, rest: Floats) -> None:
         m = self.memory
-        for f, (start, stop, k), (level, _) in zip(self.fields, self.spans, self.levels, strict=True):
+        for f, (start, stop, k), level in zip(self.fields, self.spans, self.levels, strict=True):
             there = slice(k, k + len(f.volume))
             m[:, there] = state.u[start:stop]
+            m[watch.REST, there] = rest[start:stop]
             m[watch.ARRIVAL, there] = np.where(state.u[start:stop] >= level, state.t, np.nan)
         m[watch.PEAK_TIME] = state.t
 
@@ -75,7 +77,9 @@ class Watcher:
         self.due, self.short = t + STRIDE * step, 0.5 * step
 
     def look(self, state: State) -> None:
-        """Take note of a state."""
+        """Take note of a state; `others` are shown the same states."""
+        for other in self.others:
+            other(state)
         watch.look(state.u, self.spans, self.levels, self.memory, self.times, state.t)
 
     def be_sure(self, state: State) -> None:
@@ -86,10 +90,10 @@ class Watcher:
     def noted(self, state: State) -> list[Watched]:
         """What was noted, up to a state."""
         self.be_sure(state)
-        return [self._watched(f, int(k), level) for f, k, level in zip(self.fields, self.spans[:, 2], self.levels[:, 0], strict=True)]
+        return [self._watched(f, int(k), level) for f, k, level in zip(self.fields, self.spans[:, 2], self.levels, strict=True)]
 
     def _watched(self, f: Field, k: int, level: float) -> Watched:
-        _, last, arrival, peak, peak_time = self.memory[:, k : k + len(f.volume)]
+        _, last, arrival, peak, peak_time, _ = self.memory[:, k : k + len(f.volume)]
         rising = last > peak
         return Watched(
             f.name, f.region, float(level), arrival.copy(), np.where(rising, last, peak), np.where(rising, self.times[1], peak_time)

@@ -55,7 +55,8 @@ def below_zero(u, start, rest):
 def pair_error(fine, coarse, before, weight, begin, end, rest, tolerance):
     """Relative error of a pair of steps over `tolerance`, the largest over the fields; NaN where a value is not finite.
 
-    Field f, a concentration or a state of a channel, lies at begin[f]:end[f]; `weight` are the volumes or areas of its places.
+    Field f, a concentration or a state of a channel, lies at begin[f]:end[f]; `weight` are the volumes or areas of its
+    places, `rest` what they start from.
 
     `fine` is the result of two steps, `coarse` of one step of twice the length, both from `before`; E = (fine - coarse)/3 is the error
     of the fine one for a scheme of second order, C = fine - before its change. A front that moves too far by the fraction e has E = e C,
@@ -68,7 +69,7 @@ def pair_error(fine, coarse, before, weight, begin, end, rest, tolerance):
     """
     worst = 0.0
     for f in range(begin.size):
-        ec, ee, cc, largest, away, size = 0.0, 0.0, 0.0, 0.0, 0.0, rest[f]
+        ec, ee, cc, largest, away, size = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
         for i in range(begin[f], end[f]):
             e, c = (fine[i] - coarse[i]) / 3.0, fine[i] - before[i]
             v = weight[i]
@@ -76,8 +77,8 @@ def pair_error(fine, coarse, before, weight, begin, end, rest, tolerance):
             ee += v * e * e
             cc += v * c * c
             largest = max(largest, abs(c))
-            away = max(away, abs(fine[i] - rest[f]))
-            size = max(size, abs(fine[i]))
+            away = max(away, abs(fine[i] - rest[i]))
+            size = max(size, abs(fine[i]), abs(rest[i]))
         if not (math.isfinite(ee) and math.isfinite(cc)):
             return math.nan
         if cc == 0.0:

@@ -8,8 +8,8 @@ import numpy as np
 
 from .compiled import njit
 
-PREVIOUS, LAST, ARRIVAL, PEAK, PEAK_TIME = range(5)
-ROWS = 5
+PREVIOUS, LAST, ARRIVAL, PEAK, PEAK_TIME, REST = range(6)
+ROWS = 6
 BLOCK = np.uint64(64)
 FOOT = 1e-3
 """A course that rises by more than this in one interval did not grow like a front: something else set in, and a line is closer."""
@@ -44,11 +44,11 @@ def vertex(t0, t1, t2, y0, y1, y2):
 def look(u, spans, levels, memory, times, t):
     """Compare the state at `t` with the last two that were seen, and keep it.
 
-    `spans` (fields, 3): start and stop in u, start in memory; `levels` (fields, 2): level and rest; `memory` (ROWS, entries); `times`: of
-    the last two states. Blocks in which nothing crosses and nothing turns are only copied.
+    `spans` (fields, 3): start and stop in u, start in memory; `levels` (fields,); `memory` (ROWS, entries); `times`: of the last two
+    states. Blocks in which nothing crosses and nothing turns are only copied.
     """
     for f in range(spans.shape[0]):
-        now, level, first = u[spans[f, 0] : spans[f, 1]], levels[f, 0], spans[f, 2]
+        now, level, first = u[spans[f, 0] : spans[f, 1]], levels[f], spans[f, 2]
         rows = memory[:, first : first + len(now)]
         previous, last, peak = rows[PREVIOUS], rows[LAST], rows[PEAK]
         n, lo = np.uint64(len(now)), np.uint64(0)  # indices without a sign: see the design notes
@@ -59,7 +59,7 @@ def look(u, spans, levels, memory, times, t):
                 p, b, a = previous[i], last[i], now[i]
                 found |= ((b < level) & (a >= level)) | ((b >= p) & (b > a) & (b > peak[i]))
             if found:
-                _note(now, lo, hi, levels[f], rows, times, t)
+                _note(now, lo, hi, level, rows, times, t)
             for i in range(lo, hi):
                 previous[i] = last[i]
                 last[i] = now[i]
@@ -68,11 +68,10 @@ def look(u, spans, levels, memory, times, t):
 
 
 @njit(cache=True, error_model="numpy")
-def _note(now, lo, hi, levels, rows, times, t):
-    level, rest = levels
+def _note(now, lo, hi, level, rows, times, t):
     for i in range(lo, hi):
         p, b, a = rows[PREVIOUS, i], rows[LAST, i], now[i]
         if b < level and a >= level and np.isnan(rows[ARRIVAL, i]):
-            rows[ARRIVAL, i] = times[1] + (t - times[1]) * crossing(b, a, level, rest)
+            rows[ARRIVAL, i] = times[1] + (t - times[1]) * crossing(b, a, level, rows[REST, i])
         if b >= p and b > a and b > rows[PEAK, i]:
             rows[PEAK_TIME, i], rows[PEAK, i] = vertex(times[0], times[1], t, p, b, a)

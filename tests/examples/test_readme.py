@@ -87,6 +87,17 @@ def test_own_network_carries_a_wave(wave, tmp_path, monkeypatch):
     assert "torch" not in names["ds3"].attrs["scheme"]
 
 
+def test_places_and_probes(wave):
+    """The receptor's density grows along the neurite: the wave reaches 40 um sooner, and the probe is where it says."""
+    (code,) = [b for b in blocks("python") if "cs.Probe" in b]
+    names = dict(wave)
+    exec(compile(code.replace("40 * u.ms", "60 * u.ms"), "README.md", "exec"), names)
+    far = names["ds4"].probe_far
+    assert far.attrs["x"] == pytest.approx(40, abs=0.02)
+    assert len(far) == 1201
+    assert float(names["ds4"].probe_far_arrival) < 0.99 * float(cs.at(wave["ds"], distance=40).ca_arrival)
+
+
 @pytest.fixture
 def file(tmp_path):
     """wave.toml as printed."""

@@ -200,3 +200,34 @@ def test_the_headline_says_that_there_is_no_wave(here, command):
     assert code == 0
     assert out.startswith("no wave: a rise above the threshold was seen from 0.05 to "), out
     assert "wave at" not in out
+
+
+def test_check_lists_the_places_of_a_morphology(command, tmp_path, monkeypatch):
+    """A cell of 15 tips: each with its label, distance and place as the mesh has them; labels; a picture with their numbers."""
+    from calcium_sim.meshes import example, from_swc
+
+    mesh = from_swc(example("granule-cell"), "1 um")
+    cell = tmp_path / "cell.swc"
+    cell.write_bytes(example("granule-cell").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = command("check", "cell.swc", "--picture")
+    assert code == 0
+    rows = [line.split() for line in out.splitlines()]
+    tips = {row[0]: row[1:] for row in rows if row and row[0].startswith("tip-")}
+    assert list(tips) == [f"tip-{k}" for k in range(15)]
+    for name, (label, *numbers) in tips.items():
+        node = mesh.faces[name].nodes[0]
+        assert label == "basal"
+        assert [float(v) for v in numbers] == pytest.approx([mesh.distance[node], *mesh.position[node]], abs=0.051)
+    soma, basal = (next(row for row in rows if row[:1] == [name]) for name in ("soma", "basal"))
+    assert soma[1] == "1"
+    assert float(basal[2]) == pytest.approx(1784.6, abs=0.1)  # all edges that end at a basal node
+    assert float(basal[3]) + float(soma[3]) == pytest.approx(mesh.membranes["plasma"].area.sum(), abs=0.1)
+    assert basal[4:] == ["12.0", "to", "312.8"]
+    assert (tmp_path / "cell.png").stat().st_size > 20_000
+    assert command("check", "cell.swc", "--picture", "other.png")[0] == 0
+    assert (tmp_path / "other.png").exists()
+    code, _, err = command("check", "cell.swc", "--picture", "other.xyz")
+    assert (code, err.count("\n")) == (2, 1)
+    code, _, err = command("check", "none.toml", "--picture", "a.png")
+    assert code == 2

@@ -81,6 +81,7 @@ def test_a_result_has_no_name_that_was_not_given_beforehand(dims):
     given = set(FIXED) | set(names.fields.values()) | {v for d in names.derived.values() for v in d.values()}
     given |= {f"{what}_{m}" for m in names.membranes.values() for what in ("pair", "node_inside", "node_outside", "area")}
     given |= {f"{what}_{end}" for end in names.channels.values() for what in ("flux", "po")}
+    given |= {f"label_{end}" for end in names.labels.values()}
     ds = cs.simulate(model, "0.1 ms", "0.1 ms", threads=1)
     assert set(ds.variables) | set(ds.dims) <= given
 

@@ -220,6 +220,10 @@ def test_descriptions_print_as_one_writes_them():
     assert '  voltage   "-70 mV"' in lines
 
 
+def growing(distance):
+    return 1.0 + distance
+
+
 def steady_leak(t):
     return -70.0 + 0.0 * t
 
@@ -257,7 +261,7 @@ def test_what_no_other_process_can_have_is_told():
         pickle.dumps(replace(model(), voltage=lambda t: -70.0))
     with pytest.raises(cs.InputError, match=r"Set\.at: .*local, a function within a function"):
         pickle.dumps(model().replace("stimuli[1].at", local))
-    whole = replace(model(), voltage=steady_leak, membranes={"plasma": Own(scale=np.sqrt)})
+    whole = replace(model(), voltage=steady_leak, membranes={"plasma": Own(scale=growing)})
     assert pickle.loads(pickle.dumps(whole)) == whole
 
 
