@@ -20,6 +20,7 @@ from .plugin import Channel
 from .sampling import Bound, Columns, check_values, output_bounds, sample
 from .tables import Table, looked_at, tabulate
 from .torchgraph import Unsupported, lower_graph
+from .torchscript import widths
 
 POINTS = 4096
 """Random points on which lowered and original network are compared: the largest rounding errors of both have to be met."""
@@ -64,8 +65,7 @@ def _lowered(gate: LearnedGate) -> Program:
     if gate.weights is not None:
         fast = gate.weights.fast
         return mlp_program(fast.layers, fast.act, fast.skip, fast.out, gate.weights.arrays, fast.inputs, fast.clip, card.dtype)
-    widths = {"s": len(card.states), "x": len(card.inputs), "dx": len(card.inputs), "dt": None}
-    return lower_graph(gate.module(), [widths[a] for a in card.args], card.dtype)
+    return lower_graph(gate.module(), list(widths(card).values()), card.dtype)
 
 
 def arguments(gate: LearnedGate) -> tuple[tuple[str, int], ...]:

@@ -17,7 +17,7 @@ from .errors import InputError
 
 ELEMENTWISE = frozenset(
     """neg abs reciprocal square exp expm1 log log10 log1p asinh sqrt tanh sigmoid relu softplus gelu silu elu leaky_relu
-    hardtanh clamp clamp_min clamp_max add sub rsub mul div pow minimum maximum where zeros_like ones_like eq ne lt le
+    hardtanh erf sin cos tan atan clamp clamp_min clamp_max add sub rsub mul div pow minimum maximum where zeros_like ones_like eq ne lt le
     gt ge""".split()  # noqa: SIM905 (as in admission_syntax)
 )
 COMPARED = frozenset({"eq", "ne", "lt", "le", "gt", "ge"})
