@@ -79,7 +79,8 @@ def _check_part(torch: Any, name: str, part: Any) -> None:
         for kind in (c.__name__ for c in type(hook).__mro__):
             if kind in HOOKS:
                 weight = str(getattr(hook, "name", getattr(hook, "_tensor_name", "weight")))
-                raise InputError("module", f"'{where}' makes its {weight} at every call ({HOOKS[kind].format(where, weight)} makes it plain)")
+                hint = HOOKS[kind].format(where, weight)
+                raise InputError("module", f"'{where}' makes its {weight} at every call ({hint} makes it plain)")
 
 
 def _told(torch: Any, given: Any) -> str:

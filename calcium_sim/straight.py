@@ -1,8 +1,8 @@
 """Writes a network out as one list of elementary operations: what `export_channel` saves, whatever the module was made of.
 
-A frozen TorchScript graph is followed with a few rows of numbers. Decisions on shapes, assertions, casts and loops are over then; layers are
-taken apart into what the compiled interpreter knows (`straight_layers`). What depends on the values, on the number of rows or on earlier
-calls cannot be written so, and is refused. The list is a network like any other: it is examined, tried and compared as all are.
+A frozen TorchScript graph is followed with a few rows of numbers. Decisions on shapes, assertions, casts and loops are over then; layers
+are taken apart into what the compiled interpreter knows (`straight_layers`). What depends on the values, on the number of rows or on
+earlier calls cannot be written so, and is refused. The list is a network like any other: it is examined, tried and compared as all are.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from .straight_layers import LAYERS
 from .straight_shapes import NAMES, is_float, layer
-from .straight_values import COUNTS, Number, Page, Rows, Unwritable, Value, mixes
+from .straight_values import COUNTS, Counted, Number, Page, Rows, Unwritable, Value, mixes
 
 SAME = frozenset(
     """contiguous detach dropout dropout_ feature_dropout alpha_dropout feature_alpha_dropout cpu alias type_as lift_fresh lift_fresh_copy
@@ -43,7 +43,14 @@ SCALARS: dict[str, Callable[..., Any]] = {
     },
     **{n: getattr(math, n) for n in ("sqrt", "exp", "log", "log10", "log1p", "tanh", "sin", "cos", "tan", "atan", "isnan", "isinf")},
     **{"format": lambda text, *a: text.replace("{}", "%s") % a, "extend": lambda a, b: a.extend(b), "keys": list, "lower": str.lower},
-    **{"values": lambda d: list(d.values()), "items": lambda d: list(d.items()), "copy": list, "mod": plain.mod, "radians": math.radians},
+    **{
+        "values": lambda d: list(d.values()),
+        "items": lambda d: list(d.items()),
+        "copy": list,
+        "slice": lambda a, i=None, j=None, k=1: a[i:j:k],
+        "mod": plain.mod,
+        "radians": math.radians,
+    },
 }
 ON_NUMBERS = {"add": "+", "sub": "-", "mul": "*", "div": "/", "pow": "**"}
 OF_NUMBERS = ("exp", "sqrt", "log", "tanh", "sin", "cos")
@@ -51,8 +58,8 @@ LOOPS = 10_000
 """Rounds of a loop."""
 
 
-def straightened(torch: Any, module: Any, arguments: Mapping[str, Any], dtype: Any) -> Any:
-    """A ScriptModule without control flow that computes what a frozen one does.
+def straightened(torch: Any, module: Any, arguments: Mapping[str, Any], dtype: Any) -> tuple[Any, bool]:
+    """A ScriptModule without control flow that computes what a frozen one does, and whether it rounds otherwise than that.
 
     Parameters
     ----------
@@ -85,7 +92,7 @@ def straightened(torch: Any, module: Any, arguments: Mapping[str, Any], dtype: A
         found = [walk.known[o.debugName()] for o in graph.outputs()]
         found = list(found[0]) if len(found) == 1 and isinstance(found[0], (tuple, list)) else found
         names = [walk.page.returned(v) for v in found]
-    return _scripted(torch, walk.page, arguments, names)
+    return _scripted(torch, walk.page, arguments, names), walk.page.cast
 
 
 def _scripted(torch: Any, page: Page, arguments: Mapping[str, Any], names: list[str]) -> Any:
@@ -143,8 +150,7 @@ class _Walk:
             self.known.update(zip(outputs, self._computed("chunk", [args[0], node.i("chunks"), node.i("dim")]), strict=True))
             return
         out = self._prim(node, kind[6:], args) if kind.startswith("prim::") else self._aten(node, kind, args)
-        if outputs:
-            self.known[outputs[0]] = out
+        self.known.update(zip(outputs, out, strict=True) if len(outputs) > 1 else zip(outputs, [out], strict=False))
 
     def _own(self, value: Any, kept: bool = False) -> Any:
         """A constant in the network's precision; lists that belong to the module cannot be added to."""
@@ -157,11 +163,14 @@ class _Walk:
         return value
 
     def _decide(self, node: Any, condition: Any, outputs: list[str]) -> None:
-        if not isinstance(condition, (bool, int)):
-            raise Unwritable("a decision by the values (use torch.where)")
-        if isinstance(condition, Rows):
-            raise Unwritable("a decision by the number of rows")
-        chosen = list(node.blocks())[0 if condition else 1]
+        blocks = list(node.blocks())
+        raising = [any(n.kind() == "prim::RaiseException" for n in b.nodes()) for b in blocks]
+        if isinstance(condition, Counted) and raising[0] != raising[1]:  # a check of how many there are
+            condition = raising[1]
+        if not isinstance(condition, (bool, int)) or isinstance(condition, Rows):
+            rows = isinstance(condition, (Counted, Rows))
+            raise Unwritable("a decision by the number of rows" if rows else "a decision by the values (use torch.where)")
+        chosen = blocks[0 if condition else 1]
         self.block(chosen)
         self.known.update({name: self._value(o) for name, o in zip(outputs, chosen.outputs(), strict=True)})
 
@@ -211,6 +220,8 @@ class _Walk:
         in_place = name.endswith("_") and not name.endswith("__")
         if name in SAME or (name == "to" and isinstance(args[0], Value)) or name == "clone":
             return self._handed_on(name, schema, ordered)
+        if in_place and name in ("copy_", "fill_", "zero_", "index_put_", "masked_fill_", "index_copy_", "index_fill_", "index_add_"):
+            raise Unwritable(f"writes into a part of a tensor ('aten::{name}': put tensors together with torch.cat or torch.stack)")
         if in_place and any(isinstance(a, Value) for a in args):
             return self._changed(name, self._computed(name[:-1], ordered, named), args[0])
         return self._computed(name, ordered, named)
@@ -231,6 +242,7 @@ class _Walk:
                 return layer(self.page, "ne", [value, 0.0], {})
             if dtype is not None and not is_float(dtype):
                 raise Unwritable("makes whole numbers of values")
+            self.page.cast |= dtype in (5, 6, 15) and str(self.page.dtype) == "torch.float64"
             return self.page.floats(value)
         return value
 
@@ -311,13 +323,19 @@ class _Walk:
             return Number(f"math.{name}({args[0].text})", SCALARS[name](args[0].value))
         if numbers and name not in ("list", "len"):
             raise Unwritable(f"'aten::{name}' of dt (a decision by it, or a function that is not known)")
-        if any(isinstance(a, Rows) for a in flat) and name not in ("len", "list", "format", "str"):
-            comparing = name in ("eq", "ne", "lt", "le", "gt", "ge", "Bool", "__not__", "__contains__")
-            raise Unwritable("a decision by the number of rows") if comparing else mixes(f"aten::{name}", "of the number of rows")
+        if any(isinstance(a, (Rows, Counted)) for a in flat) and name not in ("len", "list", "format", "str", "slice"):
+            return self._counting(name, args)
         try:
             return SCALARS[name](*args) if name in SCALARS else self._own(self._folded(name, args, named))
         except (ArithmeticError, ValueError, TypeError, LookupError) as error:
             raise Unwritable(f"'aten::{name}' of constants fails ({error})") from None
+
+    def _counting(self, name: str, args: list[Any]) -> Any:
+        """Whole numbers made of the number of rows, and decisions by them."""
+        if name not in ("add", "sub", "mul", "floordiv", "eq", "ne", "lt", "le", "gt", "ge", "__not__", "Bool", "__and__", "__or__"):
+            raise mixes(f"aten::{name}", "of the number of rows")
+        out = SCALARS[name](*(a.value if isinstance(a, Counted) else a for a in args))
+        return Counted(out) if isinstance(out, bool) else Rows(out)
 
     def _folded(self, name: str, args: list[Any], named: dict[str, Any]) -> Any:
         """An operation of constants."""

@@ -1,7 +1,7 @@
 """Layers and functions in terms of elementary operations, for `straight`: one function per operation of torch, by its name there.
 
-Each gets the page, then what torch gives the operation. Softmax and the like subtract the largest value of a row, as torch does; constants of
-normalisation are combined in double precision.
+Each gets the page, then what torch gives the operation. Softmax and the like subtract the largest value of a row, as torch does; constants
+of normalisation are combined in double precision.
 """
 
 from __future__ import annotations
@@ -167,6 +167,15 @@ def _div(p: Page, a: Any, b: Any, rounding_mode: Any = None) -> Any:
         raise Unwritable("makes whole numbers of values (a division that rounds)")
     b = p.tensor(b) if isinstance(b, p.torch.Tensor) else b
     return p.op("div", p.tensor(a) if isinstance(a, (int, float)) else p.floats(a), p.floats(b))
+
+
+@_known("pow")
+def _pow(p: Page, x: Any, exponent: Any) -> Any:
+    """Of a positive number: an exponential."""
+    if isinstance(exponent, Value) and not isinstance(x, Value):
+        base = float(p.tensor(x).reshape(-1)[0]) if p.tensor(x).numel() == 1 else 0.0
+        return p.op("exp", _mul(p, exponent, math.log(base))) if base > 0 else NotImplemented
+    return p.op("pow", p.floats(x), exponent if isinstance(exponent, (int, float)) else p.floats(exponent))
 
 
 @_known("prelu")

@@ -23,7 +23,14 @@ class Unwritable(Exception):
 
 
 class Rows(int):
-    """The number of rows, which may give a tensor its shape and nothing else."""
+    """The number of rows and what is made of it, which may give a tensor its shape and nothing else."""
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A decision by the number of rows, as it falls for some rows."""
+
+    value: bool
 
 
 @dataclass(eq=False)
@@ -83,6 +90,7 @@ class Page:
     dtype : of all numbers.
     rows : number of rows of all values.
     first : an argument with columns, for the number of rows.
+    cast : whether casts between floats were left out, so that the network rounds otherwise than the module.
     """
 
     torch: Any
@@ -93,6 +101,7 @@ class Page:
     numbers: list[Any] = field(default_factory=list)
     values: list[Value] = field(default_factory=list)
     known: dict[bytes, str] = field(default_factory=dict)
+    cast: bool = False
 
     def keep(self, value: Value) -> Value:
         """Note a value, so that changes in place find what shares its memory."""
@@ -155,7 +164,7 @@ class Page:
 
     def tensor(self, value: Any) -> Any:
         """A constant as a tensor of the network's precision."""
-        return self.torch.as_tensor(value).to(self.dtype)
+        return self.torch.as_tensor(value, dtype=self.dtype)
 
     def returned(self, value: Any) -> str:
         """Name of a result."""
