@@ -19,7 +19,8 @@ from .network_builder import mlp_program
 from .plugin import Channel
 from .sampling import Bound, Columns, check_values, output_bounds, sample
 from .tables import Table, looked_at, tabulate
-from .torchgraph import Unsupported, lower_graph
+from .torchgraph import lower_graph
+from .torchgraph_sheets import Unsupported
 from .torchscript import widths
 
 POINTS = 4096

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
+from .card import ARGS
 from .card_fields import shown
 from .errors import InputError
 
@@ -53,11 +54,12 @@ def network(torch: Any, given: Any) -> Any:
 def forward_arguments(torch: Any, module: Any) -> tuple[str, ...]:
     """Names of the arguments of ``forward``; a single one, whatever its name, is ``x``."""
     if isinstance(module, torch.jit.ScriptModule):
-        names = tuple(a.name for a in module.forward.schema.arguments[1:])
+        names = tuple(a.name for a in module.forward.schema.arguments[1:] if not a.has_default_value() or a.name in ARGS)
     else:
         plain = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-        names = tuple(n for n, p in inspect.signature(module.forward).parameters.items() if p.kind in plain)
-    return ("x",) if len(names) == 1 and names[0] not in ("s", "dx", "dt") else names
+        found = inspect.signature(module.forward).parameters.items()
+        names = tuple(n for n, p in found if p.kind in plain and (p.default is p.empty or n in ARGS))
+    return ("x",) if len(names) == 1 and names[0] not in ARGS else names
 
 
 def dtype_of(torch: Any, module: Any) -> str:
@@ -70,16 +72,21 @@ def dtype_of(torch: Any, module: Any) -> str:
 
 
 def _check_part(torch: Any, name: str, part: Any) -> None:
-    where = f"net.{name}" if name else "net"
+    where, kind = f"net.{name}" if name else "net", type(part).__name__
+    if isinstance(part, torch.nn.RNNBase):
+        hint = f"use torch.nn.{kind}Cell with the hidden values as states s, or write the cell out with linear and elementwise functions"
+        raise InputError("module", f"'{where}' is {kind} over a sequence, which a channel has not ({hint})")
+    if isinstance(part, torch.nn.MultiheadAttention):
+        raise InputError("module", f"'{where}' is MultiheadAttention (write it out with linear, softmax and matmul)")
     if torch.nn.utils.parametrize.is_parametrized(part):
         weight = next(iter(part.parametrizations))
         hint = f"torch.nn.utils.parametrize.remove_parametrizations({where}, '{weight}') makes it plain"
         raise InputError("module", f"'{where[4:]}.{weight}' is made by a parametrization at every call ({hint})")
     for hook in part._forward_pre_hooks.values():
-        for kind in (c.__name__ for c in type(hook).__mro__):
-            if kind in HOOKS:
+        for base in (c.__name__ for c in type(hook).__mro__):
+            if base in HOOKS:
                 weight = str(getattr(hook, "name", getattr(hook, "_tensor_name", "weight")))
-                hint = HOOKS[kind].format(where, weight)
+                hint = HOOKS[base].format(where, weight)
                 raise InputError("module", f"'{where}' makes its {weight} at every call ({hint} makes it plain)")
 
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import math
 import operator as plain
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from .straight_layers import LAYERS
 from .straight_shapes import NAMES, is_float, layer
 from .straight_values import COUNTS, Counted, Number, Page, Rows, Unwritable, Value, mixes
 
@@ -77,10 +76,11 @@ def straightened(torch: Any, module: Any, arguments: Mapping[str, Any], dtype: A
     torch._C._jit_pass_inline(graph)
     walk = _Walk(torch, module, dtype, _rows(graph, module))
     given = list(graph.inputs())[1:]
-    if len(given) != len(arguments):
+    walk.default(given[len(arguments) :])
+    if len(given) < len(arguments):
         raise Unwritable(f"forward takes {len(given)} arguments, expected {len(arguments)}")
     generator = torch.Generator().manual_seed(0)
-    for value, (name, width) in zip(given, arguments.items(), strict=True):
+    for value, (name, width) in zip(given, arguments.items(), strict=False):
         if width is None:
             walk.known[value.debugName()] = Number(name, 0.05)
             continue
@@ -120,6 +120,15 @@ class _Walk:
         self.torch, self.module = torch, module
         self.page = Page(torch, dtype, rows)
         self.known: dict[str, Any] = {}
+        self.kind = ""
+
+    def default(self, values: Sequence[Any]) -> None:
+        """Further arguments of ``forward`` are what they are when they are not given."""
+        schema = self.module.forward.schema.arguments if values else []
+        for value, argument in zip(values, schema[len(schema) - len(values) :], strict=True):
+            if not argument.has_default_value():
+                raise Unwritable(f"forward takes '{argument.name}' as well, which no card has")
+            self.known[value.debugName()] = argument.default_value
 
     def block(self, block: Any) -> None:
         """Follow the nodes of a block."""
@@ -213,7 +222,7 @@ class _Walk:
         raise Unwritable(f"'prim::{name}' cannot be written out")
 
     def _aten(self, node: Any, kind: str, args: list[Any]) -> Any:
-        name = kind.partition("::")[2]
+        name, self.kind = kind.partition("::")[2], kind
         schema = self.torch._C.parse_schema(node.schema())
         named = {a.name: v for a, v in zip(schema.arguments, args, strict=False) if a.kwarg_only}
         ordered = args[: len(args) - len(named)]
@@ -237,8 +246,8 @@ class _Walk:
             return self.page.keep(Value(value.tensor.clone(), value.name, value.truth, value.fixed))
         if name == "to":
             wanted = dict(zip((a.name for a in schema.arguments), args, strict=False))
-            dtype, other = wanted.get("dtype"), wanted.get("other")
-            if dtype == 11 or (other is not None and str(getattr(other, "tensor", other).dtype) == "torch.bool"):
+            dtype, other = wanted.get("dtype"), getattr(wanted.get("other"), "tensor", wanted.get("other"))
+            if dtype == 11 or str(getattr(other, "dtype", "")) == "torch.bool":
                 return layer(self.page, "ne", [value, 0.0], {})
             if dtype is not None and not is_float(dtype):
                 raise Unwritable("makes whole numbers of values")
@@ -284,7 +293,7 @@ class _Walk:
         if name in PASSED and isinstance(args[0], (Rows, Number)):
             return args[0]
         tensors = any(isinstance(v, (Value, self.torch.Tensor)) for v in flat)
-        if not tensors and name not in LAYERS:
+        if not tensors and name not in FILLED:
             return self._numbers(name, args, flat, named)
         if any(isinstance(v, Rows) for v in flat) and NAMES.get(name, name) not in SHAPED:
             raise mixes(f"aten::{name}", "of the number of rows")
@@ -300,7 +309,7 @@ class _Walk:
         except Exception as error:  # of torch, or arguments that a layer does not know
             raise Unwritable(f"'aten::{name}' fails: {(str(error).splitlines() or [type(error).__name__])[0][:160]}") from None
         if out is NotImplemented:
-            raise Unwritable(f"'aten::{name}' has no place in a channel (write it with layers and functions that docs/learned.md lists)")
+            raise Unwritable(f"'{self.kind}' has no place in a channel (write it with layers and functions that docs/learned.md lists)")
         return out
 
     def _measured(self, name: str, args: list[Any]) -> Any:
@@ -335,6 +344,8 @@ class _Walk:
         if name not in ("add", "sub", "mul", "floordiv", "eq", "ne", "lt", "le", "gt", "ge", "__not__", "Bool", "__and__", "__or__"):
             raise mixes(f"aten::{name}", "of the number of rows")
         out = SCALARS[name](*(a.value if isinstance(a, Counted) else a for a in args))
+        if isinstance(out, list):
+            return out
         return Counted(out) if isinstance(out, bool) else Rows(out)
 
     def _folded(self, name: str, args: list[Any], named: dict[str, Any]) -> Any:
@@ -347,7 +358,7 @@ class _Walk:
             raise Unwritable(f"'aten::{name}' of constants fails ({(str(error).splitlines() or [''])[0][:120]})") from None
 
 
-SHAPED = frozenset(
-    {"reshape", "view", "expand", "zeros", "ones", "full", "new_zeros", "new_ones", "new_full", "repeat", "unflatten", "empty"}
-)
+FILLED = frozenset({"zeros", "ones", "full"})
+"""What makes a tensor of a shape."""
+SHAPED = FILLED | frozenset({"reshape", "view", "expand", "new_zeros", "new_ones", "new_full", "repeat", "unflatten", "empty"})
 """Operations that may be told the number of rows."""

@@ -128,7 +128,8 @@ def _slice(p: Page, x: Any, dim: int = 0, start: Any = None, end: Any = None, st
     """All rows, or some columns."""
     n = x.shape[dim]
     first, last, by = slice(start, end, step).indices(n)
-    if (first, by) == (0, 1) and (last == n or isinstance(end, Rows)):
+    every = end is None or isinstance(end, Rows) or end >= 2**62
+    if (first, by) == (0, 1) and (every if n == p.rows else last == n):
         return x
     return p.op("slice", x, place(p, x, dim, "slice"), first, last, by)
 

@@ -217,7 +217,7 @@ class _Walk(Arranging):
         """Bounds are numbers or None."""
         for name, bound in (("maximum", low), ("minimum", high)):
             if bound is not None:
-                x = self.together(kind, lambda u, v, name=name: self.builder.binary(name, u, v), x, bound)  # type: ignore[misc]
+                x = self.together(kind, lambda u, v, name=name: self.builder.binary(name, u, v), x, bound)
         return x
 
     on_hardtanh = on_clamp_min = on_clamp

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from calcium_sim.network import disagreement, run
-from calcium_sim.torchgraph import Unsupported, lower_graph
+from calcium_sim.torchgraph import lower_graph
+from calcium_sim.torchgraph_sheets import Unsupported
 
 LIMIT = {"float32": 1e-6, "float64": 1e-12}
 
