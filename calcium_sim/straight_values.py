@@ -9,7 +9,7 @@ from typing import Any
 
 COUNTS = (211, 307, 401, 503, 601)
 """Numbers of rows with which a network is written out: one of which no tensor of its own has a dimension."""
-MOST = 20_000
+MOST = 4000
 """Operations that a network may have when it is written out."""
 ELEMENTWISE = frozenset(
     """neg abs reciprocal square exp expm1 log log10 log1p asinh sqrt tanh sigmoid relu softplus gelu silu elu leaky_relu hardtanh
