@@ -14,7 +14,7 @@ OPERATORS = frozenset(
     """linear matmul mm bmm addmm add sub rsub mul div neg abs pow reciprocal square exp expm1 log log10 log1p asinh sqrt tanh sigmoid
     relu softplus gelu silu elu leaky_relu hardtanh erf sin cos tan atan clamp clamp_min clamp_max minimum maximum where cat stack unsqueeze
     squeeze slice select split chunk unbind reshape view transpose t permute sum mean layer_norm zeros_like ones_like dim size append len
-    eq ne lt le gt ge __not__ __is__ __isnot__ gru_cell lstm_cell silu_ relu_ elu_ hardtanh_ leaky_relu_""".split()  # noqa: SIM905 (a list literal would take a page)
+    eq ne lt le gt ge __not__ __is__ __isnot__ silu_ relu_ elu_ hardtanh_ leaky_relu_""".split()  # noqa: SIM905 (a list literal would take a page)
 )
 KEYWORDS = frozenset({"alpha", "dtype", "rounding_mode", "approximate"})
 CONVERSIONS = frozenset({"int", "float", "bool", "len"})

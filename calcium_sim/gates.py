@@ -25,6 +25,8 @@ from .torchscript import widths
 
 POINTS = 4096
 """Random points on which lowered and original network are compared: the largest rounding errors of both have to be met."""
+FEWEST, WORK = 256, 500_000_000
+"""Of a very large network so few, so that comparing takes seconds."""
 SHAKEN, ROUNDING = 8, 16.0
 """How often weights and inputs are changed in their last places, and how many times the largest of the changes rounding may be (4.1 at most
 on the shipped networks)."""
@@ -87,7 +89,7 @@ def _compare(gate: LearnedGate, program: Program) -> None:
     Both are rounded, and a network may multiply rounding: by an exponential at its end, or by parts that cancel. So at every point they may
     differ by a few times what changes where its weights and inputs change in their last places.
     """
-    points = sample(gate.card, POINTS)
+    points = sample(gate.card, max(FEWEST, min(POINTS, WORK // max(1, program.weights.size))))
     given = _stacked(points)
     original = np.concatenate([np.asarray(o, float) for o in gate.evaluate(points)], axis=1).T
     exact = replace(program, weights=program.weights.astype(float))

@@ -41,6 +41,8 @@ TURNING = ("tanh", "sigmoid", "log", "log10", "log1p", "asinh", "erf", "relu", "
 """Operations of one operand that have a kink, a pole or the middle of a step at zero."""
 KINDS = ("dense", *UNARY, *BINARY, "sum", "norm")
 COLUMNS, ONE, NUMBERS = 0, 1, 2
+AT_ONCE = 8_000_000
+"""Numbers that the reference evaluation holds at once."""
 TOLERANCE = {"float32": 1e-6, "float64": 1e-12}
 """Largest disagreement between a lowered network and its original, relative to max(1, |y|)."""
 
@@ -80,6 +82,11 @@ class Program:
         table = np.array([(KINDS.index(op.kind), *op[1:]) for op in self.ops], np.int64).reshape(-1, 9)
         table.flags.writeable = False
         return table
+
+    @property
+    def breadth(self) -> int:
+        """Numbers per node that all operations make."""
+        return sum(op.width for op in self.ops)
 
     @property
     def work(self) -> int:
@@ -151,6 +158,9 @@ def evaluate(program: Program, columns: Any, seen: list[Array] | None = None, tu
     given = np.asarray(columns, program.weights.dtype)
     if given.ndim != 2 or given.shape[0] != program.inputs:
         raise InputError("network", f"input has shape {given.shape}, expected ({program.inputs}, nodes)")
+    share = max(1, AT_ONCE // program.columns)
+    if seen is None and turns is None and given.shape[1] > share:
+        return np.concatenate([evaluate(program, given[:, k : k + share]) for k in range(0, given.shape[1], share)], axis=1)
     x = np.zeros((program.columns, given.shape[1]), given.dtype)
     x[: program.inputs] = given
     w = program.weights

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,6 +42,7 @@ class Builder:
     steps: list[_Step] = field(default_factory=list)
     numbers: list[Array] = field(default_factory=list)
     size: int = 0
+    known: dict[bytes, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.dtype not in TOLERANCE:
@@ -148,10 +150,13 @@ class Builder:
         return len(self.widths) - 1
 
     def _store(self, values: Array) -> int:
-        at = self.size
-        self.numbers.append(np.asarray(values, self.dtype).reshape(-1))
-        self.size += self.numbers[-1].size
-        return at
+        kept = np.asarray(values, self.dtype).reshape(-1)
+        key = hashlib.blake2b(kept.tobytes()).digest()
+        if key not in self.known:
+            self.known[key] = self.size
+            self.numbers.append(kept)
+            self.size += kept.size
+        return self.known[key]
 
     def _emit(self, kind: str, width: int, operands: tuple[Columns | Array, ...], at: int = 0) -> Columns:
         register = self._register(width)

@@ -43,7 +43,7 @@ class Refused(Exception):
     """What cannot be shown to treat every row by itself."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sheet:
     """A tensor over the rows: its shape, with `ROWS` exactly once, and whether it holds truth values."""
 
@@ -75,8 +75,8 @@ def check_rowwise(graph: Any, module: Any, compute: Callable[[str], Any], inputs
     if len(arguments) != len(inputs):
         raise InputError(where, f"forward takes {len(arguments)} arguments, expected {len(inputs)}")
     walk = _Walk(module, compute)
-    for argument, count in zip(arguments, inputs, strict=True):
-        walk.values[argument.debugName()] = Number() if count is None else Sheet((ROWS, count))
+    walk.given = [Number() if count is None else Sheet((ROWS, count)) for count in inputs]
+    walk.values.update({argument.debugName(): value for argument, value in zip(arguments, walk.given, strict=True)})
     try:
         walk.block(graph)
         found = [walk.values[o.debugName()] for o in graph.outputs()]
@@ -112,6 +112,7 @@ class _Walk:
     def __init__(self, module: Any, compute: Callable[[str], Any]) -> None:
         self.module, self.compute = module, compute
         self.values: dict[str, Any] = {}
+        self.given: list[Any] = []
 
     def block(self, block: Any) -> None:
         """Walk the nodes of a block."""
@@ -158,6 +159,8 @@ class _Walk:
 
     def _aten(self, kind: str, name: str, args: list[Any]) -> Any:
         plain = name[:-1] if name.endswith("_") and not name.endswith("__") else name
+        if plain != name and (not isinstance(args[0], Sheet) or args[0] in self.given):
+            raise Refused(f"'{kind}' changes in place what it was given, or what it keeps from call to call")
         if name in ("dim", "len", "size"):
             return self._measured(kind, name, args)
         if name == "append":
@@ -375,16 +378,6 @@ class _Walk:
         return Sheet((ROWS, *new[1:]), x.truth)
 
     on_view = on_reshape
-
-    def on_gru_cell(self, kind: str, x: Any, h: Any, *weights: Any) -> Sheet:
-        """A recurrent cell: the new hidden state."""
-        if not all(map(_constant, weights)) or self._sheet(kind, x).axis or len(x.shape) != 2:
-            raise _mixes(kind, "with weights that depend on the rows")
-        return self._sheet(kind, h)
-
-    def on_lstm_cell(self, kind: str, x: Any, states: Any, *weights: Any) -> list[Sheet]:
-        """A recurrent cell: hidden state and memory."""
-        return [self.on_gru_cell(kind, x, s, *weights) for s in states]
 
 
 def _kept(value: Any) -> Any:

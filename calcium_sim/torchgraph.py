@@ -24,6 +24,8 @@ COMPARED = {
     **{"eq": ("same", False, False), "ne": ("same", False, True)},
 }
 """Comparisons: the operation, whether its operands are exchanged, and whether its opposite is meant."""
+STEPS, COLUMNS, NUMBERS = 5000, 8192, 20_000_000
+"""Operations, numbers per node at once, and weights of a network that is compiled: they bound time and memory of lowering it."""
 FREE = ("contiguous", "clone", "detach", "dropout", "feature_dropout", "alpha_dropout")
 
 
@@ -57,10 +59,17 @@ def lower_graph(module: Any, inputs: Sequence[int | None], dtype: str = "float32
         columns = walk.builder.input(start, width)
         walk.values[argument.debugName()] = Sheet(arranged(columns, (1,) if count is None else (1, width)), 0, count is None)
         start += width
-    for node in graph.nodes():
-        walk.step(node)
+    try:
+        for node in graph.nodes():
+            walk.step(node)
+            walk.check_size()
+    except (ArithmeticError, LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:  # what honest graphs do not have
+        raise Unsupported("graph", f"{type(error).__name__}: {error}") from None
     outputs = [walk.values[o.debugName()] for o in graph.outputs()]
-    return walk.builder.finish(tuple(c for o in outputs for c in _flattened(walk, o)))
+    program = walk.builder.finish(tuple(c for o in outputs for c in _flattened(walk, o)))
+    if program.columns > COLUMNS:
+        raise Unsupported("graph", f"{program.columns} numbers per node at once")
+    return program
 
 
 def _flattened(walk: _Walk, value: Any) -> Columns:
@@ -87,6 +96,13 @@ class _Walk(Arranging):
     def __init__(self, builder: Builder, module: Any) -> None:
         self.builder, self.module = builder, module
         self.values: dict[str, Any] = {}
+
+    def check_size(self) -> None:
+        """A network of very many small operations is left to torch."""
+        if len(self.builder.steps) > STEPS:
+            raise Unsupported("graph", f"more than {STEPS} operations")
+        if self.builder.size > NUMBERS:
+            raise Unsupported("graph", f"more than {NUMBERS} weights when it is written out")
 
     def step(self, node: Any) -> None:
         """Evaluate one node of the graph."""
