@@ -26,7 +26,7 @@ MAX_CODE, MAX_DEPTH, MAX_COST = 2 * 1024 * 1024, 80, 100_000
 MAX_WORDS = 80_000
 """Names, numbers, texts and signs in all code, counted before any of it is parsed: a syntax tree takes a hundred times as much as its text.
 4000 operations written out are about 50 000."""
-ADVICE = "freeze the model, or write the cell out with linear and elementwise functions"
+ADVICE = "write the file with export_channel, or write the cell out with linear and elementwise functions"
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,200}")
 
 Type = tuple["str | Type", ...]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,7 +18,7 @@ from .mesh import Floats
 from .network import TOLERANCE, Program, evaluate, run
 from .network_builder import mlp_program
 from .plugin import Channel
-from .sampling import Bound, Columns, check_values, output_bounds, sample
+from .sampling import HUGE, Bound, Columns, check_values, output_bounds, sample
 from .tables import Table, looked_at, tabulate
 from .torchgraph import lower_graph
 from .torchgraph_sheets import Unsupported
@@ -32,8 +33,12 @@ SHAKEN, ROUNDING = 8, 16.0
 on the shipped networks)."""
 RELAXING = ("rates", "hh_gates")
 """Kinds whose states relax exponentially with what the network returns."""
+RATED = ("rhs", "current")
+"""Kinds whose states move by rates of change, which can carry them out of their bounds."""
 TABULATED = {"open_prob": ((1e-5, 0.0),), "hh_gates": ((1e-5, 0.0), (0.0, 1e-4)), "rates": ((1e-12, 1e-5),)}
 """Kinds of which a network of one port becomes a table, with the (absolute, relative) error allowed to its outputs."""
+OVERSHOOT = 0.01
+"""By so much of its range may a step of given rates carry a state out of its bounds without being told: errors of an honest law do that."""
 RELAXATION = (0.01, 0.1, 1.0, 10.0, 100.0, 1e3, 1e4, 1e5)
 """Steps [ms] with which the states of a network are taken to their equilibrium, many times each."""
 
@@ -137,6 +142,16 @@ def limits(gate: LearnedGate) -> list[Bound]:
     return [bound for output in output_bounds(gate.card) for bound in output]
 
 
+def reach(gate: LearnedGate) -> list[Bound]:
+    """Bounds of a network's states, in which they are kept; a step may reach beyond them a little before that is told."""
+    return [
+        Bound(
+            f"state {s.name}", max(s.low, -HUGE), min(s.high, HUGE), OVERSHOOT * (s.high - s.low) if math.isfinite(s.high - s.low) else 0.0
+        )
+        for s in gate.states
+    ]
+
+
 def network_at(gate: LearnedGate, states: Any, ports: Mapping[str, float], h: float) -> Floats:
     """Outputs of the network at one point, within their bounds, by the same compiled code as in a run; ports are clamped to their range.
 
@@ -181,7 +196,7 @@ def steady(channel: Channel, x: SimpleNamespace) -> tuple[float, ...]:
     y = np.array([start[n] for n in inner])
     low, high = (np.array([getattr(table[n], side) for n in inner]) for side in ("low", "high"))
     if inner:
-        y = _newton(gate, y, vars(x), low, high) if gate.kind in ("rhs", "current") else _relax(gate, y, vars(x), low, high)
+        y = _newton(gate, y, vars(x), low, high) if gate.kind in RATED else _relax(gate, y, vars(x), low, high)
     if gate.kind == "rates":
         _undetermined(gate, channel, network_at(gate, y, vars(x), 0.01))
     fixed = {n: s.init for n, s in zip(inner, gate.states, strict=True) if s.init != "steady"}

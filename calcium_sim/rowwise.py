@@ -20,6 +20,8 @@ ELEMENTWISE = frozenset(
     hardtanh erf sin cos tan atan clamp clamp_min clamp_max add sub rsub mul div pow minimum maximum where zeros_like ones_like eq ne lt le
     gt ge""".split()  # noqa: SIM905 (as in admission_syntax)
 )
+MADE = frozenset({"linear", "addmm", "matmul", "mm", "bmm", "sum", "mean", "layer_norm"})
+"""What makes new numbers, as elementwise operations do: these may be changed in place."""
 COMPARED = frozenset({"eq", "ne", "lt", "le", "gt", "ge"})
 FLOATS = (None, 6, 7)
 """Torch's numbers of float32 and float64, or no wish."""
@@ -75,8 +77,8 @@ def check_rowwise(graph: Any, module: Any, compute: Callable[[str], Any], inputs
     if len(arguments) != len(inputs):
         raise InputError(where, f"forward takes {len(arguments)} arguments, expected {len(inputs)}")
     walk = _Walk(module, compute)
-    walk.given = [Number() if count is None else Sheet((ROWS, count)) for count in inputs]
-    walk.values.update({argument.debugName(): value for argument, value in zip(arguments, walk.given, strict=True)})
+    for argument, count in zip(arguments, inputs, strict=True):
+        walk.values[argument.debugName()] = Number() if count is None else Sheet((ROWS, count))
     try:
         walk.block(graph)
         found = [walk.values[o.debugName()] for o in graph.outputs()]
@@ -112,7 +114,7 @@ class _Walk:
     def __init__(self, module: Any, compute: Callable[[str], Any]) -> None:
         self.module, self.compute = module, compute
         self.values: dict[str, Any] = {}
-        self.given: list[Any] = []
+        self.own: list[Any] = []
 
     def block(self, block: Any) -> None:
         """Walk the nodes of a block."""
@@ -159,7 +161,7 @@ class _Walk:
 
     def _aten(self, kind: str, name: str, args: list[Any]) -> Any:
         plain = name[:-1] if name.endswith("_") and not name.endswith("__") else name
-        if plain != name and (not isinstance(args[0], Sheet) or args[0] in self.given):
+        if plain != name and args[0] not in self.own:
             raise Refused(f"'{kind}' changes in place what it was given, or what it keeps from call to call")
         if name in ("dim", "len", "size"):
             return self._measured(kind, name, args)
@@ -178,9 +180,9 @@ class _Walk:
             if name in ("Bool", "Int", *COMPARED, "__not__"):
                 raise Refused("a decision by the values or the number of rows")
             return Number()  # arithmetic with dt
-        if plain in ELEMENTWISE:
-            return self._elementwise(kind, plain, args)
         method: Callable[..., Any] | None = getattr(self, f"on_{plain}", None)
+        if plain in ELEMENTWISE:
+            method = lambda kind, *given: self._elementwise(kind, plain, list(given))  # noqa: E731 (as the methods are called)
         if method is None:
             raise Refused(f"'{kind}' has no rule that shows that it treats every row by itself")
         try:
@@ -188,6 +190,8 @@ class _Walk:
         except (TypeError, IndexError, ValueError, AttributeError) as error:
             raise Refused(f"'{kind}' in a form that is not known ({error})") from None
         self._bounded(kind, out)
+        if plain in ELEMENTWISE or plain in MADE:
+            self.own.append(out)
         return out
 
     def _measured(self, kind: str, name: str, args: list[Any]) -> Any:

@@ -59,14 +59,25 @@ def lower_graph(module: Any, inputs: Sequence[int | None], dtype: str = "float32
         columns = walk.builder.input(start, width)
         walk.values[argument.debugName()] = Sheet(arranged(columns, (1,) if count is None else (1, width)), 0, count is None)
         start += width
-    try:
+    try:  # what honest graphs do not have shows in many ways
         for node in graph.nodes():
             walk.step(node)
             walk.check_size()
-    except (ArithmeticError, LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:  # what honest graphs do not have
+    except (
+        ArithmeticError,
+        LookupError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        InputError,
+    ) as error:  # what honest graphs do not have
         raise Unsupported("graph", f"{type(error).__name__}: {error}") from None
     outputs = [walk.values[o.debugName()] for o in graph.outputs()]
-    program = walk.builder.finish(tuple(c for o in outputs for c in _flattened(walk, o)))
+    columns = tuple(c for o in outputs for c in _flattened(walk, o))
+    if not columns or 0 in walk.builder.widths[1:]:
+        raise Unsupported("graph", "tensors without columns")
+    program = walk.builder.finish(columns)
     if program.columns > COLUMNS:
         raise Unsupported("graph", f"{program.columns} numbers per node at once")
     return program

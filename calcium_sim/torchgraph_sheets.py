@@ -76,7 +76,7 @@ class Arranging:
         """A tensor over the nodes."""
         if not isinstance(value, Sheet) or value.number:
             raise Unsupported(kind, f"a {type(value).__name__} where a tensor over the nodes is expected")
-        if value.places.size > MOST:
+        if not 0 < value.places.size <= MOST:
             raise Unsupported(kind, f"{value.places.size} numbers per node")
         return value
 
