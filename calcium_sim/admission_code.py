@@ -13,9 +13,24 @@ from collections.abc import Mapping
 
 from .admission_body import Function
 from .admission_pickle import Refused
-from .admission_syntax import ADVICE, MAX_CODE, MAX_COST, MAX_DEPTH, Class, Code, Type, check_classes, fail, literal, ordinary, parse_type
+from .admission_syntax import (
+    ADVICE,
+    MAX_CODE,
+    MAX_COST,
+    MAX_DEPTH,
+    MAX_WORDS,
+    Class,
+    Code,
+    Type,
+    check_classes,
+    fail,
+    literal,
+    ordinary,
+    parse_type,
+)
 from .card_fields import shown
 
+_WORD = re.compile(rb"[A-Za-z0-9_]+|[^A-Za-z0-9_ \n]")
 _TEXT = re.compile(r"[\x20-\x7e\n]*")
 
 
@@ -29,6 +44,9 @@ def examine(files: Mapping[str, bytes], constants: int) -> Code:
     """
     if sum(map(len, files.values())) > MAX_CODE:
         raise Refused(f"code of more than {MAX_CODE} bytes")
+    words = 0
+    for name, data in files.items():
+        words += _counted(name, data, MAX_WORDS - words)
     code = Code(constants=constants)
     trees = {name: _parse(name, text) for name, text in files.items()}
     for name, tree in trees.items():
@@ -44,6 +62,18 @@ def examine(files: Mapping[str, bytes], constants: int) -> Code:
     _check_calls(calls)
     code.text = {name: ast.unparse(tree) + "\n" for name, tree in trees.items()}
     return code
+
+
+def _counted(name: str, data: bytes, left: int) -> int:
+    """How many words a file has, at most `left` of them; brackets within brackets are counted as well."""
+    depth, words = 0, 0
+    for found in _WORD.finditer(data):
+        words += 1
+        depth += 1 if found[0] in b"([{" else -1 if found[0] in b")]}" else 0
+        if words > left or depth > MAX_DEPTH:
+            what = f"code of more than {MAX_WORDS} words" if words > left else f"{shown(name)} is nested too deeply"
+            raise Refused(what)
+    return words
 
 
 def _parse(name: str, data: bytes) -> ast.Module:

@@ -11,10 +11,10 @@ from .admission_pickle import Refused
 from .card_fields import shown
 
 OPERATORS = frozenset(
-    """linear matmul mm bmm addmm add sub rsub mul div neg abs pow reciprocal square exp expm1 log log10 log1p asinh sqrt tanh sigmoid relu
-    softplus gelu silu elu leaky_relu hardtanh clamp clamp_min clamp_max minimum maximum where cat stack unsqueeze squeeze
-    slice select split chunk unbind reshape view transpose t permute sum mean layer_norm zeros_like ones_like dim size append len
-    eq ne lt le gt ge __not__ __is__ __isnot__ gru_cell lstm_cell silu_ relu_ elu_ hardtanh_ leaky_relu_""".split()  # noqa: SIM905 (a list literal would take a page)
+    """linear matmul mm bmm addmm add sub rsub mul div neg abs pow reciprocal square exp expm1 log log10 log1p asinh sqrt tanh sigmoid
+    relu softplus gelu silu elu leaky_relu hardtanh erf sin cos tan atan clamp clamp_min clamp_max minimum maximum where cat stack unsqueeze
+    squeeze slice select split chunk unbind reshape view transpose t permute sum mean layer_norm zeros_like ones_like dim size append len
+    eq ne lt le gt ge __not__ __is__ __isnot__ silu_ relu_ elu_ hardtanh_ leaky_relu_""".split()  # noqa: SIM905 (a list literal would take a page)
 )
 KEYWORDS = frozenset({"alpha", "dtype", "rounding_mode", "approximate"})
 CONVERSIONS = frozenset({"int", "float", "bool", "len"})
@@ -23,7 +23,10 @@ RESERVED = (
 )
 SIMPLE_TYPES = frozenset({"Tensor", "int", "float", "bool", "str", "NoneType"})
 MAX_CODE, MAX_DEPTH, MAX_COST = 2 * 1024 * 1024, 80, 100_000
-ADVICE = "freeze the model, or write the cell out with linear and elementwise functions"
+MAX_WORDS = 80_000
+"""Names, numbers, texts and signs in all code, counted before any of it is parsed: a syntax tree takes a hundred times as much as its text.
+4000 operations written out are about 50 000."""
+ADVICE = "write the file with export_channel, or write the cell out with linear and elementwise functions"
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,200}")
 
 Type = tuple["str | Type", ...]

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from .gates import RELAXING, arguments, limits, ranges
+from .gates import RELAXING, arguments, limits, ranges, reach
 from .learned import LearnedGate
 from .network import Program, program_text
 from .plugin import Channel
@@ -117,7 +117,7 @@ def gate_lines(networks: Networks, lanes: Lanes, c: Learned, step: str) -> list[
             half = [f"half{c.tag}_{i}" for i in range(n)]
             lines += relaxed(half, f"0.5 * {step}") + call(outputs, dict(zip(inner, half, strict=True)))
         return lines + relaxed(inner, step)
-    return lines + _ros2(lanes, c, gate, call, outputs, step)
+    return lines + _ros2(networks, lanes, c, gate, call, outputs, step)
 
 
 def value_lines(networks: Networks, lanes: Lanes, c: Learned) -> list[str]:
@@ -192,7 +192,7 @@ def _caller(networks: Networks, lanes: Lanes, c: Learned, k: int, rows: dict[tup
     return call
 
 
-def _ros2(lanes: Lanes, c: Learned, gate: LearnedGate, call: Call, outputs: list[str], step: str) -> list[str]:
+def _ros2(networks: Networks, lanes: Lanes, c: Learned, gate: LearnedGate, call: Call, outputs: list[str], step: str) -> list[str]:
     """ROS2 as for a classic gate, the Jacobian by differences that suit the precision; linearly implicit Euler outside the bounds.
 
     The value that the network returns at once (`current`) is set by `value_lines`.
@@ -224,13 +224,9 @@ def _ros2(lanes: Lanes, c: Learned, gate: LearnedGate, call: Call, outputs: list
     bounds += [f"({z} > {s.high!r})" for z, s in zip(names["z"], gate.states, strict=True) if math.isfinite(s.high)]
     outside = " | ".join(bounds) or "False"
     lines += ["count = 0", *lanes.loop([*body, f"count += 1 if {outside} else 0"], names["z"]), "if count > 0:"]
-    redo = solve(step, names["r"]) + [
-        f"{z} = min(max({y} + {step} * x{i}, {_number(s.low)}), {_number(s.high)})"
-        for i, (z, y, s) in enumerate(zip(names["z"], inner, gate.states, strict=True))
-    ]
+    redo = solve(step, names["r"]) + [f"{z} = {y} + {step} * x{i}" for i, (z, y) in enumerate(zip(names["z"], inner, strict=True))]
     lines += ["    " + t for t in lanes.loop([f"if {outside}:", *("    " + t for t in redo)], names["z"])]
+    for j, (z, bound) in enumerate(zip(names["z"], reach(gate), strict=True)):
+        seen, row = f"counts[{networks.watches.state(gate, j)}]", f"I64({lanes.row(z)})"
+        lines.append(f"bounded(b, {row}, {row}, {bound.low!r}, {bound.high!r}, {bound.slack!r}, size, {seen})")
     return lines + lanes.loop([f"{y} = {z}" for y, z in zip(inner, names["z"], strict=True)], inner)
-
-
-def _number(x: float) -> str:
-    return repr(x) if math.isfinite(x) else f"{'-' if x < 0 else ''}np.inf"

@@ -38,8 +38,8 @@ def export_channel(
 
     Parameters
     ----------
-    module : ``torch.nn.Module``; ``forward`` takes some of ``s, x, dx, dt`` in this order, tensors ``[N, k]`` (`dt` a float [ms]).
-        It is not changed. Normalisation belongs inside.
+    module : ``torch.nn.Module``, plain, scripted, traced, frozen, compiled or wrapped; ``forward`` takes some of ``s, x, dx, dt`` in this
+        order, tensors ``[N, k]`` (`dt` a float [ms]); a single argument is `x`. It is not changed. Normalisation belongs inside.
     path : file to write, ``.pt``.
     kind : ``open_prob`` (returns p), ``hh_gates`` (xinf, tau [ms]), ``rates`` (alpha, beta [1/ms]), ``rhs`` (ds [1/ms]), ``step`` (next s),
         ``current`` (flux, ds).
@@ -64,8 +64,7 @@ def export_channel(
         If the card is wrong, or the network cannot be exported or breaks its card. Nothing is written then.
     """
     where = file_path(path, "path")
-    if not callable(getattr(module, "forward", None)) or not hasattr(module, "state_dict"):
-        raise InputError("module", f"{module!r} is no network, expected an instance of torch.nn.Module")
+    module = torchscript.network(module)
     if where.suffix != ".pt":
         raise InputError(str(path), "expected a name that ends in .pt")
     made = make_card(

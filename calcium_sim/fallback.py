@@ -9,7 +9,7 @@ import numpy as np
 
 from .codegen_learned import FLOOR
 from .codegen_secant import SLOW, STEEPEST, Memory, follows, memory
-from .gates import RELAXING, arguments, gate_of, limits, ranges
+from .gates import RATED, RELAXING, arguments, gate_of, limits, ranges, reach
 from .kernels.relax import relax_arrays, settle_arrays
 from .learned import LearnedGate
 from .lowering import Gauge, Plan
@@ -33,6 +33,8 @@ class TorchGates:
                 self.watches.input(gate, kind, k)
             for o in range(len(limits(gate))):
                 self.watches.output(gate, o)
+            for j in range(len(gate.states) if gate.kind in RATED else 0):
+                self.watches.state(gate, j)
         self.counts = self.watches.counts(1)
 
     def move(self, g: Gauge, gate: LearnedGate, start: State, state: State, ports: dict[str, Floats], h: float) -> None:
@@ -43,6 +45,9 @@ class TorchGates:
         inputs = self._ports(g, gate, SimpleNamespace(**ports))
         inner = _inner(gate, SimpleNamespace(**{n: start.y[s] for n, s in zip(g.channel.states, g.states, strict=True)}))
         new = _update(gate, lambda values: self._evaluate(gate, values, inputs, h), inner, h)
+        for j, (values, bound) in enumerate(zip(new, reach(gate), strict=True) if gate.kind in RATED else ()):
+            note(self.counts[0, self.watches.state(gate, j)], values, bound.low - bound.slack, bound.high + bound.slack)
+            np.clip(values, bound.low, bound.high, out=values)
         targets = dict(zip(g.channel.states, g.states, strict=True))
         for n, values in zip(gate.outputs[: len(gate.states)], new, strict=True):
             state.y[targets[n]] = values
@@ -201,5 +206,5 @@ def _ros2(gate: LearnedGate, network, y: Floats, rates: Floats, h: float) -> Flo
     low, high = (np.array([[getattr(s, side)] for s in gate.states]) for side in ("low", "high"))
     outside = ((new < low) | (new > high)).any(axis=0)
     if outside.any():
-        new = np.where(outside, np.clip(y + h * solve(h, rates), low, high), new)
+        new = np.where(outside, y + h * solve(h, rates), new)
     return np.asarray(new)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,19 +18,27 @@ from .mesh import Floats
 from .network import TOLERANCE, Program, evaluate, run
 from .network_builder import mlp_program
 from .plugin import Channel
-from .sampling import Bound, Columns, check_values, output_bounds, sample
+from .sampling import HUGE, Bound, Columns, check_values, output_bounds, sample
 from .tables import Table, looked_at, tabulate
-from .torchgraph import Unsupported, lower_graph
+from .torchgraph import lower_graph
+from .torchgraph_sheets import Unsupported
+from .torchscript import widths
 
 POINTS = 4096
 """Random points on which lowered and original network are compared: the largest rounding errors of both have to be met."""
+FEWEST, WORK = 256, 500_000_000
+"""Of a very large network so few, so that comparing takes seconds."""
 SHAKEN, ROUNDING = 8, 16.0
 """How often weights and inputs are changed in their last places, and how many times the largest of the changes rounding may be (4.1 at most
 on the shipped networks)."""
 RELAXING = ("rates", "hh_gates")
 """Kinds whose states relax exponentially with what the network returns."""
+RATED = ("rhs", "current")
+"""Kinds whose states move by rates of change, which can carry them out of their bounds."""
 TABULATED = {"open_prob": ((1e-5, 0.0),), "hh_gates": ((1e-5, 0.0), (0.0, 1e-4)), "rates": ((1e-12, 1e-5),)}
 """Kinds of which a network of one port becomes a table, with the (absolute, relative) error allowed to its outputs."""
+OVERSHOOT = 0.01
+"""By so much of its range may a step of given rates carry a state out of its bounds without being told: errors of an honest law do that."""
 RELAXATION = (0.01, 0.1, 1.0, 10.0, 100.0, 1e3, 1e4, 1e5)
 """Steps [ms] with which the states of a network are taken to their equilibrium, many times each."""
 
@@ -64,8 +73,7 @@ def _lowered(gate: LearnedGate) -> Program:
     if gate.weights is not None:
         fast = gate.weights.fast
         return mlp_program(fast.layers, fast.act, fast.skip, fast.out, gate.weights.arrays, fast.inputs, fast.clip, card.dtype)
-    widths = {"s": len(card.states), "x": len(card.inputs), "dx": len(card.inputs), "dt": None}
-    return lower_graph(gate.module(), [widths[a] for a in card.args], card.dtype)
+    return lower_graph(gate.module(), list(widths(card).values()), card.dtype)
 
 
 def arguments(gate: LearnedGate) -> tuple[tuple[str, int], ...]:
@@ -86,7 +94,7 @@ def _compare(gate: LearnedGate, program: Program) -> None:
     Both are rounded, and a network may multiply rounding: by an exponential at its end, or by parts that cancel. So at every point they may
     differ by a few times what changes where its weights and inputs change in their last places.
     """
-    points = sample(gate.card, POINTS)
+    points = sample(gate.card, max(FEWEST, min(POINTS, WORK // max(1, program.weights.size))))
     given = _stacked(points)
     original = np.concatenate([np.asarray(o, float) for o in gate.evaluate(points)], axis=1).T
     exact = replace(program, weights=program.weights.astype(float))
@@ -134,6 +142,16 @@ def limits(gate: LearnedGate) -> list[Bound]:
     return [bound for output in output_bounds(gate.card) for bound in output]
 
 
+def reach(gate: LearnedGate) -> list[Bound]:
+    """Bounds of a network's states, in which they are kept; a step may reach beyond them a little before that is told."""
+    return [
+        Bound(
+            f"state {s.name}", max(s.low, -HUGE), min(s.high, HUGE), OVERSHOOT * (s.high - s.low) if math.isfinite(s.high - s.low) else 0.0
+        )
+        for s in gate.states
+    ]
+
+
 def network_at(gate: LearnedGate, states: Any, ports: Mapping[str, float], h: float) -> Floats:
     """Outputs of the network at one point, within their bounds, by the same compiled code as in a run; ports are clamped to their range.
 
@@ -178,7 +196,7 @@ def steady(channel: Channel, x: SimpleNamespace) -> tuple[float, ...]:
     y = np.array([start[n] for n in inner])
     low, high = (np.array([getattr(table[n], side) for n in inner]) for side in ("low", "high"))
     if inner:
-        y = _newton(gate, y, vars(x), low, high) if gate.kind in ("rhs", "current") else _relax(gate, y, vars(x), low, high)
+        y = _newton(gate, y, vars(x), low, high) if gate.kind in RATED else _relax(gate, y, vars(x), low, high)
     if gate.kind == "rates":
         _undetermined(gate, channel, network_at(gate, y, vars(x), 0.01))
     fixed = {n: s.init for n, s in zip(inner, gate.states, strict=True) if s.init != "steady"}

@@ -25,6 +25,7 @@ UNARY = (
     "log10",
     "log1p",
     "asinh",
+    "erf",
     "relu",
     "sqrt",
     "abs",
@@ -35,11 +36,13 @@ UNARY = (
     "pow",
     "clip",
 )
-BINARY = ("add", "sub", "mul", "div", "minimum", "maximum")
-TURNING = ("tanh", "sigmoid", "log", "log10", "log1p", "asinh", "relu", "sqrt", "abs", "softplus", "elu", "pow")
+BINARY = ("add", "sub", "mul", "div", "minimum", "maximum", "less", "same", "most", "put")
+TURNING = ("tanh", "sigmoid", "log", "log10", "log1p", "asinh", "erf", "relu", "sqrt", "abs", "softplus", "elu", "pow")
 """Operations of one operand that have a kink, a pole or the middle of a step at zero."""
 KINDS = ("dense", *UNARY, *BINARY, "sum", "norm")
 COLUMNS, ONE, NUMBERS = 0, 1, 2
+AT_ONCE = 8_000_000
+"""Numbers that the reference evaluation holds at once."""
 TOLERANCE = {"float32": 1e-6, "float64": 1e-12}
 """Largest disagreement between a lowered network and its original, relative to max(1, |y|)."""
 
@@ -81,6 +84,11 @@ class Program:
         return table
 
     @property
+    def breadth(self) -> int:
+        """Numbers per node that all operations make."""
+        return sum(op.width for op in self.ops)
+
+    @property
     def work(self) -> int:
         """Elements of the scratch array of a block."""
         return LANES * (self.columns + 2) + 16
@@ -95,9 +103,16 @@ def _sigmoid(x: Array) -> Array:
     return 1 / (1 + np.exp(-x))
 
 
+def _erf(x: Array) -> Array:
+    from scipy.special import erf
+
+    return np.asarray(erf(x), x.dtype)
+
+
 _NUMPY: dict[str, Any] = {
     **{name: getattr(np, name) for name in ("tanh", "exp", "expm1", "log", "log10", "log1p", "sqrt", "abs", "minimum", "maximum")},
     **{"asinh": np.arcsinh, "sigmoid": _sigmoid, "neg": np.negative, "copy": np.array, "relu": lambda x: np.maximum(x, 0)},
+    **{"less": np.less, "same": np.equal, "most": np.less_equal, "erf": _erf},
     **{"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide},
     "softplus": lambda x, p: np.where(x * p[0] > p[1], x, np.logaddexp(x * p[0], 0) / p[0]),
     "elu": lambda x, p: np.where(x < 0, p[0] * np.expm1(np.minimum(x, 0)), x),
@@ -124,7 +139,9 @@ def _dense(op: Op, x: Array, weights: Array) -> Array:
 
 def _turns(op: Op, a: Array, b: Array) -> list[Array]:
     """What is zero where an operation on `a` turns; `b` are its second operand or its numbers."""
-    if op.kind in ("minimum", "maximum"):
+    if op.kind == "put":
+        return [a - 0.5]
+    if op.kind in ("minimum", "maximum", "less", "same", "most"):
         return [a - b]
     if op.kind in ("mul", "div"):
         return [x + 0.0 for x, mode in ((a, op.a_mode), (b, op.b_mode)) if mode != NUMBERS]
@@ -141,6 +158,9 @@ def evaluate(program: Program, columns: Any, seen: list[Array] | None = None, tu
     given = np.asarray(columns, program.weights.dtype)
     if given.ndim != 2 or given.shape[0] != program.inputs:
         raise InputError("network", f"input has shape {given.shape}, expected ({program.inputs}, nodes)")
+    share = max(1, AT_ONCE // program.columns)
+    if seen is None and turns is None and given.shape[1] > share:
+        return np.concatenate([evaluate(program, given[:, k : k + share]) for k in range(0, given.shape[1], share)], axis=1)
     x = np.zeros((program.columns, given.shape[1]), given.dtype)
     x[: program.inputs] = given
     w = program.weights
@@ -155,6 +175,8 @@ def evaluate(program: Program, columns: Any, seen: list[Array] | None = None, tu
             out = slice(op.target, op.target + op.width)
             if op.kind == "dense":
                 x[out] = _dense(op, x[op.a : op.a + op.inner], w)
+            elif op.kind == "put":
+                x[out] = np.where(operand(op, op.a, op.a_mode) > 0.5, operand(op, op.b, op.b_mode), x[out])
             elif op.kind in BINARY:
                 x[out] = _NUMPY[op.kind](operand(op, op.a, op.a_mode), operand(op, op.b, op.b_mode))
             elif op.kind == "sum":

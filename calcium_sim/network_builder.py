@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,6 +42,7 @@ class Builder:
     steps: list[_Step] = field(default_factory=list)
     numbers: list[Array] = field(default_factory=list)
     size: int = 0
+    known: dict[bytes, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.dtype not in TOLERANCE:
@@ -65,13 +67,27 @@ class Builder:
         return self._emit(kind, len(x), (self.contiguous(x),), self._store(np.array(parameters)) if parameters else 0)
 
     def binary(self, kind: str, a: Columns | Array | float, b: Columns | Array | float) -> Columns:
-        """add, sub, mul, div, minimum or maximum of columns (one column goes with all) and numbers (one, or one per column)."""
+        """add, sub, mul, div, minimum, maximum, less, same or most (1 or 0 of a < b, a = b, a <= b) of columns and numbers.
+
+        One column, or one number, goes with all.
+        """
         operands = tuple(x if isinstance(x, tuple) else np.atleast_1d(np.asarray(x, float)).reshape(-1) for x in (a, b))
         width = max(map(len, operands))
         if any(len(x) not in (1, width) for x in operands):
             raise InputError("network", f"{kind} of {len(operands[0])} and {len(operands[1])} columns, expected equal numbers or one")
         fitted = tuple(self.contiguous(x) if isinstance(x, tuple) else np.broadcast_to(x, (width,)) for x in operands)
         return self._emit(kind, width, fitted)
+
+    def chosen(self, condition: Columns, a: Columns | Array | float, b: Columns | Array | float) -> Columns:
+        """`a` where the condition is 1, else `b`; each of them one or as many as the others."""
+        x, y = (v if isinstance(v, tuple) else np.atleast_1d(np.asarray(v, float)).reshape(-1) for v in (a, b))
+        width = max(len(condition), len(x), len(y))
+        if not isinstance(y, tuple):
+            y = self.binary("add", np.broadcast_to(y, (width,)), 0.0)
+        register = self._copied(y * width if len(y) < width else y)
+        fitted = self.contiguous(x) if isinstance(x, tuple) else np.broadcast_to(x, (width,))
+        self.steps.append(_Step("put", register, (self.contiguous(condition), fitted)))
+        return tuple((register, k) for k in range(width))
 
     def power(self, x: Columns, exponent: float) -> Columns:
         """``x ** exponent``; whole exponents up to 8 by multiplication."""
@@ -102,6 +118,11 @@ class Builder:
         """The columns as neighbours in one register, copied where they are not."""
         if all(c == (x[0][0], x[0][1] + k) for k, c in enumerate(x)):
             return x
+        register = self._copied(x)
+        return tuple((register, k) for k in range(len(x)))
+
+    def _copied(self, x: Columns) -> int:
+        """A new register with these columns."""
         runs: list[list[tuple[int, int]]] = []
         for c in x:
             if runs and c == (runs[-1][-1][0], runs[-1][-1][1] + 1):
@@ -112,15 +133,13 @@ class Builder:
         for run in runs:
             self.steps.append(_Step("copy", register, (tuple(run),), start))
             start += len(run)
-        return tuple((register, k) for k in range(len(x)))
+        return register
 
     def finish(self, outputs: Columns) -> Program:
         """The program that returns these columns."""
         if not outputs:
             raise InputError("network", "has no outputs")
-        result = self._register(len(outputs))
-        for k, c in enumerate(outputs):
-            self.steps.append(_Step("copy", result, ((c,),), k))
+        result = self._copied(outputs)
         ops, columns = _allocated(self, result)
         weights = np.concatenate([*self.numbers, np.zeros(1, self.dtype)])
         weights.flags.writeable = False
@@ -131,10 +150,13 @@ class Builder:
         return len(self.widths) - 1
 
     def _store(self, values: Array) -> int:
-        at = self.size
-        self.numbers.append(np.asarray(values, self.dtype).reshape(-1))
-        self.size += self.numbers[-1].size
-        return at
+        kept = np.asarray(values, self.dtype).reshape(-1)
+        key = hashlib.blake2b(kept.tobytes()).digest()
+        if key not in self.known:
+            self.known[key] = self.size
+            self.numbers.append(kept)
+            self.size += kept.size
+        return self.known[key]
 
     def _emit(self, kind: str, width: int, operands: tuple[Columns | Array, ...], at: int = 0) -> Columns:
         register = self._register(width)

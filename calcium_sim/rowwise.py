@@ -17,9 +17,11 @@ from .errors import InputError
 
 ELEMENTWISE = frozenset(
     """neg abs reciprocal square exp expm1 log log10 log1p asinh sqrt tanh sigmoid relu softplus gelu silu elu leaky_relu
-    hardtanh clamp clamp_min clamp_max add sub rsub mul div pow minimum maximum where zeros_like ones_like eq ne lt le
+    hardtanh erf sin cos tan atan clamp clamp_min clamp_max add sub rsub mul div pow minimum maximum where zeros_like ones_like eq ne lt le
     gt ge""".split()  # noqa: SIM905 (as in admission_syntax)
 )
+MADE = frozenset({"linear", "addmm", "matmul", "mm", "bmm", "sum", "mean", "layer_norm"})
+"""What makes new numbers, as elementwise operations do: these may be changed in place."""
 COMPARED = frozenset({"eq", "ne", "lt", "le", "gt", "ge"})
 FLOATS = (None, 6, 7)
 """Torch's numbers of float32 and float64, or no wish."""
@@ -43,7 +45,7 @@ class Refused(Exception):
     """What cannot be shown to treat every row by itself."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sheet:
     """A tensor over the rows: its shape, with `ROWS` exactly once, and whether it holds truth values."""
 
@@ -112,6 +114,7 @@ class _Walk:
     def __init__(self, module: Any, compute: Callable[[str], Any]) -> None:
         self.module, self.compute = module, compute
         self.values: dict[str, Any] = {}
+        self.own: list[Any] = []
 
     def block(self, block: Any) -> None:
         """Walk the nodes of a block."""
@@ -158,6 +161,8 @@ class _Walk:
 
     def _aten(self, kind: str, name: str, args: list[Any]) -> Any:
         plain = name[:-1] if name.endswith("_") and not name.endswith("__") else name
+        if plain != name and args[0] not in self.own:
+            raise Refused(f"'{kind}' changes in place what it was given, or what it keeps from call to call")
         if name in ("dim", "len", "size"):
             return self._measured(kind, name, args)
         if name == "append":
@@ -175,9 +180,9 @@ class _Walk:
             if name in ("Bool", "Int", *COMPARED, "__not__"):
                 raise Refused("a decision by the values or the number of rows")
             return Number()  # arithmetic with dt
-        if plain in ELEMENTWISE:
-            return self._elementwise(kind, plain, args)
         method: Callable[..., Any] | None = getattr(self, f"on_{plain}", None)
+        if plain in ELEMENTWISE:
+            method = lambda kind, *given: self._elementwise(kind, plain, list(given))  # noqa: E731 (as the methods are called)
         if method is None:
             raise Refused(f"'{kind}' has no rule that shows that it treats every row by itself")
         try:
@@ -185,6 +190,8 @@ class _Walk:
         except (TypeError, IndexError, ValueError, AttributeError) as error:
             raise Refused(f"'{kind}' in a form that is not known ({error})") from None
         self._bounded(kind, out)
+        if plain in ELEMENTWISE or plain in MADE:
+            self.own.append(out)
         return out
 
     def _measured(self, kind: str, name: str, args: list[Any]) -> Any:
@@ -375,16 +382,6 @@ class _Walk:
         return Sheet((ROWS, *new[1:]), x.truth)
 
     on_view = on_reshape
-
-    def on_gru_cell(self, kind: str, x: Any, h: Any, *weights: Any) -> Sheet:
-        """A recurrent cell: the new hidden state."""
-        if not all(map(_constant, weights)) or self._sheet(kind, x).axis or len(x.shape) != 2:
-            raise _mixes(kind, "with weights that depend on the rows")
-        return self._sheet(kind, h)
-
-    def on_lstm_cell(self, kind: str, x: Any, states: Any, *weights: Any) -> list[Sheet]:
-        """A recurrent cell: hidden state and memory."""
-        return [self.on_gru_cell(kind, x, s, *weights) for s in states]
 
 
 def _kept(value: Any) -> Any:

@@ -62,6 +62,12 @@ class Columns:
         s, dx = (None if a is None else a.copy() for a in (self.s, self.dx))
         return Columns(s, self.x.copy(), dx, self.dt)
 
+    def cast(self, dtype: str) -> Columns:
+        """In another precision."""
+        s, x, dx = (None if a is None else a.astype(dtype) for a in (self.s, self.x, self.dx))
+        assert x is not None
+        return Columns(s, x, dx, self.dt)
+
     def same(self, other: Columns) -> bool:
         """Equal bit for bit."""
         pairs = ((self.s, other.s), (self.x, other.x), (self.dx, other.dx))
@@ -217,7 +223,8 @@ def _check_shapes(card: Card, out: tuple[Array, ...], n: int, where: str) -> Non
         raise InputError(where, f"the network returns {len(out)} tensors, kind '{card.kind}' expects {len(card.returns)}")
     for array, k in zip(out, card.returns, strict=True):
         if array.shape != (n, k):
-            raise InputError(where, f"the network returns shape {list(array.shape)} for {n} rows, expected {[n, k]}")
+            hint = " (keep the column: unsqueeze(1), or no squeeze)" if array.shape == (n,) and k == 1 else ""
+            raise InputError(where, f"the network returns shape {list(array.shape)} for {n} rows, expected {[n, k]}{hint}")
         if array.dtype != np.dtype(card.dtype):
             raise InputError(where, f"the network returns {array.dtype}, the card says {card.dtype}")
 

@@ -27,6 +27,10 @@ STRAIGHT, LEVEL = 0.02, 1e-6
 """An operation is straight between two points if its value halfway is off by less than this fraction of it, or less than this number."""
 ROUNDS, POINTS = 48, 200_000
 """Halvings of a range, and points, after which a network is too intricate for a table."""
+NUMBERS = 20_000_000
+"""Numbers of all operations that are held at once at most."""
+WORK = 20_000_000_000
+"""Products that go into one of the searches, or into a table."""
 LAYERS = 32
 """Kinks are looked for again between those that were found, layer by layer, this many times at most."""
 
@@ -100,7 +104,8 @@ def tabulate(
         with np.errstate(all="ignore"):
             return float(np.max(np.abs(found - true) / (allowed[:, :1] + allowed[:, 1:] * np.abs(true))))
 
-    while points <= MOST:
+    most = min(MOST, WORK // max(1, function.weights.size)) if isinstance(function, Program) else MOST
+    while points <= most:
         between = _sampled(call, low, high, 0.5, points - 1, logarithmic, points)
         worst = error(0.5 * (y[:, 1:] + y[:, :-1]), between)
         if worst <= 1.0:
@@ -129,12 +134,19 @@ def looked_at(function: Any, low: float, high: float) -> NDArray[np.float64] | N
     grid = np.unique(np.clip(np.concatenate([even, decades, *drawn]), low, high))
     if not isinstance(function, Program):
         return grid
+    if _too_much(function, grid.size):
+        return None
     for find in (kinks, bends, kinks):
         found = find(function, grid)
         if found is None:
             return None
         grid = np.unique(np.concatenate([grid, found]))
     return np.concatenate([grid, 0.5 * (grid[1:] + grid[:-1])])
+
+
+def _too_much(program: Program, points: int) -> bool:
+    """Whether so many points of a network take too much memory, or too long."""
+    return program.breadth * points > NUMBERS or program.weights.size * points > WORK
 
 
 def _seed(function: Any) -> int:
@@ -168,7 +180,7 @@ def _crossings(program: Program, grid: NDArray[np.float64]) -> NDArray[np.float6
     below = turns(grid)
     row, place = np.nonzero(below[:, 1:] != below[:, :-1])
     a, b, sign = grid[place], grid[place + 1], below[row, place]
-    if len(a) > POINTS // 2:
+    if len(a) > POINTS // 2 or _too_much(program, len(a)) or 64 * len(a) * program.weights.size > WORK:
         return None
     for _ in range(64):
         x = 0.5 * (a + b)
@@ -193,6 +205,8 @@ def bends(program: Program, grid: NDArray[np.float64]) -> NDArray[np.float64] | 
     at = operations(grid)
     first, last = at[:, :-1], at[:, 1:]
     for _ in range(ROUNDS):
+        if _too_much(exact, count + len(a)):
+            return None
         x = 0.5 * (a + b)
         halfway = operations(x)
         size = np.maximum(np.maximum(np.abs(first), np.abs(last)), np.abs(halfway))

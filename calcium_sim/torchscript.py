@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from . import handed
 from .admission import Admitted
 from .admission_syntax import ADVICE, OPERATORS
 from .card import FORMAT, MEMBER, VERSION, Card, card_from
@@ -25,6 +26,8 @@ from .card_fields import shown
 from .errors import InputError
 from .rowwise import check_rowwise
 from .sampling import Array, Columns, check_outputs, check_rows, sample
+from .straight import straightened
+from .straight_values import Unwritable
 
 BLOCK = 1024
 """Rows per call: a row's last bits depend on the rows around it, so blocks have one fixed size, the last one padded."""
@@ -150,38 +153,73 @@ def serve() -> None:
 def script(module: Any, card: Card, where: str) -> bytes:
     """Turn a ``torch.nn.Module`` into the bytes of a frozen TorchScript archive that holds the card.
 
-    The module itself is not changed. Where its source text cannot be read (a class typed at a prompt), it is traced at two batch sizes.
+    The module itself is not changed. Where ``torch.jit.script`` cannot read it (a class typed at a prompt, a lambda), it is traced at two
+    batch sizes. What is saved is the network written out as one list of operations, see `straight`.
     """
     torch = _torch()
     with _quiet():
-        with torch.no_grad():  # a copy of a traced module would be a step of a computation, whose gradients cannot be switched off
-            fresh = copy.deepcopy(module).eval().to(getattr(torch, card.dtype))
-        for parameter in fresh.parameters():
-            parameter.requires_grad_(False)
+        fresh = _fresh(torch, module, card, where)
         try:
-            frozen = torch.jit.freeze(fresh if isinstance(fresh, torch.jit.ScriptModule) else torch.jit.script(fresh))
-        except OSError:
-            frozen = _trace(fresh, card, where)
+            frozen, coarse = straightened(torch, _frozen(torch, fresh, card, where), widths(card), getattr(torch, card.dtype))
+        except Unwritable as error:
+            raise InputError(where, f"refused: {error}") from None
+        except (InputError, MemoryError):
+            raise
         except Exception as error:  # torch raises many kinds
-            raise InputError(where, f"torch.jit.script refuses the module: {_last_line(error)}") from None
-        _compare(fresh, frozen, card, where)
+            raise InputError(where, f"the module cannot be written out: {type(error).__name__} {_first_line(error)}") from None
+        _compare(fresh, module, frozen, card, where, coarse)
         stream = io.BytesIO()
         torch.jit.save(frozen, stream, _extra_files={MEMBER: card.json()})
     return stream.getvalue()
 
 
+def network(given: Any) -> Any:
+    """The module inside what was handed over, see `handed.network`."""
+    return handed.network(_torch(), given)
+
+
 def forward_arguments(module: Any) -> tuple[str, ...]:
     """Names of the arguments of ``forward``."""
-    if hasattr(module, "_c"):
-        return tuple(a.name for a in module.forward.schema.arguments[1:])
-    code = module.forward.__func__.__code__
-    return tuple(code.co_varnames[1 : code.co_argcount])
+    return handed.forward_arguments(_torch(), module)
 
 
 def dtype_of(module: Any) -> str:
     """ "float64" if any number of the module is, otherwise "float32"."""
-    torch = _torch()
-    return "float64" if any(t.dtype == torch.float64 for t in [*module.parameters(), *module.buffers()]) else "float32"
+    return handed.dtype_of(_torch(), module)
+
+
+def widths(card: Card) -> dict[str, int | None]:
+    """Columns of each argument of a network; None of a number."""
+    known = {"s": len(card.states), "x": len(card.inputs), "dx": len(card.inputs), "dt": None}
+    return {a: known[a] for a in card.args}
+
+
+def _fresh(torch: Any, module: Any, card: Card, where: str) -> Any:
+    """A copy in evaluation, in the card's precision."""
+    try:
+        with torch.no_grad():  # a copy of a traced module would be a step of a computation, whose gradients cannot be switched off
+            fresh = copy.deepcopy(module)
+            fresh = fresh.eval() if hasattr(fresh, "training") else fresh  # a frozen module has no such switch any more
+            fresh = fresh.to("cpu").to(getattr(torch, card.dtype))
+    except Exception as error:  # torch raises many kinds
+        raise InputError(where, f"the module cannot be copied: {_first_line(error)}") from None
+    for parameter in fresh.parameters():
+        parameter.requires_grad_(False)
+    return fresh
+
+
+def _frozen(torch: Any, fresh: Any, card: Card, where: str) -> Any:
+    if isinstance(fresh, torch.jit.ScriptModule):
+        return torch.jit.freeze(fresh) if hasattr(fresh, "training") else fresh
+    try:
+        return torch.jit.freeze(torch.jit.script(fresh))
+    except Exception as error:  # torch raises many kinds
+        try:
+            return _trace(fresh, card, where)
+        except InputError as second:
+            if isinstance(error, OSError):
+                raise
+            raise InputError(where, f"torch.jit.script refuses the module: {_last_line(error)} (and traced: {second.message})") from None
 
 
 def _torch() -> Any:
@@ -226,8 +264,7 @@ def _check_graphs(module: Any, where: str) -> None:
 
 def _check_rows(module: Any, card: Card, where: str) -> None:
     """The third net: every operation leaves the rows apart, see `rowwise`."""
-    widths = {"s": len(card.states), "x": len(card.inputs), "dx": len(card.inputs), "dt": None}
-    check_rowwise(inlined_graph(module), module, operator, [widths[a] for a in card.args], where)
+    check_rowwise(inlined_graph(module), module, operator, list(widths(card).values()), where)
 
 
 def _kinds(graph: Any) -> set[str]:
@@ -258,11 +295,22 @@ def _trace(module: Any, card: Card, where: str) -> Any:
     return traced[1]
 
 
-def _compare(module: Any, frozen: Any, card: Card, where: str) -> None:
-    """The exported network against the module as it was given."""
+def _compare(fresh: Any, module: Any, frozen: Any, card: Card, where: str, coarse: bool) -> None:
+    """The exported network against a copy of the module in the card's precision; where that does not run in it, against the module itself.
+
+    `coarse` where the module casts to less than double precision.
+    """
     columns = sample(card, 1000, seed=1)
-    tolerance = 1e-5 if card.dtype == "float32" else 1e-12
-    for a, b in zip(call(module, columns.copy()), call(frozen, columns.copy()), strict=True):
+    try:
+        expected = call(fresh, columns.copy())
+    except InputError as error:
+        try:
+            own = copy.deepcopy(module)
+            expected, coarse = call(own.eval() if hasattr(own, "training") else own, columns.cast("float32")), True
+        except InputError:
+            raise InputError(where, f"the module {error.message}") from None
+    tolerance = 1e-5 if card.dtype == "float32" or coarse else 1e-12
+    for a, b in zip(expected, call(frozen, columns.copy()), strict=True):
         if a.shape != b.shape or not np.allclose(a, b, rtol=tolerance, atol=tolerance, equal_nan=True):
             raise InputError(where, "the exported network differs from the module (does it use random numbers or change itself?)")
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .gates import limits, ranges
+from .gates import limits, ranges, reach
 from .learned import LearnedGate
 from .mesh import Floats
 
@@ -46,6 +46,11 @@ class Watches:
     def output(self, gate: LearnedGate, o: int) -> int:
         """Row of an output column."""
         bound = limits(gate)[o]
+        return self._row(Item(gate, bound.name, "", bound.low, bound.high, True))
+
+    def state(self, gate: LearnedGate, j: int) -> int:
+        """Row of a state that rates of change may carry out of its bounds."""
+        bound = reach(gate)[j]
         return self._row(Item(gate, bound.name, "", bound.low, bound.high, True))
 
     def _row(self, item: Item) -> int:

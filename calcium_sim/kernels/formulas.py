@@ -38,6 +38,74 @@ TANH_ABOVE = (
     0.13124936819076538,
 )
 TANH_BELOW = (0.00026139593683183193, 0.024677623063325882, 0.4645826816558838, 1.0)
+ERF_DOUBLE = (
+    *(
+        9.175644002177498e-09,
+        -1.5060570810667498e-07,
+        1.628281593597918e-06,
+        -1.4909991105841154e-05,
+        0.0001205443939769876,
+    ),
+    *(
+        -0.000854829373557984,
+        0.0052239768370635,
+        -0.026866170533176165,
+        0.11283791670103809,
+        -0.3761263890315646,
+    ),
+    *(1.1283791670955106,),
+)
+ERF_SINGLE = (
+    *(
+        7.875874871388078e-05,
+        -0.000801686430349946,
+        0.005189087241888046,
+        -0.02685421146452427,
+        0.11283594369888306,
+    ),
+    *(
+        -0.3761262595653534,
+        1.1283791065216064,
+    ),
+)
+ERFC_DOUBLE = (
+    *(
+        1.6324398322542574e-06,
+        -4.181403528850513e-05,
+        -5.9937717793264705e-06,
+        0.00015350495321707198,
+        0.00020682687952840582,
+    ),
+    *(
+        -0.0004547321555020298,
+        -0.0014568264590208168,
+        0.0012713683582095427,
+        0.008722653197975426,
+        -0.008034016158999208,
+    ),
+    *(
+        -0.05422000095127603,
+        0.16405128005047653,
+        -0.16603039761580868,
+        -0.09276382658582398,
+        1.27697838155253,
+    ),
+)
+ERFC_SINGLE = (
+    *(
+        -0.0016025499207898974,
+        0.0011955249356105924,
+        0.00876291561871767,
+        -0.008031505160033703,
+        -0.054223060607910156,
+    ),
+    *(
+        0.1640513688325882,
+        -0.16603031754493713,
+        -0.09276382625102997,
+        1.2769783735275269,
+    ),
+)
 LN2_DOUBLE = (0.693147180369123816490, 1.90821492927058770002e-10)
 LN2_SINGLE = (0.693147182464599609375, -1.90465421e-09)
 """ln 2 as a short number, whose products with exponents are exact or nearly so, and a rest."""
@@ -142,6 +210,31 @@ def asinh(m: Any, x: Any) -> Any:
     near = m.add(c, m.div(m.mul(c, c), m.add(m.sqrt(m.fma(c, c, 1.0)), 1.0)))
     value = log1p(m, m.choose(1e9, a, m.sub(a, 1.0), near))
     return m.copysign(m.add(value, m.choose(1e9, a, LN2, 0.0)), x)
+
+
+def erf(m: Any, x: Any) -> Any:
+    """The error function: x P(x^2) up to 1, above it 1 - e^(-a^2) Q(t) / (1 + 2 a) with t = (a - 2) / (a + 2)."""
+    a = m.choose(6.2, m.magnitude(x), 6.2, m.magnitude(x))
+    z = m.mul(a, a)
+    near = m.mul(a, _polynomial(m, z, ERF_SINGLE if m.single else ERF_DOUBLE))
+    tail = _polynomial(m, m.div(m.sub(a, 2.0), m.add(a, 2.0)), ERFC_SINGLE if m.single else ERFC_DOUBLE)
+    far = m.sub(1.0, m.div(m.mul(exp(m, m.mul(z, -1.0)), tail), m.fma(a, 2.0, 1.0)))
+    return m.copysign(m.choose(a, 1.0, near, far), x)
+
+
+def less(m: Any, a: Any, b: Any) -> Any:
+    """1 where a < b, else 0."""
+    return m.choose(a, b, 1.0, 0.0)
+
+
+def same(m: Any, a: Any, b: Any) -> Any:
+    """1 where a = b, else 0."""
+    return m.equal(a, b, 1.0, 0.0)
+
+
+def most(m: Any, a: Any, b: Any) -> Any:
+    """1 where a <= b, else 0."""
+    return m.choose(a, b, 1.0, same(m, a, b))
 
 
 def power(m: Any, x: Any, p: Any) -> Any:

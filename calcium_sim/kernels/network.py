@@ -40,7 +40,7 @@ def _elu(m: Any, x: Any, p: Any) -> Any:
     return m.choose(x, 0.0, m.mul(formulas.expm1(m, formulas.minimum(m, x, 0.0)), p(0)), x)
 
 
-PLAIN = tuple(getattr(formulas, name) for name in ("tanh", "sigmoid", "exp", "expm1", "log", "log10", "log1p", "asinh"))
+PLAIN = tuple(getattr(formulas, name) for name in ("tanh", "sigmoid", "exp", "expm1", "log", "log10", "log1p", "asinh", "erf"))
 UNARY: dict[str, Any] = {
     **{f.__name__: (lambda m, x, p, f=f: f(m, x)) for f in PLAIN},
     "relu": lambda m, x, p: formulas.maximum(m, x, 0.0),
@@ -57,9 +57,12 @@ BINARY: dict[str, Any] = {
     **{name: (lambda m, a, b, name=name: getattr(m, name)(a, b)) for name in ("add", "sub", "mul", "div")},
     "minimum": formulas.minimum,
     "maximum": formulas.maximum,
+    **{name: getattr(formulas, name) for name in ("less", "same", "most")},
+    "put": lambda m, a, b: b,
 }
 KINDS = ("dense", *UNARY, *BINARY, "sum", "norm")
 DENSE, FIRST_BINARY, SUM, NORM = 0, 1 + len(UNARY), 1 + len(UNARY) + len(BINARY), 2 + len(UNARY) + len(BINARY)
+PUT = SUM - 1
 
 
 def _loops(context: Any, builder: Any, work: Any, kind: Any, table: Any) -> None:
@@ -108,21 +111,22 @@ def unary(typing: Any, kind: Any, work: Any, source: Any, target: Any, size: Any
 
 @intrinsic
 def binary(typing: Any, kind: Any, work: Any, a: Any, b: Any, target: Any) -> Any:
-    """One column from two."""
+    """One column from two; of PUT the second one where the first is 1, else what is there."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         whole = args[2].type
 
-        def loop(formula: Any) -> Any:
+        def loop(number: int, formula: Any) -> Any:
             def emit(m: Any, at: Any, wide: Any) -> None:
                 with cgutils.for_range(builder, ir.Constant(whole, LANES // wide.lanes), intp=whole) as k:
                     offset = builder.mul(k.index, ir.Constant(whole, wide.lanes))
-                    x, y = (builder.load(at(builder.add(args[i], offset)), align=wide.bits // 8) for i in (2, 3))
-                    builder.store(formula(m, x, y), at(builder.add(args[4], offset)), align=wide.bits // 8)
+                    x, y, old = (builder.load(at(builder.add(args[i], offset)), align=wide.bits // 8) for i in (2, 3, 4))
+                    value = m.choose(0.5, x, y, old) if number == PUT else formula(m, x, y)
+                    builder.store(value, at(builder.add(args[4], offset)), align=wide.bits // 8)
 
             return emit
 
-        table = {FIRST_BINARY + i: loop(formula) for i, formula in enumerate(BINARY.values())}
+        table = {FIRST_BINARY + i: loop(FIRST_BINARY + i, formula) for i, formula in enumerate(BINARY.values())}
         _loops(context, builder, (work, args[1]), args[0], table)
         return context.get_dummy_value()
 

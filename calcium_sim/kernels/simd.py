@@ -127,6 +127,10 @@ class Emitter:
         """``c if a < b else d``: `d` where `a` or `b` is not a number."""
         return self.builder.select(self.builder.fcmp_ordered("<", self.value(a), self.value(b)), self.value(c), self.value(d))
 
+    def equal(self, a: Any, b: Any, c: Any, d: Any) -> Any:
+        """``c if a == b else d``: `d` where `a` or `b` is not a number."""
+        return self.builder.select(self.builder.fcmp_ordered("==", self.value(a), self.value(b)), self.value(c), self.value(d))
+
     def scaled(self, a: Any, t: Any) -> Any:
         """``a * 2**(n - 1)`` where n is the integer in the low bits of `t`."""
         shift, bias, *_ = BITS[self.bits]

@@ -22,6 +22,10 @@ class Plain:
         """``c if a < b else d``."""
         return np.where(np.less(a, b), c, d)
 
+    def equal(self, a: Any, b: Any, c: Any, d: Any) -> Any:
+        """``c if a == b else d``."""
+        return np.where(np.equal(a, b), c, d)
+
     def scaled(self, a: Any, t: Any) -> Any:
         """``a * 2**(n - 1)``."""
         n = np.where(np.isfinite(t), t - 1.5 * 2.0**52, 0.0)

@@ -135,9 +135,11 @@ def test_recurrent_modules_are_refused_with_advice(tools, tmp_path: Path) -> Non
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return torch.sigmoid(self.gru(x.unsqueeze(1))[0][:, 0])
 
-    with pytest.raises(InputError, match=r"freeze the model, or write the cell out with linear and elementwise functions"):
+    with pytest.raises(
+        InputError, match=r"write the file with export_channel, or write the cell out with linear and elementwise functions"
+    ):
         admit_bytes(tools.save(Recurrent()), "gru.pt")
-    with pytest.raises(InputError, match=r"freeze the model, or write the cell out"):
+    with pytest.raises(InputError, match=r"'net.gru' is GRU over a sequence.*write the cell out with linear and elementwise functions"):
         cs.export_channel(Recurrent(), tmp_path / "gru.pt", kind="open_prob", inputs={"ca@cytosol": ("uM", 0.1, 5)}, licence="MIT")
     assert not list(tmp_path.iterdir())
 
