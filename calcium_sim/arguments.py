@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import inspect
 import os
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
 from .diagnostics import THRESHOLD, micromolar
-from .errors import InputError, ModelWarning, nearest, shown
+from .errors import InputError, ModelWarning, nearest, shown, warn
 from .limits import check_length
 from .model import Model
 from .probes import Recorded, recorded
@@ -27,10 +26,10 @@ def checked_times(model: Any, until: Any, every: Any, dt: Any) -> tuple[float, f
     check_length(end, every=interval, dt=step)
     if every is not None and interval > end * (1 + 1e-9):
         told = f"{interval:g} ms is longer than the run of {end:g} ms: the result has its start and its end only"
-        warnings.warn(f"every: {told} (a smaller every=, or a later until=)", ModelWarning, stacklevel=3)
+        warn(f"every: {told} (a smaller every=, or a later until=)", ModelWarning)
     if step is not None and step > interval * (1 + 1e-9):
         told = f"{step:g} ms is longer than the {interval:g} ms between two observations: steps are of {interval:g} ms"
-        warnings.warn(f"dt: {told} (give every= as well, or a smaller dt=)", ModelWarning, stacklevel=3)
+        warn(f"dt: {told} (give every= as well, or a smaller dt=)", ModelWarning)
     return end, interval
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ from .arrivals import arrivals, check_result, is_noted, key_of, level_of, noted_
 from .arrivals import first_crossing as first_crossing
 from .arrivals import micromolar as micromolar
 from .course import RESOLVED, Course, Meeting, Stretch, at, beyond_start, follow, steady_speed, stretches, turn_between, window
-from .errors import CalciumSimError, InputError
+from .errors import CalciumSimError, InputError, warn
 from .names import variable
 from .paths import Ints, Path, graph, of_nodes, spacing, travel
 from .units import numbers_in
@@ -106,7 +105,7 @@ def wave_speed(
     found = read_wave(ds, between, threshold, species, region, path)
     for line in found.told:
         if line not in str(ds.attrs.get("notes", "")):  # the run has said so
-            warnings.warn(line, stacklevel=2)
+            warn(line)
     return found.speed
 
 

@@ -7,11 +7,10 @@ models. ``<distribution>:<name>`` names one explicitly.
 from __future__ import annotations
 
 import re
-import warnings
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 
-from .errors import InputError
+from .errors import InputError, warn
 
 GROUP = "calcium_sim.channels"
 OURS = "calcium-sim"
@@ -82,7 +81,7 @@ def find(name: str, group: str, where: str) -> EntryPoint | None:
         raise InputError(where, f"'{name}' is registered by {owners}; name one: {names}")
     others = " and ".join(map(provider, points[1:]))
     fix = f"write '{full_name(points[1])}' for the other"
-    warnings.warn(f"'{name}' is registered by {others} too; that of {OURS} is used ({fix})", stacklevel=3)
+    warn(f"'{name}' is registered by {others} too; that of {OURS} is used ({fix})")
     return points[0]
 
 

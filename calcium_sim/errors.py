@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import sys
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -57,6 +59,14 @@ class StorageError(CalciumSimError, OSError):
     """A result could not be written: no space, no permission, directory gone."""
 
     exit_code = 5
+
+
+def warn(line: str, kind: type[Warning] = UserWarning) -> None:
+    """Warn at the line of the user's code that led here, however deep inside the package this is."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "calcium_sim":
+        frame, level = frame.f_back, level + 1
+    warnings.warn(line, kind, stacklevel=level)
 
 
 class ModelWarning(UserWarning):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from types import SimpleNamespace
@@ -11,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import InputError
+from .errors import InputError, warn
 from .kernels.relax import LEAST, relax_arrays, settle_arrays
 from .learned import LearnedGate, resolve
 from .mesh import Floats
@@ -59,7 +58,7 @@ def gate_of(cls: type[Channel]) -> LearnedGate | None:
         program = _lowered(gate)
     except Unsupported as error:
         gate.cache["unsupported"] = str(error)
-        warnings.warn(f"{cls.label()}: {error}; torch is called at every step, which is slow", stacklevel=2)
+        warn(f"{cls.label()}: {error}; torch is called at every step, which is slow")
         return gate
     _compare(gate, program)
     _try_bends(gate, program)
@@ -213,9 +212,7 @@ def _undetermined(gate: LearnedGate, channel: Channel, out: Floats) -> None:
         name = gate.outputs[k]
         if state.init == "steady" and name not in channel.initial and out[k] + out[k + len(gate.states)] < LEAST:
             where = f"{channel.label()}: opening and closing rates of {name} are 0 at rest"
-            warnings.warn(
-                f"{where}, so that it starts at {channel.state_table()[name].start:g} (give initial={{'{name}': ...}})", stacklevel=2
-            )
+            warn(f"{where}, so that it starts at {channel.state_table()[name].start:g} (give initial={{'{name}': ...}})")
 
 
 def _relax(gate: LearnedGate, y: Floats, ports: Mapping[str, float], low: Floats, high: Floats) -> Floats:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -13,6 +12,7 @@ import numpy as np
 from .balance import balance
 from .codegen_secant import memory_of
 from .contract import edges_of, parse_port
+from .errors import warn
 from .gates import RELAXING, gate_of
 from .mesh import OUTSIDE, Axisymmetric, Columns, Floats
 from .model import Model, direction, resolve_side
@@ -214,7 +214,7 @@ def _add_channel(b: _Builder, name: str, label: str, c: Channel, values: dict[st
     pairs = len(membrane.area)
     way = direction(model.mesh, name, c)
     if c.note and pairs > 1:
-        warnings.warn(f"{c.label()}: {c.note}", stacklevel=2)
+        warn(f"{c.label()}: {c.note}")
     running = as_it_runs(c, values=values)
     parameter = b.number(*(float(values[n]) for n in c.params))
     ports = tuple(_port(b, text, way, name) for text in c.reads.values())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from dataclasses import replace as with_fields
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .editing import changed_in
-from .errors import InputError, nearest, shown
+from .errors import InputError, nearest, shown, warn
 from .fixed import Described, Fixed, held, several, told
 from .given import by_region, named, positive
 from .mesh import OUTSIDE, Columns, Mesh, Nodes
@@ -169,7 +168,7 @@ class Model(Described):
             for name, channels in self.membranes.items()
         }
         for lost in dict.fromkeys(tuple(lost) for pairs in found.values() for _, lost in pairs if lost):
-            warnings.warn(f"swap: {', '.join(lost)} of '{old}' has no place in the new channel and is dropped", stacklevel=2)
+            warn(f"swap: {', '.join(lost)} of '{old}' has no place in the new channel and is dropped")
         membranes = {name: tuple(c for c, _ in pairs) for name, pairs in found.items()}
         return with_fields(self, membranes=membranes)
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .errors import InputError, ModelWarning
+from .errors import InputError, ModelWarning, warn
 from .places import Place, place_name
 from .places import checked as checked_place
 from .units import number_in
@@ -40,5 +39,5 @@ def nearest_node(mesh: Mesh, wanted: Mapping[str, Any], at: Place, region: str |
         spans = ", ".join(f"{name} from {known[name].min():.4g} to {known[name].max():.4g}" for name in given)
         there = "" if at is None else f" of {place_name(at)}"
         told = f"{asked} um lies {away[found]:.4g} um from the nearest node{there}, where {spans} um"
-        warnings.warn(f"nearest: {told} (check the coordinates)", ModelWarning, stacklevel=3)
+        warn(f"nearest: {told} (check the coordinates)", ModelWarning)
     return int(nodes[found])

@@ -11,7 +11,6 @@ import math
 import os
 import re
 import sys
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 from . import units
 from .contract import Parameter, Port, State, check_class, multiplies, parameter, parse_port, state
 from .entries import OURS, distribution, full_name, installed, provider
-from .errors import InputError, nearest, shown
+from .errors import InputError, nearest, shown, warn
 from .fixed import FIX, Fixed, check_portable, hashed, same, told
 from .imported import keep
 from .names import check_name
@@ -335,7 +334,7 @@ def channel(name: str) -> Callable[[C], C]:
         earlier = LOCAL.get(name)
         if earlier is not None and (earlier.__module__, earlier.__qualname__) != (cls.__module__, cls.__qualname__):
             told = " and ".join(f"{c.__module__}.{c.__qualname__}" for c in (earlier, cls))
-            warnings.warn(f"@channel('{name}'): names {told}; the second is used from here on (give each a name of its own)", stacklevel=2)
+            warn(f"@channel('{name}'): names {told}; the second is used from here on (give each a name of its own)")
         LOCAL[name] = cls
         return cls
 

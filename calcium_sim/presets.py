@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from .errors import InputError
+from .errors import InputError, warn
 from .mesh import Floats, Mesh
 from .model import Buffer, Model, Species
 from .plugin import BALANCE, Channel
@@ -133,7 +132,7 @@ def calcsim_cable(
     leak, serca, receptor = get_channel("leak/linear"), get_channel("serca/er-inhibited"), get_channel("ryr/keizer-levine")
     release, lost = replacement(receptor(rate="3.5 uM*um^3/ms"), ryr, {"density": ryr_density})
     if lost:
-        warnings.warn(f"calcsim_cable: {', '.join(lost)} of its receptor has no place in '{ryr}' and is dropped", stacklevel=2)
+        warn(f"calcsim_cable: {', '.join(lost)} of its receptor has no place in '{ryr}' and is dropped")
     buffers = [_calbindin(buffer)]
     if er_buffer:
         buffers.append(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from .errors import RunStopped
+from .errors import RunStopped, warn
 from .mesh import Floats
 from .watches import Item, Seen, Watches, totals
 
@@ -66,7 +65,7 @@ class Ranges:
                 raise RunStopped(f"run stopped by t={t:.6g} ms: {told}")
             if name not in self.warned:
                 self.warned.add(name)
-                warnings.warn(f"{told}, first by t={t:.6g} ms", stacklevel=5)
+                warn(f"{told}, first by t={t:.6g} ms")
         self.known = noted
 
     def faulty(self, within: bool = False) -> str | None:
@@ -108,12 +107,10 @@ class Ranges:
         for (name, output), lines in told.items():
             if output:
                 end = "the bound was taken instead (the network is faulty there)"
-                warnings.warn(f"'{name}' returned values out of bounds: {'; '.join(lines)}; {end}", stacklevel=4)
+                warn(f"'{name}' returned values out of bounds: {'; '.join(lines)}; {end}")
             else:
                 end = "it was shown the bound" if policies[name] == "clamp" else "it extrapolates there"
-                warnings.warn(
-                    f"'{name}' was evaluated outside its trained range: {'; '.join(lines)}; {end} (train it on a wider range)", stacklevel=4
-                )
+                warn(f"'{name}' was evaluated outside its trained range: {'; '.join(lines)}; {end} (train it on a wider range)")
 
 
 def broken(name: str) -> str:

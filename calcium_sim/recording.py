@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from heapq import merge
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .arguments import levels
+from .errors import warn
 from .limits import output_times
 from .lowering import Plan
 from .observe import open_probability
@@ -78,7 +78,7 @@ def frames_of(simulation: Simulation, frames: Sequence[dict[str, Any]], record: 
     control = simulation.control
     drift = simulation.ledger.drift(simulation.state)
     if drift > DRIFT_LIMIT:
-        warnings.warn(f"the ledger does not close: relative drift {drift:.2g}", stacklevel=3)
+        warn(f"the ledger does not close: relative drift {drift:.2g}")
     attributes = {
         "scheme": simulation.stepper.scheme,
         "tolerance": control.tolerance if control.dt is None else "fixed step",

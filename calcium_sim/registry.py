@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import warnings
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
 from .channel_files import LEARNED, channel_in, names_file
 from .entries import GROUP, claimed, find, full_name, installed, listed, provider
-from .errors import InputError, file_path, nearest, shown
+from .errors import InputError, file_path, nearest, shown, warn
 from .plugin import LOCAL, Channel
 
 
@@ -36,7 +35,7 @@ def add_channel_folder(folder: str | os.PathLike[str]) -> list[str]:
         try:
             found[file] = read_card(file).name
         except InputError as error:
-            warnings.warn(f"{error} (left out)", stacklevel=2)
+            warn(f"{error} (left out)")
     _in_folder[path] = found
     return sorted(set(found.values()))
 
@@ -98,7 +97,7 @@ def get_channel(name: str | os.PathLike[str], folder: str | os.PathLike[str] = "
     if not (isinstance(cls, type) and issubclass(cls, Channel)):
         raise InputError("channel", f"'{name}' of {provider(point)} is {cls!r}, expected a subclass of calcium_sim.Channel")
     if cls.name not in (point.name, full_name(point)):
-        warnings.warn(f"channel '{name}' of {provider(point)} calls itself '{cls.name}'", stacklevel=2)
+        warn(f"channel '{name}' of {provider(point)} calls itself '{cls.name}'")
     return cls
 
 

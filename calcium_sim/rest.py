@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from .contract import evaluate, parse_port, told
 from .equilibrium import many_states, steady_states
-from .errors import InputError, ModelWarning, shown
+from .errors import InputError, ModelWarning, shown, warn
 from .learned import resolve
 from .mesh import Floats
 from .model import Model, Species, direction, nodes_of, resolve_side
@@ -206,7 +205,7 @@ def starting_states(model: Model, membrane: str, channel: Channel) -> list[Float
         told = (
             f"starts from {len(there.ports)} different equilibria, each found by itself, which takes long (give the channel steady(x, p))"
         )
-        warnings.warn(f"membranes.{membrane}.{channel.called()}: {told}", ModelWarning, stacklevel=2)
+        warn(f"membranes.{membrane}.{channel.called()}: {told}", ModelWarning)
     found = [_start(c, x) for c, x in zip(there.channels, there.ports, strict=True)]
     return [there.spread(np.array(column)) for column in zip(*found, strict=True)]
 
@@ -229,10 +228,9 @@ def check_rest(channel: Channel, ports: SimpleNamespace) -> bool:
     for name, row in zip(gate.inputs, gate.ports, strict=True) if gate is not None else ():
         level = getattr(ports, name)
         if row.rest is not None and not 0.98 * row.rest[0] <= level <= 1.02 * row.rest[1]:
-            warnings.warn(
+            warn(
                 f"{channel.label()}: {row.port} rests at {level:.4g} {row.unit}, the network is trained for {row.rest[0]:g} to "
-                f"{row.rest[1]:g} {row.unit} at rest: compare with the channel that it stands for",
-                stacklevel=2,
+                f"{row.rest[1]:g} {row.unit} at rest: compare with the channel that it stands for"
             )
             return True
     return False

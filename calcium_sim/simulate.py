@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable
 from itertools import chain
 from pathlib import Path
@@ -16,7 +15,7 @@ from .compilable import NumbaError, explained
 from .described import sources
 from .diagnostics import THRESHOLD, coarse_front
 from .drive import STRETCH, Drive
-from .errors import InputError, ModelWarning, RunStopped, nearest
+from .errors import InputError, ModelWarning, RunStopped, nearest, warn
 from .events import Events
 from .ledger import Ledger
 from .limits import check_length, check_run
@@ -71,7 +70,7 @@ class Simulation:
     ) -> None:
         self._begin(model, tolerance, dt, threads, active, threshold)
         for line in self.told:
-            warnings.warn(line, ModelWarning, stacklevel=2)
+            warn(line, ModelWarning)
 
     def _begin(self, model: Model, tolerance: float | None, dt: Any, threads: int | None, active: float | None, threshold: Any) -> None:
         """Set everything up; what is to be said of the model is in `told`."""
@@ -160,7 +159,7 @@ class Simulation:
             check_sources(content["sources"], simulation.sources)
             put_back(simulation, content["memory"])
         if content["version"] != release():
-            warnings.warn(f"{path}: was saved by version {content['version']}; the next steps may differ in the last digits", stacklevel=2)
+            warn(f"{path}: was saved by version {content['version']}; the next steps may differ in the last digits")
         return simulation
 
     def __repr__(self) -> str:
@@ -197,7 +196,7 @@ class Simulation:
             if lines or find is volts:
                 self.remarked.append(find.__name__)
             for line in lines:
-                warnings.warn(line, ModelWarning, stacklevel=3)
+                warn(line, ModelWarning)
 
     def _conclude(self) -> None:
         """Say what shows only when a run is over."""
@@ -375,7 +374,7 @@ def simulate(
     simulation = Simulation(model, tolerance=tolerance, dt=dt, threads=threads, active=active, threshold=threshold)
     simulation._remark(end)
     for line in late(model, end):
-        warnings.warn(line, ModelWarning, stacklevel=2)
+        warn(line, ModelWarning)
     probes = follow(simulation, asked.probes, threshold)
     frames = [simulation.frame(asked)]
     for stop, track in schedule(probes, end, interval):
@@ -393,6 +392,6 @@ def simulate(
     ds = assemble(model, frames_of(simulation, frames, asked, probes))
     fronts = released(simulation.plan) if "cytosol" in model.mesh.regions and model.mesh.nodes > len(model.mesh.regions) else []
     for line in (line for species in fronts for line in coarse_front(ds, species)):
-        warnings.warn(line, ModelWarning, stacklevel=2)
+        warn(line, ModelWarning)
         ds.attrs["notes"] = "\n".join(filter(None, [ds.attrs["notes"], line]))
     return ds

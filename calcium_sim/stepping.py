@@ -10,14 +10,13 @@ length. No clock is read: the same model gives the same steps.
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
 import numpy as np
 
 from .codegen_learned import Networks
-from .errors import InputError, RunStopped, shown
+from .errors import InputError, RunStopped, shown, warn
 from .fallback import TorchGates
 from .fixed_step import FixedStep
 from .hidden import HiddenStates
@@ -169,9 +168,7 @@ class Loop:
         saved = self._saved(state)[0]
         if clock.smooth_steps(begin, h, steps, COARSE) < steps and not self.warned:
             self.warned = True
-            warnings.warn(
-                f"dt: the potential moves by more than 10 mV within a fixed step of {h:.3g} ms (take a smaller dt=)", stacklevel=5
-            )
+            warn(f"dt: the potential moves by more than 10 mV within a fixed step of {h:.3g} ms (take a smaller dt=)")
         while done < steps:
             count = min(STRETCH, steps - done)
             count -= count % 2 if count > 1 else 0  # steps of twice the length are compared with them
@@ -203,12 +200,12 @@ class Loop:
         measures = np.array([pair_error(*states, self.start[r][:-1], self.start[r][1:], self.given[-1], 1.0) for r in rows])
         self.fixed.note(measures if count > 1 else 4.0 * measures, moved, state.t + h * count)
         if told := self.fixed.doubt():
-            warnings.warn(told, stacklevel=6)
+            warn(told)
 
     def conclude(self) -> None:
         """At the end of a run: warn of a fixed step that was too long."""
         if self.control.dt is not None and (told := self.fixed.doubt(ended=True)):
-            warnings.warn(told, stacklevel=4)
+            warn(told)
 
     def _in_parts(self, state: State, saved: State, h: float, count: int, clock: Clock) -> int:
         """`count` steps of h, or of a half, a quarter ... where a concentration would become negative; returns into how many parts."""
@@ -302,10 +299,9 @@ class Loop:
         if state.limited or not getattr(self.stepper, "can_limit", False):
             return False
         where = place(self.stepper.plan, int(below_zero(state.u, self.start, self.rest)))
-        warnings.warn(
+        warn(
             f"diffusion between obtuse cells would have taken {where} below zero after t={saved.t:.4g} ms: what they exchange is limited "
-            "from here on, which costs accuracy there (the mesh is coarse or flat for so sharp a source: refine it, avoid slivers)",
-            stacklevel=6,
+            "from here on, which costs accuracy there (the mesh is coarse or flat for so sharp a source: refine it, avoid slivers)"
         )
         saved.limited = True
         state.assign(saved)

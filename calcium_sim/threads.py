@@ -9,12 +9,11 @@ from __future__ import annotations
 import os
 import sys
 import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from numbers import Integral
 
-from .errors import InputError, shown
+from .errors import InputError, shown, warn
 
 VARIABLE = "CALCIUM_SIM_THREADS"
 _alone = threading.RLock()
@@ -62,11 +61,11 @@ def chosen(threads: int | None) -> int:
         told = os.environ.get(VARIABLE) if where == VARIABLE else threads
         raise InputError(where, f"{shown(told)} is not a number of threads, expected 1, 2, ... (this machine has {most} cores)")
     if _process.forked:
-        warnings.warn(f"{where}: one thread instead of {given}: {_FORKED} (start workers by 'spawn')", stacklevel=4)
+        warn(f"{where}: one thread instead of {given}: {_FORKED} (start workers by 'spawn')")
         return 1
     if given > most:
         cores = f"{most} core{'s' if most > 1 else ''}"
-        warnings.warn(f"{where}: {given} were asked for, this machine has {cores}: {most} run (same result)", stacklevel=4)
+        warn(f"{where}: {given} were asked for, this machine has {cores}: {most} run (same result)")
     return min(int(given), most)
 
 

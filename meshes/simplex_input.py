@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calcium_sim.errors import InputError
+from calcium_sim.errors import InputError, warn
 from calcium_sim.mesh import OUTSIDE, Floats
 
 Ints = NDArray[np.int64]
@@ -56,7 +55,7 @@ def check_simplices(points: Any, cells: Any, regions: Any, names: Mapping[Any, s
     region, known = _regions(regions, names, len(index))
     used = np.unique(index)
     if len(used) < len(xyz):
-        warnings.warn(f"{len(xyz) - len(used)} of {len(xyz)} points belong to no cell and are dropped", stacklevel=3)
+        warn(f"{len(xyz) - len(used)} of {len(xyz)} points belong to no cell and are dropped")
         index, xyz = np.searchsorted(used, index), xyz[used]
     _width(xyz)
     _coincident(xyz, index)
@@ -153,9 +152,9 @@ def _coincident(xyz: Floats, index: Ints) -> None:
     a, b = index[:, :-1].ravel(), index[:, 1:].ravel()
     pieces = connected_components(coo_array((np.ones(len(a)), (a, b)), shape=(len(xyz), len(xyz))), directed=False, return_labels=False)
     if double:
-        warnings.warn(f"{double} points coincide with others and split the mesh: {pieces} connected pieces (merge them)", stacklevel=4)
+        warn(f"{double} points coincide with others and split the mesh: {pieces} connected pieces (merge them)")
     elif pieces > 1:
-        warnings.warn(f"the mesh has {pieces} connected pieces that share no point", stacklevel=4)
+        warn(f"the mesh has {pieces} connected pieces that share no point")
 
 
 def signed_volume(xyz: Floats, index: Ints) -> Floats:

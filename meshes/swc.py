@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from calcium_sim.errors import InputError, file_path, nearest, shown
+from calcium_sim.errors import InputError, file_path, nearest, shown, warn
 from calcium_sim.mesh import Floats, Mesh
 from calcium_sim.units import number_in, value
 
@@ -129,7 +128,7 @@ def _built(
     if soma.any() and not soma[points.parent < 0].all():
         points = points.warned(f"{points.file}: the root is not part of the soma, so the soma is taken as cones like a neurite")
     for told in points.told:
-        warnings.warn(told, stacklevel=3)
+        warn(told)
     inner = _er_radii(points, er_fraction, er_radius, builder)
     refuse_huge(segment_lengths(points).sum() / step, f"{builder}.spacing")
     tree = Tree(points, inner, step)
