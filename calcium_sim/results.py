@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .attributes import check_attributes
 from .embed import digest
 from .errors import InputError, StorageError, file_path
 from .mesh import OUTSIDE, Floats, Mesh
@@ -353,14 +354,16 @@ def open(path: str | Path) -> xr.Dataset:
         raise
     except MemoryError as error:
         raise StorageError(f"{source}: does not fit into the memory of this machine (take one with more)") from error
-    except (OSError, RuntimeError, ValueError) as error:
+    except Exception as error:  # damaged names and attributes end in many kinds
         with source.open("rb") as f:
             known = f.read(4) == b"\x89HDF"
         if known:
-            raise StorageError(f"{source}: damaged or cut short: {str(error).splitlines()[0]}") from error
+            raise StorageError(f"{source}: damaged or cut short: {(str(error).splitlines() or [type(error).__name__])[0]}") from error
         raise InputError(str(path), "is not a netCDF-4 file") from error
     if "region" not in ds.coords or "node" not in ds.dims:
         raise InputError(str(path), "is no result of calcium-sim (it has no coordinate 'region' over 'node')")
+    for attributes in (ds.attrs, *(v.attrs for v in ds.variables.values())):
+        check_attributes(attributes, str(source))
     for name in ("region", "account"):
         if name in ds.coords and ds[name].dtype.kind == "O":
             ds = ds.assign_coords({name: ds[name].astype(str)})
