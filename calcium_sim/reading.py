@@ -11,6 +11,7 @@ import xarray as xr
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
+from .attributes import check_attributes
 from .errors import InputError, StorageError, file_path
 from .results import indexed
 from .sizes import check_declared
@@ -53,6 +54,8 @@ def open(path: str | Path) -> xr.Dataset:
     if "region" not in ds.coords or "node" not in ds.dims:
         raw.close()
         raise InputError(str(path), "is no result of calcium-sim (it has no coordinate 'region' over 'node')")
+    for attributes in (ds.attrs, *(v.attrs for v in ds.variables.values())):
+        check_attributes(attributes, str(source))
     for name in ("region", "account"):
         if name in ds.coords and ds[name].dtype.kind == "O":
             ds = ds.assign_coords({name: ds[name].astype(str)})
@@ -72,7 +75,7 @@ def _told(source: Path) -> Iterator[None]:
         raise StorageError(
             f"{source}: does not fit into the memory of this machine (select a part of it first, or take one with more)"
         ) from error
-    except (OSError, RuntimeError, ValueError, AttributeError) as error:
+    except Exception as error:  # damaged names and attributes end in many kinds
         raise StorageError(f"{source}: damaged or cut short: {(str(error) or type(error).__name__).splitlines()[0]}") from error
 
 
