@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..channel_files import executed
 from ..errors import InputError
 
 if TYPE_CHECKING:
@@ -105,6 +104,7 @@ def fit_command(
     """Train, save, draw: what ``calcium-sim fit open-probability`` does; `options` are those of `fit_open_probability`."""
     from dataclasses import replace
 
+    from ..channel_files import executed
     from ..registry import get_channel
     from .cell import compared, spans
     from .open_probability import default_recipe, fit_open_probability
