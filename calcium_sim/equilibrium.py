@@ -16,7 +16,7 @@ import numpy as np
 
 from .contract import evaluate, told
 from .errors import InputError
-from .gates import steady
+from .gates import steady, steady_over
 from .mesh import Floats
 from .plugin import Channel
 
@@ -59,7 +59,9 @@ def many_states(channel: Channel, x: SimpleNamespace, p: SimpleNamespace) -> lis
     """`steady_states` for ports that are arrays, by the closed form of a channel; None where it has none, or does not take arrays."""
     if not channel.states:
         return []
-    if channel.rates is None or channel.steady is None:
+    if channel.rates is None:
+        return steady_over(channel, x)
+    if channel.steady is None:
         return None
     size = max(np.size(v) for v in vars(x).values())
     scheme = _Scheme(channel, SimpleNamespace(**{n: float(np.ravel(v)[0]) for n, v in vars(x).items()}), p)

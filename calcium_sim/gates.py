@@ -152,77 +152,103 @@ def reach(gate: LearnedGate) -> list[Bound]:
 
 
 def network_at(gate: LearnedGate, states: Any, ports: Mapping[str, float], h: float) -> Floats:
-    """Outputs of the network at one point, within their bounds, by the same compiled code as in a run; ports are clamped to their range.
+    """`network_over` at one point."""
+    given = np.array([[float(v)] for v in states]), {name: np.array([v], float) for name, v in ports.items()}
+    return network_over(gate, *given, h)[:, 0]
+
+
+def network_over(gate: LearnedGate, states: Floats, ports: Mapping[str, Floats], h: float) -> Floats:
+    """Outputs of the network at points, within their bounds, by the same compiled code as in a run; ports are clamped to their range.
+
+    Parameters
+    ----------
+    states : shape (states, points); ports : arrays over the points.
 
     Raises
     ------
     InputError
-        If the network returns no number.
+        If the network returns no number somewhere.
     """
-    out = _outputs_at(gate, states, ports, h)
-    if not np.isfinite(out).all():
-        told = ", ".join(f"{port.port} = {ports[name]:.6g} {port.unit}" for name, port in zip(gate.inputs, gate.ports, strict=True))
-        raise InputError(gate.card.name, f"the network returns {out[~np.isfinite(out)][0]} at {told} (it is faulty there)")
-    return np.asarray(np.clip(out, [b.low for b in limits(gate)], [b.high for b in limits(gate)]))
+    out = _outputs_over(gate, states, ports, h)
+    wrong = np.argwhere(~np.isfinite(out))
+    if len(wrong):
+        row, k = wrong[0]
+        told = ", ".join(f"{port.port} = {ports[name][k]:.6g} {port.unit}" for name, port in zip(gate.inputs, gate.ports, strict=True))
+        raise InputError(gate.card.name, f"the network returns {out[row, k]} at {told} (it is faulty there)")
+    low, high = (np.array([getattr(b, side) for b in limits(gate)])[:, None] for side in ("low", "high"))
+    return np.asarray(np.clip(out, low, high))
 
 
-def _outputs_at(gate: LearnedGate, states: Any, ports: Mapping[str, float], h: float) -> Floats:
+def _outputs_over(gate: LearnedGate, states: Floats, ports: Mapping[str, Floats], h: float) -> Floats:
     known, columns = ranges(gate), []
+    size = len(next(iter(ports.values()))) if ports else states.shape[1]
     for kind, k in arguments(gate):
         if kind == "s":
-            columns.append(float(states[k]))
+            columns.append(states[k])
             continue
-        given = h if kind == "dt" else ports[gate.inputs[k]] if kind == "x" else 0.0
-        low, high = known.get((kind, k), (-np.inf, np.inf))
-        columns.append(min(max(given, low), high))
+        given = np.full(size, h) if kind == "dt" else ports[gate.inputs[k]] if kind == "x" else np.zeros(size)
+        columns.append(np.clip(given, *known.get((kind, k), (-np.inf, np.inf))))
     if gate.cache.get("table") is not None:
-        return np.asarray(gate.cache["table"](columns[0]), float)[:, 0]
+        return np.asarray(gate.cache["table"](columns[0]), float)
     if gate.program is not None:
-        return run(gate.program, np.array(columns)[:, None])[:, 0]
+        return run(gate.program, np.stack(columns))
     parts = {kind: [c for (a, _), c in zip(arguments(gate), columns, strict=True) if a == kind] for kind in ("s", "x", "dx")}
-    s, x, dx = (np.array([v], gate.card.dtype) if kind in gate.args else None for kind, v in parts.items())
+    s, x, dx = (np.stack(v, axis=1).astype(gate.card.dtype) if kind in gate.args else None for kind, v in parts.items())
     assert x is not None
-    return np.concatenate(gate.evaluate(Columns(s, x, dx, h if "dt" in gate.args else None)), axis=1)[0].astype(float)
+    return np.concatenate(gate.evaluate(Columns(s, x, dx, h if "dt" in gate.args else None)), axis=1).T.astype(float)
 
 
 def steady(channel: Channel, x: SimpleNamespace) -> tuple[float, ...]:
     """Equilibrium of a learned channel's states at constant ports: relaxed with the channel's own update until nothing changes."""
+    ports = SimpleNamespace(**{name: np.array([v], float) for name, v in vars(x).items()})
+    return tuple(float(v[0]) for v in steady_over(channel, ports))
+
+
+def steady_over(channel: Channel, x: SimpleNamespace) -> list[Floats]:
+    """`steady` for ports that are arrays over places."""
     gate = gate_of(type(channel))
     assert gate is not None
-    table = channel.state_table()
-    start = {n: float(channel.initial.get(n, table[n].start)) for n in channel.states}
+    table, ports = channel.state_table(), vars(x)
+    size = len(next(iter(ports.values())))
+    start = {n: np.full(size, float(channel.initial.get(n, table[n].start))) for n in channel.states}
     inner = list(gate.outputs[: len(gate.states)])
-    y = np.array([start[n] for n in inner])
-    low, high = (np.array([getattr(table[n], side) for n in inner]) for side in ("low", "high"))
-    if inner:
-        y = _newton(gate, y, vars(x), low, high) if gate.kind in RATED else _relax(gate, y, vars(x), low, high)
+    y = np.stack([start[n] for n in inner]) if inner else np.zeros((0, size))
+    low, high = (np.array([getattr(table[n], side) for n in inner])[:, None] for side in ("low", "high"))
+    if inner and gate.kind in RATED:
+        each = [{name: float(v[k]) for name, v in ports.items()} for k in range(size)]
+        y = np.stack([_newton(gate, y[:, k], given, low[:, 0], high[:, 0]) for k, given in enumerate(each)], axis=1)
+    elif inner:
+        y = _relax(gate, y, ports, low, high)
     if gate.kind == "rates":
-        _undetermined(gate, channel, network_at(gate, y, vars(x), 0.01))
+        _undetermined(gate, channel, network_over(gate, y, ports, 0.01))
     fixed = {n: s.init for n, s in zip(inner, gate.states, strict=True) if s.init != "steady"}
-    y = np.array([fixed.get(n, v) for n, v in zip(inner, y, strict=True)], float)
+    y = np.array([np.full(size, fixed[n]) if n in fixed else v for n, v in zip(inner, y, strict=True)], float).reshape(len(inner), size)
     values = dict(zip(inner, y, strict=True))
     if gate.kind in ("open_prob", "current"):
-        values[gate.outputs[-1]] = network_at(gate, y, vars(x), 0.01)[0]
-    return tuple(float(values.get(n, start[n])) for n in channel.states)
+        values[gate.outputs[-1]] = network_over(gate, y, ports, 0.01)[0]
+    return [values.get(n, start[n]) for n in channel.states]
 
 
 def _undetermined(gate: LearnedGate, channel: Channel, out: Floats) -> None:
     """Warn of states that should start at an equilibrium which their rates, both 0, do not determine."""
     for k, state in enumerate(gate.states):
         name = gate.outputs[k]
-        if state.init == "steady" and name not in channel.initial and out[k] + out[k + len(gate.states)] < LEAST:
+        if state.init == "steady" and name not in channel.initial and (out[k] + out[k + len(gate.states)] < LEAST).any():
             where = f"{channel.label()}: opening and closing rates of {name} are 0 at rest"
             warn(f"{where}, so that it starts at {channel.state_table()[name].start:g} (give initial={{'{name}': ...}})")
 
 
-def _relax(gate: LearnedGate, y: Floats, ports: Mapping[str, float], low: Floats, high: Floats) -> Floats:
-    """Repeat the channel's own update with growing steps until nothing changes."""
+def _relax(gate: LearnedGate, y: Floats, ports: Mapping[str, Floats], low: Floats, high: Floats) -> Floats:
+    """Repeat the channel's own update with growing steps until nothing changes; places that stand still are left out."""
+    y = y.copy()
     for h in (0.05,) if gate.kind == "step" else RELAXATION:
+        moving = np.arange(y.shape[1])
         for _ in range(2000):
-            new = np.clip(_relaxed(gate, y, ports, h), low, high)
-            still = np.abs(new - y).max() < 1e-16
-            y = new
-            if still:
+            new = np.clip(_relaxed(gate, y[:, moving], {name: v[moving] for name, v in ports.items()}, h), low, high)
+            still = (np.abs(new - y[:, moving]) <= np.maximum(1e-16, 2 * np.spacing(np.abs(new)))).all(axis=0)
+            y[:, moving] = new
+            moving = moving[~still]
+            if not len(moving):
                 break
     return y
 
@@ -243,8 +269,8 @@ def _newton(gate: LearnedGate, y: Floats, ports: Mapping[str, float], low: Float
     return y
 
 
-def _relaxed(gate: LearnedGate, y: Floats, ports: Mapping[str, float], h: float) -> Floats:
-    out, n = network_at(gate, y, ports, h), len(y)
+def _relaxed(gate: LearnedGate, y: Floats, ports: Mapping[str, Floats], h: float) -> Floats:
+    out, n = network_over(gate, y, ports, h), len(y)
     if gate.kind in RELAXING:
         return np.asarray((relax_arrays if gate.kind == "rates" else settle_arrays)(y, out[:n], out[n:], h))
     return out[:n]
