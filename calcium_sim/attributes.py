@@ -11,7 +11,7 @@ import numpy as np
 from .errors import StorageError
 
 TEXTS = frozenset({"model_name", "of", "noted", "ledger_of", "binds", "channel", "units", "model", "channels", "notes", "out_of_range"})
-NUMBERS = frozenset({"threshold", "seen_from", "seen_until", "total", "steps", "rejected", "ledger_drift", "tolerance"})
+NUMBERS = frozenset({"threshold", "seen_from", "seen_until", "total", "steps", "rejected", "ledger_drift"})
 """Attributes of a result that are read again, by what they are."""
 DEEPEST = 50
 """Brackets within brackets in the description of a run."""
