@@ -219,7 +219,8 @@ def _args(top: Reader, kind: str, inputs: tuple[InputCard, ...], where: str) -> 
     if list(args) != sorted(set(args), key=ARGS.index) or "x" not in args:
         raise InputError(f"{where}: args", f"{list(args)}, expected 'x' and the others once, in the order s, x, dx, dt")
     if ("dt" in args) != (kind == "step"):
-        raise InputError(f"{where}: args", f"'dt' belongs to kind 'step' and only to it, kind is {kind!r}")
+        found = f"kind 'step' takes it: forward(..., dt), found {', '.join(args)}" if kind == "step" else f"kind is {kind!r}"
+        raise InputError(f"{where}: args", f"'dt' belongs to kind 'step' and only to it; {found}")
     if "dx" in args and (missing := [c.port for c in inputs if c.dx_max is None]):
         raise InputError(f"{where}: inputs", f"dx_max of {missing[0]} is missing, it is needed where args has 'dx'")
     return args

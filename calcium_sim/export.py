@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from numpy.typing import ArrayLike
@@ -11,7 +12,7 @@ from numpy.typing import ArrayLike
 from . import torchscript
 from .admission import admit_bytes
 from .card import ARGS, FORMAT, VERSION, Card, card_from
-from .errors import InputError, file_path
+from .errors import InputError, file_path, nearest, shown
 from .weights import make_weights, write_bytes, write_weights
 
 DEFAULT_K = 0.0138427
@@ -67,16 +68,9 @@ def export_channel(
     module = torchscript.network(module)
     if where.suffix != ".pt":
         raise InputError(str(path), "expected a name that ends in .pt")
-    made = make_card(
-        kind=kind,
-        inputs=inputs,
-        licence=licence,
-        flux=flux or ("none" if kind == "current" else "linear"),
-        name=name or where.stem,
-        args=args or _forward_args(module, str(path)),
-        dtype=dtype or torchscript.dtype_of(module),
-        **card,
-    )
+    given = {"kind": kind, "inputs": inputs, "licence": licence, "flux": flux or ("none" if kind == "current" else "linear"), **card}
+    names = args or _forward_args(module, str(path))
+    made = _made_card({**given, "name": name or where.stem, "args": names, "dtype": dtype or torchscript.dtype_of(module)})
     admitted = admit_bytes(torchscript.script(module, made, str(path)), str(path))
     torchscript.check_module(torchscript.load_module(admitted), admitted, str(path))
     write_bytes(where, admitted.archive)
@@ -102,11 +96,47 @@ def save_weights(path: str | os.PathLike[str], arrays: Mapping[str, ArrayLike], 
     where = file_path(path, "path")
     if where.suffix != ".npz":
         raise InputError(str(path), "expected a name that ends in .npz")
-    made = make_card(
-        **{"name": where.stem, "licence": "unspecified", "args": ("x",), "dtype": "float32", "flux": "linear", **card}, fast=fast
-    )
+    given = {"name": where.stem, "licence": "unspecified", "args": ("x",), "dtype": "float32", "flux": "linear", **card, "fast": fast}
+    made = _made_card(given)
     write_weights(where, make_weights(made, arrays, str(path)))
     return made
+
+
+def _made_card(given: Mapping[str, Any]) -> Card:
+    """The card of entries that a user has named."""
+    known = inspect.signature(make_card).parameters
+    for name in given:
+        if name not in known:
+            raise InputError(name, f"is no entry of a card{nearest(name, known)}; there are {', '.join(known)}")
+    for name, parameter in known.items():
+        if parameter.default is parameter.empty and name not in given:
+            raise InputError(name, "is missing, expected an entry of the card")
+    for name, (accepted, example) in EXPECTED.items():
+        if name in given and not accepted(given[name]):
+            raise InputError(name, f"{shown(given[name])}, expected {example}")
+    return make_card(**given)
+
+
+def _texts(given: Any) -> bool:
+    return isinstance(given, (list, tuple)) and all(isinstance(g, str) for g in given)
+
+
+def _table(given: Any) -> bool:
+    return isinstance(given, Mapping) and all(isinstance(g, str) for g in given)
+
+
+EXPECTED: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "inputs": (_table, '{"ca@cytosol": ("uM", 0.01, 50)}'),
+    "states": (lambda g: g is None or _table(g), '{"P": "steady"}'),
+    "powers": (lambda g: g is None or isinstance(g, (list, tuple)), "[1, 2]"),
+    "moves": (lambda g: g is None or _table(g), '{"ca": 1}'),
+    "flux": (lambda g: isinstance(g, str) or _table(g), '"linear", "ohmic", "ghk", "none", or the entry of the card'),
+    "args": (_texts, '["s", "x"]'),
+    "across": (lambda g: _texts(g) and len(g) == 2, '("er", "cytosol")'),
+    "citation": (lambda g: isinstance(g, str) or _texts(g), "a text, or several"),
+    "training": (lambda g: g is None or _table(g), '{"data": "..."}'),
+}
+"""Entries that are taken apart before the card is checked: whether one can be, and an example."""
 
 
 def make_card(
@@ -166,14 +196,16 @@ def make_card(
 def _state(name: str, row: StateRow) -> dict[str, Any]:
     if isinstance(row, Mapping):
         return {"name": name, "unit": "1", "min": 0, "max": 1, "init": "steady", **row}
-    init, low, high = row if isinstance(row, tuple) else (row, 0, 1)
+    if isinstance(row, (tuple, list)) and len(row) != 3:
+        raise InputError(f"states: {name}", f"{row!r}, expected a start or (start, low, high)")
+    init, low, high = row if isinstance(row, (tuple, list)) else (row, 0, 1)
     return {"name": name, "unit": "1", "min": low, "max": high, "init": init}
 
 
 def _input(port: str, row: InputRow) -> dict[str, Any]:
     if isinstance(row, Mapping):
         return {"port": port, **row}
-    if len(row) not in (3, 4):
+    if isinstance(row, str) or not isinstance(row, Sequence) or len(row) not in (3, 4):
         raise InputError(f"inputs: {port}", f"{row!r}, expected (unit, low, high) or (unit, low, high, dx_max)")
     return {"port": port, **dict(zip(("unit", "min", "max", "dx_max"), row, strict=False))}
 
