@@ -44,6 +44,8 @@ def open(path: str | Path) -> xr.Dataset:
             check_declared(source)
             raw = xr.open_dataset(source, engine="netcdf4", cache=False)
             ds = _held(raw, source)
+            for attributes in (ds.attrs, *(v.attrs for v in ds.variables.values())):
+                check_attributes(attributes, str(source))
     except StorageError:
         if raw is not None:
             raw.close()
@@ -75,7 +77,7 @@ def _told(source: Path) -> Iterator[None]:
         raise StorageError(
             f"{source}: does not fit into the memory of this machine (select a part of it first, or take one with more)"
         ) from error
-    except Exception as error:  # damaged names and attributes end in many kinds
+    except (OSError, RuntimeError, ValueError, AttributeError, TypeError, LookupError) as error:
         raise StorageError(f"{source}: damaged or cut short: {(str(error) or type(error).__name__).splitlines()[0]}") from error
 
 

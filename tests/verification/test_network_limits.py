@@ -66,7 +66,7 @@ class Where(nn.Module):
     """An open probability that cannot be lowered."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.where(x > 1.0, x / (x + 1.0), 0.5 * x)
+        return torch.where(x > 1.0, x / (x + 1.0), 0.5 * x) + 0.0 * torch.sin(x)
 
 
 @pytest.fixture(scope="module")

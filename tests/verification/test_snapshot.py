@@ -94,6 +94,25 @@ def small(**changes):
     return model.replace(changes) if changes else model
 
 
+def test_values_over_places_are_saved(tmp_path):
+    """Labels, points, arrays, nodes and names of channels; a function is asked for with its model."""
+    mesh = neurite("2 um", "0.2 um", "0.1 um", spacing="0.5 um")
+    leak, start = cs.get_channel("leak/linear"), {"cytosol": np.array([0.05, 0.1, 0.2, 0.1]) * cs.units.uM, "er": "250 uM"}
+    channels = [
+        leak(permeability={"left": "1 um/s", "*": "2 um/s"}, name="one"),
+        leak(scale=[["0 um", 1.0], ["2 um", 3.0]], at=["left", 2]),
+    ]
+    model = cs.Model(mesh, [cs.Species("ca", {"cytosol": "220 um^2/s", "er": "0 um^2/s"}, start)], {"er": channels})
+    simulation = cs.Simulation(model)
+    simulation.run("0.5 ms")
+    other = cs.Simulation.load(simulation.save(tmp_path / "s.sim"))
+    assert other.model == model == pickle.loads(pickle.dumps(model))
+    for each in (simulation, other):
+        each.run("1 ms")
+    np.testing.assert_array_equal(simulation.state.u, other.state.u)
+    assert model.replace("membranes.er.one.permeability.left", "3 um/s") != model
+
+
 def test_a_branch_does_not_touch_what_it_came_from():
     trunk = cs.Simulation(small(), dt="0.1 ms")
     trunk.run("1 ms")
