@@ -110,4 +110,4 @@ def _told(torch: Any, given: Any) -> str:
         return "a program of torch.export is no network (give the module that it was made of)"
     if callable(given) and hasattr(given, "__name__"):
         return f"'{shown(given.__name__, 60)}' is a function and no network: call it in the forward of a module"
-    return f"a {type(given).__name__} is no network"
+    return f"{shown(given)} is no network"

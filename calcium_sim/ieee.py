@@ -36,7 +36,12 @@ def called(function: Callable[..., Any], *given: Any) -> Any:
         if plain is None:
             raise
         with np.errstate(all="ignore"):
-            return _twin(plain)(*map(_numbers, given))
+            found = _twin(plain)(*map(_numbers, given))
+        return tuple(map(_plain, found)) if isinstance(found, (tuple, list)) else _plain(found)
+
+
+def _plain(number: Any) -> Any:
+    return float(number) if isinstance(number, np.floating) else number
 
 
 def _numbers(given: Any) -> Any:

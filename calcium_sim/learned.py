@@ -175,7 +175,7 @@ def carried(file: str, content: bytes) -> type[Channel]:
 
 
 _classes: dict[tuple[str, str], type[Channel]] = {}
-"""Classes made in this process, by hash and name of the file: what comes of one file is one class."""
+"""Classes made in this process, by hash and name of the file: what comes along is the first one."""
 
 
 def resolve(cls: type[Channel]) -> LearnedGate | None:
@@ -206,15 +206,8 @@ def resolve(cls: type[Channel]) -> LearnedGate | None:
 
 
 def channel_class(gate: LearnedGate) -> type[Channel]:
-    """The channel class of a gate, built from its card; one for a file."""
-    key = (gate.sha256, Path(gate.file).name)
-    if key not in _classes:
-        _classes[key] = _channel_class(gate)
-    return _classes[key]
-
-
-def _channel_class(gate: LearnedGate) -> type[Channel]:
-    card = gate.card
+    """Build the channel class of a gate from its card."""
+    card, key = gate.card, (gate.sha256, Path(gate.file).name)
     reads = {name: c.port for name, c in zip(gate.inputs, card.inputs, strict=True)}
     if "dx" in card.args:
         reads.update({f"d_{name}": f"d({c.port})" for name, c in zip(gate.inputs, card.inputs, strict=True)})
@@ -236,6 +229,7 @@ def _channel_class(gate: LearnedGate) -> type[Channel]:
         "note": card.note,
         "gate": gate,
         "origin": classmethod(lambda cls: (carried, (gate.file, gate.content))),
+        "known_by": key,
         "flux": staticmethod(flux),
         "__module__": __name__,
     }
@@ -246,6 +240,7 @@ def _channel_class(gate: LearnedGate) -> type[Channel]:
         "".join(part.title() for part in card.name.replace("/", "-").split("-") if part.isidentifier()) or "Learned", (Channel,), body
     )
     check_class(cls)
+    _classes.setdefault(key, cls)
     return cls
 
 

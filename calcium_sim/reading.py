@@ -56,8 +56,6 @@ def open(path: str | Path) -> xr.Dataset:
     if "region" not in ds.coords or "node" not in ds.dims:
         raw.close()
         raise InputError(str(path), "is no result of calcium-sim (it has no coordinate 'region' over 'node')")
-    for attributes in (ds.attrs, *(v.attrs for v in ds.variables.values())):
-        check_attributes(attributes, str(source))
     for name in ("region", "account"):
         if name in ds.coords and ds[name].dtype.kind == "O":
             ds = ds.assign_coords({name: ds[name].astype(str)})

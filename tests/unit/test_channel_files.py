@@ -50,7 +50,8 @@ CARD = {
     "fast": {"arch": "mlp", "layers": [1, 1], "act": "tanh", "out": "sigmoid"},
     "inputs": {"ca@cytosol": ("uM", 0.01, 9.8)},
 }
-FIRST = '[[membranes.er]]\nchannel = "ryr/keizer-levine"\ndensity = "1 /um^2"\n'
+FIRST = next(block + "\n" for block in template().split("\n\n") if block.count("\n[[membranes.er]]") and "ryr/keizer-levine" in block)
+FIRST = FIRST[FIRST.index("[[membranes.er]]") :]
 
 
 @pytest.fixture
