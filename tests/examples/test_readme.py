@@ -9,6 +9,7 @@ import warnings
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import calcium_sim as cs
@@ -96,6 +97,19 @@ def test_places_and_probes(wave):
     assert far.attrs["x"] == pytest.approx(40, abs=0.02)
     assert len(far) == 1201
     assert float(names["ds4"].probe_far_arrival) < 0.99 * float(cs.at(wave["ds"], distance=40).ca_arrival)
+
+
+def test_change_and_go_on(wave, tmp_path, monkeypatch):
+    """The saved half and the run that was not stopped are the same to the last bit."""
+    (code,) = [b for b in blocks("python") if "half.sim" in b]
+    monkeypatch.chdir(tmp_path)
+    names = dict(wave)
+    exec(compile(code, "README.md", "exec"), names)
+    assert (names["buffered"].buffers[0].total, names["buffered"].stimuli[0].duration) == (160.0, 2.0)
+    loaded = cs.Simulation.load("half.sim")
+    for simulation in (loaded, names["simulation"]):
+        simulation.run("6 ms")
+    np.testing.assert_array_equal(loaded.state.u, names["simulation"].state.u)
 
 
 @pytest.fixture
