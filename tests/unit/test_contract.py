@@ -187,21 +187,22 @@ def test_rows_may_be_lists_and_defaults_quantities():
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        (np.array([1.0, 2.0]), "array([1., 2.]) is several, expected one number (at= and scale= make a profile of the flux)"),
-        (np.array([1.0, 2.0]) * u.um / u.s, "is several, expected one number"),
-        ([1 * u.um / u.s], "is several, expected one number"),
-        ((1.0, 2.0), "(1.0, 2.0) is several, expected one number"),
-        (np.zeros((40, 40)), "is several, expected one number"),
+        (np.array([1.0, 2.0]), "2 numbers have no unit, expected an array in uM"),
+        (np.array([1.0, 2.0]) * u.uM, "does more than multiply the flux, so that it is one number"),
+        ([1 * u.uM], "does more than multiply the flux, so that it is one number"),
+        ((1.0, 2.0), "km[0]: 1.0 has no unit"),
+        (np.zeros((40, 40)) * u.uM, "is an array of shape (40, 40), expected one value per place"),
         (10**400, "has no unit"),
         (10**5000, "a value of type int has no unit"),
-        ({}, "'{}' is not a quantity"),
+        ({}, "is an empty table, expected {label: value}"),
     ],
     ids=lambda v: type(v).__name__,
 )
-def test_a_parameter_is_one_number(given, told):
-    leak = cs.get_channel("leak/linear")
-    assert told in refused(lambda: leak(permeability=given))
-    assert told in refused(lambda: point(leak(permeability="1 um/s")).swap("leak/linear", "leak/linear", permeability=given))
+def test_a_parameter_that_is_no_factor_is_one_number(given, told):
+    """The affinity of a pump; what only multiplies the flux may differ from place to place."""
+    pump = cs.get_channel("pmca/hill2")
+    assert told in refused(lambda: pump(km=given))
+    assert told in refused(lambda: point(pump()).swap("pmca/hill2", "pmca/hill2", km=given))
 
 
 @pytest.mark.parametrize("given", [np.array([1.0, 2.0]), np.array([0.0, 0.0]) / u.s, [0.0], 10**400], ids=lambda v: type(v).__name__)
@@ -209,7 +210,8 @@ def test_a_number_of_a_species_or_buffer_is_one_number(given):
     """0 alone needs no unit."""
     base = {"name": "ca", "diffusion": {"cytosol": "1 um^2/s"}, "initial": {"cytosol": "1 uM"}}
     assert refused(lambda: cs.Species(**base, decay=given)).startswith("species.ca.decay: ")
-    assert refused(lambda: cs.Species(**base | {"initial": {"cytosol": given}})).startswith("species.ca.initial.cytosol: ")
+    if not isinstance(given, list):  # of start values there may be several, see profiles
+        assert refused(lambda: cs.Species(**base | {"initial": {"cytosol": given}})).startswith("species.ca.initial.cytosol")
     dye = {"name": "dye", "binds": "ca", "region": "cytosol", "total": "1 uM", "kon": "1 /uM/s", "koff": "1 /s"}
     assert refused(lambda: cs.Buffer(**dye, diffusion=given)).startswith("buffers.dye.diffusion: ")
     assert cs.Species(**base, decay=0).decay == cs.Buffer(**dye, diffusion=0.0).diffusion == 0.0
