@@ -284,6 +284,8 @@ class _Walk:
             return args[0].append(args[1])
         if name == "__getitem__":
             return args[0][args[1]]
+        if name == "slice" and isinstance(args[0], list):
+            return args[0][slice(*args[1:])]
         if name in ("__is__", "__isnot__"):
             return (args[0] is args[1]) == (name == "__is__")
         if name == "warn":
