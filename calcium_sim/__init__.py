@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from . import errors as errors
     from . import learn as learn
     from . import meshes as meshes
+    from . import plot as plot
     from . import presets as presets
     from . import units as units
     from .checking import check_channel as check_channel
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
 
     __version__: str
 
-_MODULES = ("errors", "learn", "meshes", "presets", "units")
+_MODULES = ("errors", "learn", "meshes", "plot", "presets", "units")
 _NAMES = {
     "checking": ("check_channel",),
     "diagnostics": ("arrival_times", "cite", "wave_speed"),

@@ -160,6 +160,8 @@ def _admit(data: bytes, digest: str, where: str) -> Admitted:
 
 
 def _check_layout(members: Mapping[str, bytes]) -> None:
+    if "data.pkl" in members and not any(name.startswith("code/") for name in members):
+        raise Refused("was written by torch.save and holds no code (load it in torch, and write the module with cs.export_channel)")
     for name in members:
         if not _LAYOUT.fullmatch(name):
             raise Refused(f"member '{shown(name, 80)}' has no place in a TorchScript file")

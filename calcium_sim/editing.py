@@ -17,6 +17,8 @@ _NUMBER = re.compile(r"\[(\d+)\](?:\.|(?=\[)|$)")
 
 def changed_in(parts: dict[str, Any], path: str, given: Any) -> None:
     """Change one thing in the parts of a description, by name; see `changed`."""
+    if path.endswith(".") or ".." in path:
+        raise InputError(path, "a name is missing in this path")
     name, rest = _named(path, parts)
     if name is None:
         raise InputError(path or "replace", _unknown(path, parts))

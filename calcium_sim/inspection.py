@@ -81,6 +81,7 @@ def _first_sentence(cls: type[Channel]) -> str:
     return re.split(r"(?<!al)\. |(?<!\s): ", text)[0].rstrip(".")
 
 
+NO_ERROR = 'none on its card (training={"error": ...} puts it there)'
 MORPHOLOGIES = (".swc", ".asc", ".h5", ".nml")
 
 
@@ -123,7 +124,8 @@ def _check_channel(name: str) -> Iterator[str]:
     yield f"network   {gate.kind}, sha256:{gate.sha256[:12]}, licence {gate.card.licence}"
     for told in trained(gate.card):
         yield f"trained   {told}"
-    yield f"errors    {plainly(gate.card.training['error']) if 'error' in gate.card.training else 'none on its card'}"
+    error = gate.card.training.get("error", gate.card.training.get("errors"))
+    yield f"errors    {NO_ERROR if error is None else plainly(error)}"
     table = ", as a table" if gate.cache.get("table") is not None else ""
     yield f"runs      {'through torch at every step, slow' if gate.program is None else f'compiled{table}, equal to the original'}"
     if gate.card.note:

@@ -248,7 +248,7 @@ def _about(card: Card, file: str) -> str:
     """What `calcium-sim channels show` says: the file, ranges, and what the card tells about training, a row each."""
     rows = [f"Learned channel {card.name} ({card.kind}), from {file}; licence {card.licence}.", ""]
     rows += [f"trained on {told}" for told in trained(card)]
-    if "error" not in card.training:
+    if not {"error", "errors"} & set(card.training):
         rows.append("error: none on its card")
     return "\n".join([*rows, *(f"{key}: {plainly(value)}" for key, value in card.training.items())])
 

@@ -200,6 +200,8 @@ class Mesh(Described):
             chosen = self.labels[place][nodes]
         elif place in self.faces:
             chosen = np.isin(nodes, self.faces[place].nodes)
+            if not chosen.any() and isinstance(self.structure, Columns):  # a tip is that of all regions
+                chosen = np.isin(nodes % len(self.structure.parent), self.faces[place].nodes % len(self.structure.parent))
         else:
             known = list(dict.fromkeys([*self.labels, *self.faces]))
             own = [*placed(self.labels), *self.faces]

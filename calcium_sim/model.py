@@ -186,6 +186,9 @@ class Model(Described):
         InputError
             If the path leads nowhere, or the value does not fit.
         """
+        if not isinstance(path, (str, Mapping)) or (isinstance(path, Mapping) and value is not None):
+            fix = "a path and a value, or a table {path: value}, e.g. ('buffers.calbindin.total', '40 uM')"
+            raise InputError("replace", f"{shown(path)}{'' if value is None else ' with a value beside it'}: expected {fix}")
         changes = path if isinstance(path, Mapping) else {path: value}
         parts = held(self)
         for at, given in changes.items():

@@ -67,6 +67,10 @@ class Nearest:
         return f"nearest to {', '.join(f'{v:g}' for v in self.point)} um"
 
 
+class Several(tuple[Any, ...]):
+    """Places that have been checked, all of them together."""
+
+
 def checked(given: Any, where: str) -> Place:
     """A place as it is kept: None (everywhere), a name, a number of a node, a function, or a tuple of these (all of them together).
 
@@ -83,14 +87,27 @@ def checked(given: Any, where: str) -> Place:
         raise InputError(
             where, "is an array of bools, expected numbers of nodes (np.flatnonzero(mask), with a mask over all nodes of the mesh)"
         )
+    if isinstance(given, Several):
+        return given
+    if _is_point(given):
+        point = ", ".join(f"{v:g}" for v in given)
+        fix = f"for the node nearest to a point write mesh.nearest({point}), for three nodes a list of different whole numbers"
+        raise InputError(where, f"{shown(given)} is three numbers, and no place ({fix})")
     if isinstance(given, (list, tuple, set, frozenset)) or (isinstance(given, np.ndarray) and given.ndim == 1):
         parts = [checked(part, f"{where}[{k}]") for k, part in enumerate(given)]
         if not parts:
             raise InputError(where, "is an empty list: nothing lies there (leave it out for everywhere)")
         if any(part is None or isinstance(part, tuple) for part in parts):
             raise InputError(where, f"{shown(given)} is no place, {KINDS}")
-        return tuple(parts)  # type: ignore[arg-type]
+        return Several(parts)
     raise InputError(where, f"{shown(given)} is no place, {KINDS}")
+
+
+def _is_point(given: Any) -> bool:
+    """Whether it looks like coordinates: three numbers that are no list of different whole numbers."""
+    if not isinstance(given, (list, tuple)) or len(given) != 3 or not all(isinstance(v, (int, float)) for v in given):
+        return False
+    return isinstance(given, tuple) or any(isinstance(v, float) for v in given) or len(set(given)) < 3
 
 
 def asked(function: Callable[..., Any], where: str) -> tuple[str, ...]:

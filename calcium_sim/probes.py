@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from .errors import InputError, shown
+from .fixed import Described
 from .names import check_name, variable
 from .places import Place, checked
 from .units import value
@@ -14,8 +15,8 @@ from .units import value
 EXAMPLE = '{"soma": ("ca@cytosol", "soma"), "tip": cs.Probe("ca@cytosol", at=mesh.nearest(10, 20, 0), every="0.1 ms")}'
 
 
-@dataclass(frozen=True)
-class Probe:
+@dataclass(frozen=True, eq=False, repr=False)
+class Probe(Described):
     """A value at a place that a run takes down, with its first crossing of a threshold and its peak.
 
     Parameters
@@ -45,7 +46,7 @@ class Probe:
         if self.name:
             check_name(self.name, where)
         object.__setattr__(self, "at", checked(self.at, f"{where}.at"))
-        if self.every is not None and not isinstance(self.every, float):
+        if self.every is not None:
             every = value(self.every, "ms", f"{where}.every")
             if not every > 0:
                 raise InputError(f"{where}.every", f"{every:g} ms must be > 0")

@@ -98,7 +98,13 @@ def execute(
     steps = (
         f"{ds.attrs['steps']} steps ({ds.attrs['rejected']} repeated) in {seconds:.1f} s, ledger closed to {ds.attrs['ledger_drift']:.1g}"
     )
-    return Outcome(data, pictures, (*_wave_lines(ds), steps))
+    unseen = ("no picture: whole fields were not recorded",) if picture and not pictures and _cells(ds) > 2 else ()
+    return Outcome(data, pictures, (*_wave_lines(ds), *unseen, steps))
+
+
+def _cells(ds: xr.Dataset) -> int:
+    """Places of the largest region."""
+    return int(np.unique(ds.region.values, return_counts=True)[1].max())
 
 
 def _pictures(ds: xr.Dataset, folder: Path, stem: str) -> tuple[Path, ...]:

@@ -219,6 +219,8 @@ def unknown_key(loc: tuple[int | str, ...], known: list[str], told: str = "") ->
     fell = f"here it fell into {table}" if len(loc) > 1 else "here it stands before any table"
     if key in FileTable.model_fields and len(loc) > 1:
         return InputError(dotted(loc), f"belongs to the top of the file, {fell} (move it above the first [table])")
+    if key == "record" and len(loc) == 1:
+        return InputError(key, "belongs to [run]: write record = [...] below the line [run], or [run.record] for a table of probes")
     if key in run and key not in known and loc[0] != "run":
         return InputError(dotted(loc), f"belongs to [run], {fell} (move it below the line [run])")
     return InputError(dotted(loc), f"unknown key{nearest(key, known)}; {told or 'there are'} {', '.join(known)}")

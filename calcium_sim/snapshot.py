@@ -210,7 +210,7 @@ _NUMBERS = frozenset({
 _PARTS = _NUMBERS | {
     "calcium_sim.fixed.Fixed", "calcium_sim.fixed.made", "calcium_sim.plugin.BALANCE",
     "calcium_sim.plugin.remade", "calcium_sim.plugin.found", "calcium_sim.learned.carried", "calcium_sim.places.Within",
-    "calcium_sim.places.Box", "calcium_sim.places.Nearest",
+    "calcium_sim.places.Box", "calcium_sim.places.Nearest", "calcium_sim.places.Several",
     "calcium_sim.profiles.Profile", "calcium_sim.voltage.Table", "calcium_sim.stimuli.Influx", "calcium_sim.stimuli.Set",
     *(f"calcium_sim.model.{name}" for name in ("Species", "Buffer", "Model")),
     *(f"calcium_sim.mesh.{name}" for name in ("Mesh", "Membrane", "Face", "Columns", "Axisymmetric")),

@@ -253,3 +253,17 @@ def test_the_same_in_a_file():
     ]:
         with pytest.raises(cs.InputError, match=told):
             build(parse(text.replace(old, new)))
+
+
+def test_a_tip_is_a_place_of_every_region():
+    """A face of the cytosol in a table of an ER channel, of its factor and of a start value in the ER, as it is for ``at=``."""
+    mesh = neurite("4 um", "0.2 um", "0.1 um", spacing="1 um")
+    channel = cs.get_channel("leak/linear")(permeability={"right": "3 um/s", "*": "1 um/s"}, scale={"right": 2.0, "*": 1.0})
+    start = {"cytosol": "0.1 uM", "er": {"right": "300 uM", "*": "250 uM"}}
+    model = cs.Model(mesh, cs.Species("ca", {"cytosol": "0 um^2/s", "er": "0 um^2/s"}, start), {"er": channel})
+    simulation = cs.Simulation(model)
+    np.testing.assert_array_equal(simulation.concentration("ca", "er"), [250, 250, 250, 300])
+    ds = cs.simulate(model, "0.01 ms", "0.01 ms", dt="0.01 ms")
+    flux = ds.flux_leak_linear.values[-1]
+    np.testing.assert_allclose(flux[:3], 0.001 * 249.9, rtol=1e-3)
+    np.testing.assert_allclose(flux[3], 2 * 0.003 * 299.9, rtol=1e-3)

@@ -125,6 +125,7 @@ WRONG = {
     "voltage.start": "voltage: is -70.0 and has no parts, so that there is no 'start'",
     "buffers.calbindin.total.x": "buffers.calbindin.total: is 40.0 and has no parts, so that there is no 'x'",
     "": "replace: unknown ''; there are mesh",
+    "membranes.er[0].density.": "membranes.er[0].density.: a name is missing in this path",
 }
 
 
@@ -137,8 +138,11 @@ def test_paths_that_lead_nowhere(path):
 
 
 def test_a_path_is_a_text():
-    with pytest.raises(cs.InputError, match="replace: 3 is no path"):
+    with pytest.raises(cs.InputError, match="replace: 3 with a value beside it: expected a path and a value"):
         model().replace(3, "1 uM")
+    for odd in (["a", "b"], {"voltage": None}):
+        with pytest.raises(cs.InputError, match=r"replace: .* with a value beside it: expected a path and a value, or a table"):
+            model().replace(odd, "1 uM")
     with pytest.raises(cs.InputError, match="stimuli: there are none"):
         model().replace("stimuli", []).replace("stimuli[0].flux", "1 uM*um/s")
 

@@ -118,6 +118,11 @@ WRONG = {
     "no name": ([cs.Probe("ca")], "record: the probe of 'ca' has no name"),
     "an interval": ({"a": ("ca", "left", "3 uM")}, r"record\.a\.every: '3 uM' has dimension \[concentration\]"),
     "no interval": ({"a": ("ca", "left", "0 ms")}, r"record\.a\.every: 0 ms must be > 0"),
+    "a bare interval": ({"a": ("ca", "left", 0.05)}, r"record\.a\.every: 0\.05 has no unit"),
+    "an interval that is no number": ({"a": ("ca", "left", float("nan"))}, r"record\.a\.every: nan has no unit"),
+    "a point": ({"a": ("ca", (2, 5, 0))}, r"record\.a\.at: \(2, 5, 0\) is three numbers.*write mesh\.nearest\(2, 5, 0\)"),
+    "a point of fractions": ({"a": ("ca", [2.0, 5.0, 0.5])}, r"record\.a\.at: .* is three numbers.*mesh\.nearest\(2, 5, 0\.5\)"),
+    "a node twice": ({"a": ("ca", [0, 5, 0])}, r"record\.a\.at: .* is three numbers.*three nodes a list of different whole numbers"),
     "a threshold": ({"a": cs.Probe("ca", threshold="1 ms")}, r"record\.a\.threshold: '1 ms' has dimension \[time\]"),
 }  # fmt: skip
 
