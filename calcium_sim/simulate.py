@@ -25,7 +25,7 @@ from .recording import EVERYTHING, follow, frames_of, schedule, taken
 from .rest import voltage_at
 from .results import assemble, release
 from .schemes import choose_stepper
-from .snapshot import check_sources, kept, put_back, read, reading, write
+from .snapshot import check_same, kept, put_back, read, reading, write
 from .state import Clock, State
 from .stepping import Control, Loop, check_step
 from .stimuli import Influx, check_resolved
@@ -156,7 +156,7 @@ class Simulation:
         simulation = cls.__new__(cls)
         with reading(path):
             simulation._begin(found, **content["options"])
-            check_sources(content["sources"], simulation.sources)
+            check_same(content, simulation)
             put_back(simulation, content["memory"])
         if content["version"] != release():
             warn(f"{path}: was saved by version {content['version']}; the next steps may differ in the last digits")

@@ -1,18 +1,14 @@
 """All that a simulation has in hand between two steps, as plain data: kept, put back, written to a file and read again.
 
-A file is a line that says what it is, the SHA-256 of the rest, and a pickle that can hold nothing but numbers, arrays, tables and the parts
-of a description, each of which is checked as any other when it is made. What else a pickle may name is refused before it is made.
+A file is a line that says what it is, the SHA-256 of the rest, and plain data (see `plainly`): there is nothing in it that is run.
 """
 
 from __future__ import annotations
 
 import copy
 import hashlib
-import io
 import json
-import pickle
-import pickletools
-import sys
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,9 +17,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .described import describe
-from .errors import InputError, StorageError, file_path, regular_file, shown
+from .errors import InputError, StorageError, file_path, regular_file
 from .kernels.compiled import replace_file
+from .kernels.control import sound
 from .model import Model
+from .plainly import packed, unpacked
+from .rest import voltage_at
 from .results import release
 
 if TYPE_CHECKING:
@@ -58,16 +57,17 @@ def put_back(simulation: Simulation, memory: Mapping[str, Mapping[str, Any]]) ->
     Raises
     ------
     InputError
-        If what was kept does not fit to the model.
+        If what was kept does not fit to the model, or is none that a run leaves.
     """
     for part, names in _KEPT.items():
         home = _part(simulation, part)
         for name in names:
             new, old = memory.get(part, {}).get(name), getattr(home, name)
-            if type(new) is not type(old) or not _fits(new, old, resizable=name == "known"):
+            if type(new) is not type(old) or not _fits(new, old, _resized(simulation) if name == "known" else ()):
                 fault = "does not fit to the model (it is of another one, or damaged)"
                 raise InputError("simulation", f"{part or 'simulation'}.{name} {fault}")
             _put(home, name, old, copy.deepcopy(new))
+    _check_sound(simulation)
 
 
 def _put(home: Any, name: str, old: Any, new: Any) -> None:
@@ -81,6 +81,34 @@ def _put(home: Any, name: str, old: Any, new: Any) -> None:
         setattr(home, name, new)
 
 
+def _resized(simulation: Simulation) -> tuple[int, ...]:
+    """The shape of the inputs on which networks ran last, once they have run."""
+    networks = simulation.stepper.networks
+    return len(simulation.stepper.counts), getattr(networks, "kept", 0)
+
+
+def _check_sound(simulation: Simulation) -> None:
+    """Refuse numbers that no run leaves."""
+    state, control, books = simulation.state, simulation.control, simulation.ledger
+    positive = (state.before, control.step)
+    counted = (control.run, control.credit, control.steps, control.rejected)
+    tables = [*books.channels.values(), *books.stimuli.values(), *books.decayed.values(), books.gained, books.largest, books.start]
+    numbers = [v for table in tables if isinstance(table, dict) for v in table.values()]
+    sane = (
+        sound(state.u, state.y)
+        and bool(np.isfinite(state.moved).all())
+        and all(math.isfinite(v) and v > 0 for v in positive)
+        and all(type(v) is int and v >= 0 for v in counted)
+        and math.isfinite(state.t)
+        and state.t >= simulation.observed >= 0.0
+        and (simulation.settled == state.t and simulation.upcoming > state.t)
+        and all(isinstance(table, dict) for table in tables)
+        and all(isinstance(v, float) and math.isfinite(v) for v in numbers)
+    )
+    if not sane:
+        raise InputError("simulation", "holds numbers that no run leaves (it is damaged)")
+
+
 def _part(simulation: Simulation, path: str) -> Any:
     found: Any = simulation
     for name in path.split(".") if path else ():
@@ -88,10 +116,10 @@ def _part(simulation: Simulation, path: str) -> Any:
     return found
 
 
-def _fits(new: Any, old: Any, *, resizable: bool = False) -> bool:
+def _fits(new: Any, old: Any, resized: tuple[int, ...] = ()) -> bool:
     """Whether a value can stand where another one stands: arrays of the same shape, texts and numbers in a list or set."""
     if isinstance(old, np.ndarray):
-        return new.dtype == old.dtype and (new.shape == old.shape or (resizable and new.ndim == old.ndim))
+        return bool(new.dtype == old.dtype and new.shape in (old.shape, resized or old.shape))
     if isinstance(old, list) and any(isinstance(row, np.ndarray) for row in old):
         return len(new) == len(old) and all(isinstance(row, np.ndarray) and _fits(row, o) for row, o in zip(new, old, strict=True))
     return True
@@ -101,18 +129,20 @@ def write(simulation: Simulation, path: Any) -> Path:
     """Write a simulation to a file; see `Simulation.save`."""
     target = file_path(path, "save")
     try:
-        model: bytes | str = pickle.dumps(simulation.model, 5)
+        packed(simulation.model)
+        model: Any = simulation.model
     except InputError as error:
         model = str(error)
     content = {
         "version": release(),
         "options": simulation.options,
         "memory": kept(simulation),
-        "sources": simulation.sources,
-        "description": _described(simulation.model),
+        "sources": dict(simulation.sources),
+        "description": json.dumps(describe(simulation.model)),
+        "digest": digest_of(simulation),
         "model": model,
     }
-    body = pickle.dumps(content, 5)
+    body = packed(content)
     try:
         replace_file(target, MAGIC + hashlib.sha256(body).digest() + body)
     except OSError as error:
@@ -124,16 +154,11 @@ def read(path: Any, model: Model | None) -> tuple[Model, dict[str, Any]]:
     """The model and all else in a file that `write` made; see `Simulation.load`."""
     source = regular_file(file_path(path, "load"), str(path), "a simulation that was saved")
     content = _content(source)
-    if model is None:
-        held = content.get("model")
-        if not isinstance(held, bytes):
-            raise InputError(str(path), f"holds no model: {held} (give it: Simulation.load(path, model=...))")
-        model = _load(held, str(path), _PARTS)
-        if not isinstance(model, Model):
-            raise InputError(str(path), f"holds {shown(model)} in place of a model")
-    elif (now := _described(model)) != content.get("description"):
-        raise InputError(str(path), f"was saved with another model: {_difference(content.get('description'), now)}")
-    return model, content
+    if model is not None:
+        return model, content
+    if not isinstance(content["model"], Model):
+        raise InputError(str(path), f"holds no model: {content['model']} (give it: Simulation.load(path, model=...))")
+    return content["model"], content
 
 
 @contextmanager
@@ -143,15 +168,34 @@ def reading(path: Any) -> Iterator[None]:
         yield
     except InputError as error:
         raise InputError(f"{path}: {error.where}" if error.where else str(path), error.message) from None
-    except TypeError:
-        raise InputError(str(path), "is no saved simulation") from None
+    except (TypeError, ValueError, AttributeError, KeyError) as error:
+        raise InputError(str(path), f"is no saved simulation ({type(error).__name__})") from None
 
 
-def check_sources(before: Mapping[str, str], now: Mapping[str, str]) -> None:
-    """Refuse to go on with a channel whose code is another by now."""
-    for name, digest in now.items():
-        if before.get(name) != digest:
+def check_same(content: Mapping[str, Any], simulation: Simulation) -> None:
+    """Refuse to go on with another model, or with a channel whose code is another by now."""
+    for name, digest in simulation.sources.items():
+        if content["sources"].get(name) != digest:
             raise InputError(f"channel '{name}'", "its code is not what it was when this was saved (take the code of then)")
+    if content["digest"] != digest_of(simulation, content["memory"]["state"]["t"]):
+        now, before = describe(simulation.model), json.loads(content["description"])
+        names = [n for n in now if not isinstance(before, dict) or before.get(n) != json.loads(json.dumps(now[n]))]
+        raise InputError("", f"was saved with another model: {', '.join(names) or 'a function, an array or a label'} (give that one)")
+
+
+def digest_of(simulation: Simulation, t: float | None = None) -> str:
+    """What tells models apart by what is computed: the mesh, all numbers and profiles as they are lowered, the potential up to now."""
+    plan, mesh = simulation.plan, simulation.model.mesh
+    until = simulation.t if t is None else float(t)
+    parts: list[Any] = [mesh.start, mesh.volume, mesh.position, mesh.distance, mesh.edges, mesh.conductance, plan.u0, plan.y0]
+    parts += [plan.parameters, *(a for m in mesh.membranes.values() for a in (m.inside, m.outside, m.area))]
+    parts += [np.zeros(0) if g.weight is None else g.weight for g in plan.gauges]
+    parts += [a for s in plan.sources for a in (s.index, s.rate, np.array(s.course))]
+    parts += [np.array([voltage_at(simulation.model, k * until / 64) for k in range(65)])] if math.isfinite(until) else []
+    digest = hashlib.sha256(repr([(g.label, g.membrane, g.spec.ports, g.spec.gains) for g in plan.gauges]).encode())
+    for part in parts:
+        digest.update(np.ascontiguousarray(part).tobytes())
+    return digest.hexdigest()
 
 
 def _content(source: Path) -> dict[str, Any]:
@@ -170,78 +214,9 @@ def _content(source: Path) -> dict[str, Any]:
     check, body = whole[len(MAGIC) :][:32], whole[len(MAGIC) + 32 :]
     if hashlib.sha256(body).digest() != check:
         raise StorageError(f"{source}: damaged or cut short")
-    content = _load(body, str(source), _NUMBERS)
-    kinds: dict[str, Any] = {"version": str, "options": dict, "memory": dict, "sources": dict, "description": str, "model": (bytes, str)}
-    if not isinstance(content, dict) or any(not isinstance(content.get(name), kind) for name, kind in kinds.items()):
+    content = unpacked(body, str(source))
+    kinds: dict[str, Any] = {"version": str, "options": dict, "memory": dict, "sources": dict, "description": str, "digest": str}
+    whole_table = isinstance(content, dict) and all(isinstance(content.get(name), kind) for name, kind in kinds.items())
+    if not whole_table or not isinstance(content.get("model"), (Model, str)):
         raise InputError(str(source), "is no saved simulation")
-    return content
-
-
-def _described(model: Model) -> str:
-    """What tells models apart, as JSON: the description, a digest of the mesh."""
-    mesh, digest = model.mesh, hashlib.sha256()
-    for array in (mesh.start, mesh.volume, mesh.position, mesh.distance, mesh.edges, mesh.conductance):
-        digest.update(np.ascontiguousarray(array).tobytes())
-    for m in mesh.membranes.values():
-        digest.update(b"".join(np.ascontiguousarray(a).tobytes() for a in (m.inside, m.outside, m.area)))
-    return json.dumps(describe(model) | {"digest of the mesh": digest.hexdigest()})
-
-
-def _difference(before: Any, now: str) -> str:
-    old, new = json.loads(str(before)), json.loads(now)
-    names = [name for name in new if not isinstance(old, dict) or old.get(name) != new[name]]
-    return f"{', '.join(names)} differ{'s' if len(names) == 1 else ''} (give the one that was saved)"
-
-
-def _imported(module: str, name: str) -> Any:
-    """A channel class in a module that is ours or imported already: a file must not have modules imported."""
-    from .plugin import found
-
-    if module not in sys.modules and not module.startswith("calcium_sim."):
-        raise InputError("channel", f"{module}.{name} is of a module that is not imported (import it first)")
-    return found(module, name)
-
-
-_NUMBERS = frozenset({
-    "numpy._core.multiarray._reconstruct", "numpy._core.multiarray.scalar", "numpy._core.numeric._frombuffer", "numpy.ndarray",
-    "numpy.dtype", "numpy.core.multiarray._reconstruct", "numpy.core.multiarray.scalar", "numpy.core.numeric._frombuffer",
-    "calcium_sim.units.Canonical",
-})  # fmt: skip
-_PARTS = _NUMBERS | {
-    "calcium_sim.fixed.Fixed", "calcium_sim.fixed.made", "calcium_sim.plugin.BALANCE",
-    "calcium_sim.plugin.remade", "calcium_sim.plugin.found", "calcium_sim.learned.carried", "calcium_sim.places.Within",
-    "calcium_sim.places.Box", "calcium_sim.places.Nearest", "calcium_sim.places.Several",
-    "calcium_sim.profiles.Profile", "calcium_sim.voltage.Table", "calcium_sim.stimuli.Influx", "calcium_sim.stimuli.Set",
-    *(f"calcium_sim.model.{name}" for name in ("Species", "Buffer", "Model")),
-    *(f"calcium_sim.mesh.{name}" for name in ("Mesh", "Membrane", "Face", "Columns", "Axisymmetric")),
-    "calcium_sim.meshes.columns.Labels",
-}  # fmt: skip
-
-
-class _Reader(pickle.Unpickler):
-    """Makes nothing but what is listed."""
-
-    def __init__(self, body: bytes, where: str, known: frozenset[str]) -> None:
-        super().__init__(io.BytesIO(body))
-        self.where, self.listed = where, known
-
-    def find_class(self, module: str, name: str) -> Any:
-        if f"{module}.{name}" == "calcium_sim.plugin.found" and f"{module}.{name}" in self.listed:
-            return _imported
-        if f"{module}.{name}" not in self.listed:
-            fix = "a function of your own goes with the model: Simulation.load(path, model=...)"
-            raise InputError(self.where, f"names {module}.{name}, which is no part of a description ({fix})")
-        return super().find_class(module, name)
-
-
-def _load(body: bytes, where: str, known: frozenset[str]) -> Any:
-    """Read a pickle in which nothing but what is listed can stand."""
-    try:
-        for code, _, _ in pickletools.genops(body):
-            if "PUT" in code.name or code.name in ("EXT1", "EXT2", "EXT4", "PERSID", "BINPERSID", "INST", "OBJ"):
-                raise InputError(where, f"is no saved simulation (holds {code.name})")
-        return _Reader(body, where, known).load()
-    except (InputError, MemoryError):
-        raise
-    except Exception as error:  # a pickle may fail in any way
-        raise InputError(where, f"is no saved simulation: {type(error).__name__}: {shown(str(error))}") from None
+    return dict(content)

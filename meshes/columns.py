@@ -2,58 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from calcium_sim.labels import Labels
 from calcium_sim.mesh import OUTSIDE, Columns, Face, Floats, Membrane, Mesh
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-
-
-class Labels(Mapping[str, Bools]):
-    """Labels over the nodes of a mesh whose regions share their positions; those of the sections are made when they are asked for.
-
-    Parameters
-    ----------
-    masks : {name: boolean over positions}.
-    sections : number of the section of each position, or None; they are named ``section-<k>``.
-    regions : number of regions.
-    """
-
-    def __init__(self, masks: Mapping[str, Bools], sections: Ints | None, regions: int) -> None:
-        self.masks = dict(masks)
-        self.sections = sections
-        self.regions = regions
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Labels, (self.masks, self.sections, self.regions)
-
-    def __repr__(self) -> str:
-        return f"Labels({', '.join(self.masks)}{'' if self.sections is None else f', section-0 to section-{self.sections.max()}'})"
-
-    def _number(self, name: str) -> int:
-        digits = name.removeprefix("section-") if isinstance(name, str) and name.startswith("section-") else ""
-        known = self.sections is not None and digits.isascii() and digits.isdigit() and f"section-{int(digits)}" == name
-        return int(digits) if known and self.sections is not None and int(digits) <= self.sections.max() else -1
-
-    def __getitem__(self, name: str) -> Bools:
-        if name in self.masks:
-            return np.tile(self.masks[name], self.regions)
-        if self.sections is None or self._number(name) < 0:
-            raise KeyError(name)
-        return np.tile(self.sections == self._number(name), self.regions)
-
-    def __iter__(self) -> Iterator[str]:
-        yield from self.masks
-        if self.sections is not None:
-            yield from (f"section-{k}" for k in range(int(self.sections.max()) + 1))
-
-    def __len__(self) -> int:
-        return len(self.masks) + (0 if self.sections is None else int(self.sections.max()) + 1)
 
 
 def columns_mesh(
