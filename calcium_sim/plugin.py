@@ -157,7 +157,8 @@ class Channel:
         self.values = Fixed(_values(type(self), values))
 
     def __setattr__(self, name: str, given: Any) -> None:
-        if (name in ("at", "scale", "initial", "named", "values") and name in vars(self)) or name in self.params:
+        own = name in ("at", "scale", "initial", "named", "values")  # of every channel, and a parameter may be called so
+        if name in vars(self) if own else name in self.params:
             raise InputError(f"{self.label()}.{name}", FIX)
         super().__setattr__(name, given)
 
