@@ -26,7 +26,6 @@ from .card_fields import shown
 from .errors import InputError
 from .rowwise import check_rowwise
 from .sampling import Array, Columns, check_outputs, check_rows, sample
-from .straight import straightened
 from .straight_values import Unwritable
 
 BLOCK = 1024
@@ -160,6 +159,8 @@ def script(module: Any, card: Card, where: str) -> bytes:
     with _quiet():
         fresh = _fresh(torch, module, card, where)
         try:
+            from .straight import straightened  # what most runs do without
+
             frozen, coarse = straightened(torch, _frozen(torch, fresh, card, where), widths(card), getattr(torch, card.dtype))
         except Unwritable as error:
             raise InputError(where, f"refused: {error}") from None

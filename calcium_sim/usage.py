@@ -11,8 +11,8 @@ def python_line(name: str, cls: type[Channel]) -> str:
     """A channel of this class, made in Python.
 
     >>> from calcium_sim.registry import get_channel
-    >>> python_line("ryr/keizer-levine", get_channel("ryr/keizer-levine"))
-    'cs.get_channel("ryr/keizer-levine")(density="1 /um^2")'
+    >>> python_line("ryr/dnn", get_channel("ryr/dnn"))
+    'cs.get_channel("ryr/dnn")(density="1 /um^2")'
     """
     needed = ", ".join(f"{key}={_quoted(text)}" for key, text in _needed(cls).items())
     return f"cs.get_channel({_quoted(name)})({needed})"
