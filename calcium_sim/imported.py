@@ -8,6 +8,7 @@ from __future__ import annotations
 import __future__
 
 import ast
+import copy
 import inspect
 import linecache
 from collections.abc import Callable, Iterable, Iterator
@@ -114,10 +115,15 @@ def _find(text: str, code: CodeType) -> ast.FunctionDef | None:
     if not found:
         return None
     line = min(found, key=lambda n: abs(n - code.co_firstlineno))
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.FunctionDef) and node.name == code.co_name and _first_line(node) == line:
-            return node
+    for node in _definitions(text):
+        if node.name == code.co_name and _first_line(node) == line:
+            return copy.deepcopy(node)
     return None
+
+
+@lru_cache(maxsize=64)
+def _definitions(text: str) -> tuple[ast.FunctionDef, ...]:
+    return tuple(node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef))
 
 
 @lru_cache(maxsize=64)
