@@ -76,8 +76,6 @@ def checked_record(model: Model, record: Any, where: str = "record") -> Recorded
     taken = {*names.fields.values(), *(text for texts in names.derived.values() for text in texts.values())}
     for p in asked.probes:
         targeted(model, p, f"{where}.{p.name}")
-        if not taken.isdisjoint({f"probe_{p.stem}", f"probe_{p.stem}_arrival", f"probe_{p.stem}_peak", f"time_{p.stem}"}):
-            raise InputError(
-                f"{where}.{p.name}", f"'probe_{p.stem}' or 'time_{p.stem}' is a variable of the result already (choose another name)"
-            )
+        if met := taken & p.variables:
+            raise InputError(f"{where}.{p.name}", f"'{sorted(met)[0]}' is a variable of the result already (choose another name)")
     return asked

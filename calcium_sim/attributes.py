@@ -10,7 +10,9 @@ import numpy as np
 
 from .errors import StorageError
 
-TEXTS = frozenset({"model_name", "of", "noted", "ledger_of", "binds", "channel", "units", "model", "channels", "notes", "out_of_range"})
+TEXTS = frozenset(
+    {"model_name", "of", "noted", "ledger_of", "binds", "channel", "units", "model", "channels", "notes", "out_of_range", "faces"}
+)
 NUMBERS = frozenset({"threshold", "seen_from", "seen_until", "total", "steps", "rejected", "ledger_drift"})
 """Attributes of a result that are read again, by what they are."""
 DEEPEST = 50
@@ -24,7 +26,7 @@ def check_attributes(attributes: Mapping[Any, Any], where: str) -> None:
         if (name in TEXTS and not text) or (name in NUMBERS and not number):
             wanted = "a text" if name in TEXTS else "a number"
             raise StorageError(f"{where}: damaged: the attribute '{name}' is {type(value).__name__}, expected {wanted}")
-        if text and name in ("model", "channels") and _depth(value) > DEEPEST:
+        if text and name in ("model", "channels", "faces") and _depth(value) > DEEPEST:
             raise StorageError(f"{where}: damaged: the attribute '{name}' is nested too deeply")
 
 

@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import sys
+import threading
 import traceback
 from pathlib import Path
 from types import ModuleType
@@ -83,17 +84,29 @@ def _module(file: Path, content: bytes, name: str) -> ModuleType:
     """The module of a file, executed once per content, as it stands: compiled files beside it may be older."""
     module_name = f"channels_of_{re.sub(r'[^0-9A-Za-z]', '_', file.stem)}_{hashlib.sha256(str(file).encode()).hexdigest()[:12]}"
     digest = hashlib.sha256(content).hexdigest()
-    known = sys.modules.get(module_name)
-    if known is not None and getattr(known, "__digest__", "") == digest:
-        return known
-    module = ModuleType(module_name)
-    module.__dict__.update(__file__=str(file), __digest__=digest)
+    with _alone:
+        known = sys.modules.get(module_name)
+        if known is not None and getattr(known, "__digest__", "") == digest:
+            return known
+        return _executed(ModuleType(module_name), known, file, content, digest, name)
+
+
+_alone = threading.RLock()
+"""A file is executed by one thread at a time; who else asks for it waits."""
+
+
+def _executed(module: ModuleType, known: ModuleType | None, file: Path, content: bytes, digest: str, name: str) -> ModuleType:
+    """The module after its text has been executed; if that fails, the one that was known before stays."""
+    module_name = module.__name__
+    module.__dict__.update(__file__=str(file))
     sys.modules[module_name] = module
     sys.path.insert(0, str(file.parent))  # modules beside it are found, as when it is run
     try:
         exec(compile(content, str(file), "exec", dont_inherit=True), module.__dict__)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         sys.modules.pop(module_name) if known is None else sys.modules.update({module_name: known})
+        if not isinstance(error, (Exception, SystemExit)):
+            raise
         raise InputError("channel", f"{name}: fails{_line(error, str(file))}: {_said(error)}") from error
     finally:
         if str(file.parent) in sys.path:
@@ -101,6 +114,7 @@ def _module(file: Path, content: bytes, name: str) -> ModuleType:
     for cls in vars(module).values():
         if isinstance(cls, type) and issubclass(cls, Channel) and cls.__module__ == module_name:
             cls.origin = _origin(str(file), cls.__qualname__, digest)  # type: ignore[method-assign]
+    module.__dict__["__digest__"] = digest
     return module
 
 

@@ -85,7 +85,8 @@ def check(
     unit: Annotated[str | None, typer.Option(help='Unit of a morphology, such as nm or "8 nm" [default: um].')] = None,
     min_radius: Annotated[str | None, typer.Option(help='Length to which its smaller radii are raised, such as "0.1 um".')] = None,
     trees: Annotated[str | None, typer.Option(help="Which of its trees: soma or largest.")] = None,
-    picture: Annotated[Path | None, typer.Option(help="Picture of a morphology, with numbers of tips, to write.")] = None,
+    picture: Annotated[bool, typer.Option("--picture", help="Draw a morphology with the numbers of its tips, into NAME.png.")] = False,
+    picture_file: Annotated[Path | None, typer.Option(help="File for this picture, of any kind that matplotlib writes.")] = None,
 ) -> None:
     """Check a model file (.toml), a morphology (.swc, .asc, .h5, .nml), a result (.nc) or a channel (.npz, .pt, mine.py:MyChannel)."""
     from .channel_files import executed
@@ -93,7 +94,8 @@ def check(
 
     _note(executed(str(path)))
     given = {"unit": unit, "min_radius": min_radius, "trees": trees}
-    for line in check_file(path, _note, picture, **{k: v for k, v in given.items() if v is not None}):
+    drawn = picture_file or (Path(path.with_suffix(".png").name) if picture else None)
+    for line in check_file(path, _note, drawn, **{k: v for k, v in given.items() if v is not None}):
         typer.echo(line)
 
 
@@ -199,7 +201,7 @@ def main(arguments: list[str] | None = None) -> None:
     debug = "--debug" in given
     warnings.showwarning = _warn
     try:
-        code = app(_with_picture([a for a in given if a != "--debug"]), prog_name="calcium-sim", standalone_mode=False) or 0
+        code = app([a for a in given if a != "--debug"], prog_name="calcium-sim", standalone_mode=False) or 0
     except Exception as error:
         if debug:
             raise
@@ -209,17 +211,6 @@ def main(arguments: list[str] | None = None) -> None:
     if code == _INTERRUPTED:
         _say("interrupted", code)
     sys.exit(code if isinstance(code, int) else 0)
-
-
-def _with_picture(given: list[str]) -> list[str]:
-    """``check cell.swc --picture`` without a name draws into ``cell.png``."""
-    if given[:1] != ["check"] or "--picture" not in given:
-        return given
-    k = given.index("--picture")
-    files = [a for a in given[1:] if not a.startswith("-")]
-    if k + 1 < len(given) and not given[k + 1].startswith("-") and len(files) > 1:
-        return given
-    return [*given[: k + 1], *(str(Path(Path(name).name).with_suffix(".png")) for name in files[:1]), *given[k + 1 :]]
 
 
 def _refused(error: Exception) -> int:

@@ -104,7 +104,7 @@ def build(data: Mapping[str, Any], folder: Path = Path(), tell: Tell | None = No
     assert mesh is not None
     membranes = {name: [c for c in row if c] for name, row in channels.items()}
     model = Model(mesh, species, membranes, buffers, [s for s in told if s], tables.voltage)
-    _check_record(model, options)
+    checked_record(model, options.record, "run.record")
     return model, options
 
 
@@ -308,7 +308,3 @@ def _above_zero(number: float, where: str, unit: str) -> float:
     if not number > 0:
         raise InputError(where, f"{number:g}{unit} must be > 0")
     return number
-
-
-def _check_record(model: Model, options: RunOptions) -> None:
-    checked_record(model, options.record, "run.record")

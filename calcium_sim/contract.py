@@ -262,6 +262,8 @@ def _tried(cls: Any, name: str, given: list[SimpleNamespace]) -> Any:
         return None
     try:
         return function(*given)
+    except AttributeError:  # a name that no table declares
+        return _outcome(cls, name, tuple(given))
     except (ArithmeticError, ValueError, TypeError):
         return None
 

@@ -43,6 +43,6 @@ class Events:
             mesh, where = self.plan.model.mesh, f"stimuli.{s.species}"
             nodes = nodes_of(mesh, s.region)
             chosen = mesh.select(s.at, nodes, f"{where}.at")
-            level = over(s.value, mesh, nodes[chosen], f"{where}.value")
+            level = over(s.value, mesh, nodes, f"{where}.value", chosen=chosen)
             out.append((f"stimulus:{k}:{s.species}", s.species, f.span.start + np.flatnonzero(chosen), f.volume[chosen], level))
         return out

@@ -8,7 +8,7 @@ import threading
 from types import ModuleType
 
 from .codegen_module import content_name
-from .kernels.compiled import replace_file
+from .kernels.files import replace_file
 from .kernels.folder import DIGEST, cache_folder
 from .scope import check
 

@@ -36,7 +36,7 @@ def called(function: Callable[..., Any], *given: Any) -> Any:
         if plain is None:
             raise
         with np.errstate(all="ignore"):
-            found = _twin(plain)(*map(_numbers, given))
+            found = _twin_of(plain)(*map(_numbers, given))
         return tuple(map(_plain, found)) if isinstance(found, (tuple, list)) else _plain(found)
 
 
@@ -51,19 +51,21 @@ def _numbers(given: Any) -> Any:
 
 
 @lru_cache(maxsize=256)
-def _twin(function: FunctionType) -> Callable[..., Any]:
-    """The same code with numpy in place of ``math``, in the functions that it calls, too."""
+def _twin_of(function: FunctionType) -> Callable[..., Any]:
+    return _twin(function, {})
+
+
+def _twin(function: FunctionType, made: dict[FunctionType, Callable[..., Any]]) -> Callable[..., Any]:
+    """The same code with numpy in place of ``math``, in the functions that it calls, too; `made` are those that are at hand already."""
     scope = dict(function.__globals__)
-    twin = FunctionType(function.__code__, scope, function.__name__, function.__defaults__, function.__closure__)
+    twin = made[function] = FunctionType(function.__code__, scope, function.__name__, function.__defaults__, function.__closure__)
     twin.__kwdefaults__ = function.__kwdefaults__
     for name in function.__code__.co_names:
-        if name not in scope:
-            continue
-        value = scope[name]
+        value = scope.get(name)
         if value is math:
             scope[name] = _MATH
-        elif getattr(value, "__module__", None) == "math":
+        elif value is not None and getattr(value, "__module__", None) == "math":
             scope[name] = getattr(_MATH, value.__name__)
-        elif (plain := plain_function(value)) is not None and plain is not function:
-            scope[name] = _twin(plain)
+        elif (plain := plain_function(value)) is not None:
+            scope[name] = made[plain] if plain in made else _twin(plain, made)
     return twin

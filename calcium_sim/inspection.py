@@ -82,7 +82,7 @@ def _first_sentence(cls: type[Channel]) -> str:
 
 
 NO_ERROR = 'none on its card (training={"error": ...} puts it there)'
-MORPHOLOGIES = (".swc", ".asc", ".h5", ".nml")
+MORPHOLOGIES = (".swc", ".asc", ".h5", ".nml", ".xml")
 
 
 def check_file(path: Path, tell: Tell | None = None, picture: Path | None = None, **reading: Any) -> Iterator[str]:

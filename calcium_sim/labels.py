@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .fixed import same
+
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
@@ -29,6 +31,13 @@ class Labels(Mapping[str, Bools]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Labels, (self.masks, self.sections, self.regions)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Labels):
+            return NotImplemented
+        return self.regions == other.regions and same(self.masks, other.masks) and same(self.sections, other.sections)
+
+    __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         return f"Labels({', '.join(self.masks)}{'' if self.sections is None else f', section-0 to section-{self.sections.max()}'})"

@@ -149,14 +149,14 @@ def load_channel(path: str | os.PathLike[str], trust: str | None = None) -> type
 
 def load_gate(path: str | os.PathLike[str], trust: str | None = None) -> LearnedGate:
     """Read and examine a channel file; see `load_channel`."""
-    if Path(path).suffix == ".pt2":
+    if Path(path).suffix.lower() == ".pt2":
         raise InputError(str(path), "torch.export files run pickled code when they are loaded, export the module with export_channel (.pt)")
     return gate_of_bytes(read_file(Path(path)), str(path), trust)
 
 
 def gate_of_bytes(content: bytes, file: str, trust: str | None = None) -> LearnedGate:
     """Examine the bytes of a channel file; its name says of which kind it is."""
-    if file.endswith(".npz"):
+    if file.lower().endswith(".npz"):
         if trust is not None:
             raise InputError(file, "a weights file holds no code and needs no trust")
         weights = weights_of_bytes(content, file)

@@ -18,7 +18,6 @@ from .mesh import OUTSIDE, Axisymmetric, Columns, Floats
 from .model import Model, direction, resolve_side
 from .names import number_labels
 from .plugin import Channel
-from .profiles import over
 from .rest import as_it_runs, levels, parameters, starting_states, voltage_at
 from .specs import Binding, ChannelSpec, Decay, PortRef
 from .stimuli import Influx, Set, stimulus_target
@@ -306,13 +305,12 @@ def _decays(b: _Builder) -> tuple[tuple[Decay, ...], tuple[slice, ...]]:
 
 
 def _source(b: _Builder, s: Influx) -> Source:
-    nodes, area = stimulus_target(b.model.mesh, s)
+    nodes, area, flux = stimulus_target(b.model.mesh, s)
     index = b.find(s.species, s.region)
     assert index is not None
     f = b.fields[index]
     local = nodes.astype(np.int64) - f.nodes.start
     course = (float(COURSES[s.shape]), s.start, s.duration, s.period or max(s.duration, 1e-300), float(s.count))
-    flux = over(s.flux, b.model.mesh, nodes, f"stimuli.{s.species}.flux", missing=0.0)
     return Source(index, local, flux * area / f.volume[local], float((flux * area).sum()), course)
 
 

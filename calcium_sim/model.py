@@ -322,7 +322,7 @@ def _validate_stimulus(model: Model, stimulus: Stimulus, species: Mapping[str, S
     if span is None or stimulus.region not in species[stimulus.species].diffusion:
         raise InputError(f"{where}.region", f"'{stimulus.species}' does not live in '{stimulus.region}'")
     if isinstance(stimulus, Influx):
-        over(stimulus.flux, model.mesh, stimulus_target(model.mesh, stimulus)[0], f"{where}.flux", missing=0.0)
+        stimulus_target(model.mesh, stimulus)
     else:
         nodes = nodes_of(model.mesh, stimulus.region)
-        over(stimulus.value, model.mesh, nodes[model.mesh.select(stimulus.at, nodes, f"{where}.at")], f"{where}.value")
+        over(stimulus.value, model.mesh, nodes, f"{where}.value", chosen=model.mesh.select(stimulus.at, nodes, f"{where}.at"))

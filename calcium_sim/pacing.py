@@ -122,6 +122,8 @@ class Pacing:
         if not any(g.tracked for g in self.groups):
             return
         start, first, last = before.copy(), self._seen(before, clock), self._seen(state, clock)
+        if all(np.array_equal(first[key], last[key]) for key, _ in self._tracked()):
+            return
         ends = [{key: first[key] + k / PIECES * (last[key] - first[key]) for key in first} for k in range(PIECES + 1)]
         for k in range(PIECES):
             for g in self.groups:

@@ -6,7 +6,6 @@ that it could change, and no array that is larger than its own bytes.
 
 from __future__ import annotations
 
-import base64
 import json
 import math
 import sys
@@ -83,7 +82,7 @@ def _plain(value: Any, arrays: list[bytes]) -> Any:
     if value is BALANCE:
         return {"is": "balance"}
     if isinstance(value, bytes):
-        return {"is": "bytes", "value": base64.b64encode(value).decode()}
+        return _array(np.frombuffer(value, np.uint8), arrays) | {"is": "bytes"}
     if isinstance(value, Channel):
         find, place = value.origin()
         kind = {carried: "file", found: "class"}.get(find)
@@ -128,7 +127,7 @@ def _made(data: Any, rest: bytes, depth: int) -> Any:
     if kind == "balance":
         return BALANCE
     if kind == "bytes":
-        return base64.b64decode(data["value"], validate=True)
+        return _filled(data, rest).tobytes()
     if kind in ("array", "scalar"):
         array = _filled(data, rest)
         return array if kind == "array" else array[()]
@@ -163,7 +162,7 @@ def _channel(data: Mapping[str, Any], rest: bytes, depth: int) -> Channel:
         cls = carried(str(place[0]), bytes(place[1]))
     else:
         module, name = str(place[0]), str(place[1])
-        if module not in sys.modules and not module.startswith("calcium_sim."):
+        if module not in sys.modules and not module.startswith("calcium_sim.channels."):
             raise InputError("channel", f"{module}.{name} is of a module that is not imported (import it first)")
         cls = found(module, name)
     return cls(**_made(data["value"], rest, depth + 1))

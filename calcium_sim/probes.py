@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from .errors import InputError, shown
 from .fixed import Described
 from .names import check_name, variable
-from .places import Place, checked
+from .places import checked
 from .units import value
 
 EXAMPLE = '{"soma": ("ca@cytosol", "soma"), "tip": cs.Probe("ca@cytosol", at=mesh.nearest(10, 20, 0), every="0.1 ms")}'
@@ -53,14 +53,14 @@ class Probe(Described):
             object.__setattr__(self, "every", every)
 
     @property
-    def place(self) -> Place:
-        """Where it is."""
-        return self.at
-
-    @property
     def stem(self) -> str:
         """Its name as variables have it."""
         return variable(self.name)
+
+    @property
+    def variables(self) -> set[str]:
+        """All that a result has of it."""
+        return {f"time_{self.stem}", *(f"probe_{self.stem}{end}" for end in ("", "_arrival", "_peak", "_peak_time"))}
 
 
 class Recorded(NamedTuple):
@@ -98,10 +98,11 @@ def recorded(given: Any) -> Recorded:
             probes.append(entry)
         else:
             names.append(entry)
-    stems = [p.stem for p in probes]
+    taken: set[str] = set()
     for p in probes:
-        if stems.count(p.stem) > 1:
-            raise InputError(f"record.{p.name}", f"two probes would be called 'probe_{p.stem}' (give them different names)")
+        if twice := taken & p.variables:
+            raise InputError(f"record.{p.name}", f"two probes would be called '{sorted(twice)[0]}' (give them different names)")
+        taken |= p.variables
     return Recorded(tuple(names), tuple(probes))
 
 

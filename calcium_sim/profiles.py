@@ -88,13 +88,24 @@ class Profile(Described):
             return repr(self)
         return self.data.tolist()
 
-    def over(self, mesh: Mesh, nodes: Nodes, where: str, *, missing: float | None = None) -> Floats:
+    def over(
+        self,
+        mesh: Mesh,
+        nodes: Nodes,
+        where: str,
+        *,
+        missing: float | None = None,
+        partners: Nodes | None = None,
+        chosen: NDArray[np.bool_] | None = None,
+    ) -> Floats:
         """The values at some nodes.
 
         Parameters
         ----------
         nodes : of a region, or of one side of the pairs of a membrane.
         missing : value where a table names no label; None refuses that.
+        partners : nodes across the membrane, whose labels count as well.
+        chosen : at which of the nodes values are wanted; at all of them by default.
 
         Raises
         ------
@@ -104,11 +115,12 @@ class Profile(Described):
         if self.kind == "array":
             out = self._array(mesh, nodes, where)
         elif self.kind == "labels":
-            out = self._labelled(mesh, nodes, where, missing)
+            out = self._labelled(mesh, nodes, where, missing, partners, np.ones(len(nodes), bool) if chosen is None else chosen)
         elif self.kind == "points":
             out = np.interp(mesh.distance[nodes], self.data[:, 0], self.data[:, 1])
         else:
             out = self._called(mesh, nodes, where)
+        out, nodes = (out, nodes) if chosen is None else (out[chosen], nodes[chosen])
         self._check(out, mesh, nodes, where)
         return out
 
@@ -134,16 +146,18 @@ class Profile(Described):
             f"has {len(self.data)} values, expected one for each of the {len(nodes)} places here, or of the {mesh.nodes} nodes of the mesh",
         )
 
-    def _labelled(self, mesh: Mesh, nodes: Nodes, where: str, missing: float | None) -> Floats:
+    def _labelled(
+        self, mesh: Mesh, nodes: Nodes, where: str, missing: float | None, partners: Nodes | None, chosen: NDArray[np.bool_]
+    ) -> Floats:
         out, by = np.zeros(len(nodes)), np.full(len(nodes), -1)
         names = [name for name in self.data if name != OTHERS]
         for k, name in enumerate(names):
-            there = mesh.select(name, nodes, where)
+            there = mesh.select(name, nodes, where, partners)
             out[there], by[there] = self._of(name, mesh, nodes[there], where), k
         hidden = [name for k, name in enumerate(names) if not (by == k).any()]
         if hidden:
             raise InputError(where, f"'{hidden[0]}' has no effect: others that come after it take all of its places (name it last)")
-        rest = by < 0
+        rest = (by < 0) & chosen
         if rest.any():
             if OTHERS in self.data:
                 out[rest] = self._of(OTHERS, mesh, nodes[rest], where)
@@ -171,11 +185,20 @@ def plain(given: Any) -> Any:
     return given.plain() if isinstance(given, Profile) else given
 
 
-def over(given: float | Profile, mesh: Mesh, nodes: Nodes, where: str, *, missing: float | None = None) -> Floats:
-    """The numbers of a value at some nodes, be it the same everywhere or not."""
+def over(
+    given: float | Profile,
+    mesh: Mesh,
+    nodes: Nodes,
+    where: str,
+    *,
+    missing: float | None = None,
+    partners: Nodes | None = None,
+    chosen: NDArray[np.bool_] | None = None,
+) -> Floats:
+    """The numbers of a value at some nodes, be it the same everywhere or not; see `Profile.over`."""
     if isinstance(given, Profile):
-        return given.over(mesh, nodes, where, missing=missing)
-    return np.full(len(nodes), float(given))
+        return given.over(mesh, nodes, where, missing=missing, partners=partners, chosen=chosen)
+    return np.full(len(nodes) if chosen is None else int(chosen.sum()), float(given))
 
 
 def value_over(given: Any, unit: str, where: str, *, low: float = -np.inf, high: float = np.inf, zero: bool = False) -> float | Profile:

@@ -133,4 +133,4 @@ class Recorder:
         if target.kind == "flux":
             return target.mean(flux_density(self.plan, g, state, seen, target.index))
         assert g.channel.open_probability is not None
-        return target.mean(at_pairs(g.channel.open_probability, *pair_view(self.plan, g, state, seen), target.index))
+        return target.mean(at_pairs(g.channel.open_probability, *pair_view(self.plan, g, state, seen, target.index), len(target.index)))

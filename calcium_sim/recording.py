@@ -31,8 +31,6 @@ def taken(simulation: Simulation, record: Recorded) -> dict[str, Any]:
     """What is asked for of the current state, as plain arrays."""
     state, plan, elapsed = simulation.state, simulation.plan, simulation.state.t - simulation.observed
     out: dict[str, Any] = {"t": state.t, "v": voltage_at(simulation.model, state.t)}
-    if record.names is None:
-        out["u"] = state.u.copy()
     out["fields"] = {k: state.u[f.span].copy() for k, f in enumerate(plan.fields) if record.keeps(f.name)}
     if record.keeps("flux"):
         out["flux"] = [state.moved[g.moved] / elapsed if elapsed > 0 else np.full(g.area.shape, np.nan) for g in plan.gauges]

@@ -172,9 +172,12 @@ def _stacked(rows: list[SimpleNamespace]) -> SimpleNamespace:
 
 def _at_once(channel: Channel, x: SimpleNamespace, p: SimpleNamespace, name: str) -> Floats | None:
     """A function of a channel at the equilibria that belong to ports that are arrays; None where that needs one call each."""
-    y, size = many_states(channel, x, p), max((np.size(v) for v in vars(x).values()), default=1)
-    if y is None:
-        return None
+    y = many_states(channel, x, p)
+    return None if y is None else _evaluated(channel, y, x, p, name)
+
+
+def _evaluated(channel: Channel, y: Any, x: SimpleNamespace, p: SimpleNamespace, name: str) -> Floats | None:
+    size = max((np.size(v) for v in vars(x).values()), default=1)
     try:
         out = getattr(type(channel), name)(SimpleNamespace(**dict(zip(channel.states, y, strict=True))), x, p)
         found = np.broadcast_to(np.asarray(out, float), size)
@@ -199,7 +202,7 @@ def starting_states(model: Model, membrane: str, channel: Channel) -> list[Float
     _start(there.channels[0], there.ports[0])
     x, p = _stacked(there.ports), parameters(channel)
     together = None if channel.initial or len(there.ports) == 1 else many_states(channel, x, p)
-    if together is not None and _at_once(channel, x, p, "flux") is not None:
+    if together is not None and _evaluated(channel, together, x, p, "flux") is not None:
         return [there.spread(column) for column in together]
     if len(there.ports) > MANY and channel.states:
         told = (

@@ -18,6 +18,7 @@ import numpy as np
 
 from .described import describe, sources
 from .errors import InputError, StorageError, file_path
+from .labels import Labels
 from .mesh import OUTSIDE, Floats, Mesh
 from .model import Model, Species
 from .names import ResultNames, number_labels
@@ -187,10 +188,8 @@ def _label_coordinates(mesh: Mesh, names: ResultNames) -> dict[str, Any]:
     for label, end in names.labels.items():
         out[f"label_{end}"] = ("node", np.array(mesh.labels[label]), {"long_name": f"whether the node lies at '{label}'", "label": label})
     sections = [name for name in mesh.labels if name not in names.labels]
-    if sections:
-        number = np.full(mesh.nodes, -1, np.int32)
-        for name in sections:
-            number[mesh.labels[name]] = int(name.removeprefix("section-"))
+    if sections and isinstance(mesh.labels, Labels):
+        number = np.tile(np.asarray(mesh.labels.sections, np.int32), mesh.labels.regions)
         out["section"] = ("node", number, {"long_name": "unbranched section of the node (label section-<number>), -1 for none"})
     return out
 

@@ -43,13 +43,13 @@ def at(ds: xr.Dataset, place: Any = None, *, distance: Any = None, region: str |
     for name in ("node", "region"):
         if name not in (ds.dims if name == "node" else ds.coords):
             raise InputError("at", "expected the result of a run, with its coordinate 'region' over 'node'")
-    chosen = _chosen(ds, checked(place, "at"))
     if region is None and distance is not None:
         region = "cytosol" if "cytosol" in ds.region.values else str(ds.region.values[0])
+    chosen = _chosen(ds, checked(place, "at"), region)
     if region is not None:
         there = np.zeros(len(chosen), bool)
         there[region_nodes(ds, region)] = True
-        chosen &= there
+        chosen = chosen & there
     if not chosen.any():
         where = "" if place is None else f" at {place_name(checked(place, 'at'))}"
         raise InputError("at", f"no node of the result lies{where}" + (f" in '{region}'" if region is not None else ""))
@@ -78,19 +78,19 @@ def _cut(ds: xr.Dataset, index: Any, picked: Any) -> xr.Dataset:
     return ds.isel(out)
 
 
-def _chosen(ds: xr.Dataset, place: Place) -> Bools:
+def _chosen(ds: xr.Dataset, place: Place, region: str | None) -> Bools:
     count = ds.sizes["node"]
     if place is None:
         return np.ones(count, bool)
     if isinstance(place, tuple):
-        return np.logical_or.reduce([_chosen(ds, part) for part in place])
+        return np.logical_or.reduce([_chosen(ds, part, region) for part in place])
     if callable(place):
         found = called(place, [of_nodes(ds, name).copy() for name in asked(place, "at")], "at")
         if found.shape != (count,) or found.dtype != bool:
             raise InputError("at", f"the function returned {found.dtype} of shape {found.shape}, expected one bool per node (use & and |)")
         return found
     out = np.zeros(count, bool)
-    numbers = np.array([place]) if isinstance(place, int) else _named(ds, place)
+    numbers = np.array([place]) if isinstance(place, int) else _named(ds, place, region)
     if isinstance(numbers, np.ndarray) and numbers.dtype == bool:
         return numbers
     found = places(ds, numbers)
@@ -100,7 +100,7 @@ def _chosen(ds: xr.Dataset, place: Place) -> Bools:
     return out
 
 
-def _named(ds: xr.Dataset, name: str) -> Any:
+def _named(ds: xr.Dataset, name: str, region: str | None) -> Any:
     """Bools over the nodes of a label or section, or the numbers of the nodes of a face."""
     labels = {str(v.attrs["label"]): v for v in ds.coords.values() if "label" in v.attrs and v.dims == ("node",)}
     if name in labels:
@@ -109,9 +109,31 @@ def _named(ds: xr.Dataset, name: str) -> Any:
         found = np.asarray(ds["section"].values) == int(name[8:])
         if found.any():
             return found
-    faces = json.loads(ds.attrs.get("faces", "{}"))
+    faces = faces_of(ds)
     if name in faces:
-        return np.array(faces[name], np.int64)
+        return _of_region(ds, np.array(faces[name], np.int64), region)
     known = [*labels, *faces]
     listed = ", ".join(known[:12]) + (f" and {len(known) - 12} more" if len(known) > 12 else "")
     raise InputError("at", f"unknown place {shown(name)}{nearest(name, known)}; the result has {listed or 'no named places'}")
+
+
+def faces_of(ds: xr.Dataset) -> dict[str, list[int]]:
+    """Numbers of the nodes of each face, as a run has written them."""
+    try:
+        found = json.loads(ds.attrs.get("faces", "{}"))
+        sound = isinstance(found, dict) and all(isinstance(rows, list) and all(type(k) is int for k in rows) for rows in found.values())
+    except (TypeError, ValueError, RecursionError):
+        sound = False
+    if not sound:
+        raise InputError("at", "the attribute 'faces' of the result is damaged (it is not what a run writes)")
+    return dict(found)
+
+
+def _of_region(ds: xr.Dataset, numbers: NDArray[np.int64], region: str | None) -> NDArray[np.int64]:
+    """The nodes of a face; where regions share their positions a tip is that of all of them (see `Mesh.select`)."""
+    mesh = json.loads(ds.attrs.get("model", "{}")).get("mesh", {})
+    sizes = dict(mesh.get("nodes", {}))
+    if region not in sizes or mesh.get("structure") != "Columns":
+        return numbers
+    first = sum(list(sizes.values())[: list(sizes).index(region)])
+    return numbers % sizes[region] + first

@@ -269,16 +269,17 @@ class Simulation:
         if not injected and not due:
             self.settled = now
             return
-        before = self.state.copy() if due else self.state
+        before = after = self.state
+        if due:  # all that takes time is done on copies
+            before, after = before.copy(), before.copy()
+            for name, species, entries, volume, level in due:
+                injected.append((name, species, float((volume * (level - after.u[entries])).sum())))
+                after.u[entries] = level
+            self.stepper.pacing.jump(before, after, Clock.at(voltage_at(self.model, now)))
         self.torn = True
         for name, species, amount in injected:
             self.ledger.inject(name, species, amount)
-        for name, species, entries, volume, level in due:
-            values = self.state.u[entries]
-            self.ledger.inject(name, species, float((volume * (level - values)).sum()))
-            self.state.u[entries] = level
-        if due:
-            self.stepper.pacing.jump(before, self.state, Clock.at(voltage_at(self.model, now)))
+        self.state.u[:], self.state.y[:] = after.u, after.y
         self.settled = now
         self.torn = False
         for observer in self.loop.observers if due else ():

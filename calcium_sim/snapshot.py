@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .described import describe
-from .errors import InputError, StorageError, file_path, regular_file
-from .kernels.compiled import replace_file
+from .errors import InputError, StorageError, file_path, regular_file, shown
 from .kernels.control import sound
+from .kernels.files import replace_file
 from .model import Model
 from .plainly import packed, unpacked
 from .rest import voltage_at
@@ -129,8 +129,7 @@ def write(simulation: Simulation, path: Any) -> Path:
     """Write a simulation to a file; see `Simulation.save`."""
     target = file_path(path, "save")
     try:
-        packed(simulation.model)
-        model: Any = simulation.model
+        model: Any = packed(simulation.model)
     except InputError as error:
         model = str(error)
     content = {
@@ -144,7 +143,7 @@ def write(simulation: Simulation, path: Any) -> Path:
     }
     body = packed(content)
     try:
-        replace_file(target, MAGIC + hashlib.sha256(body).digest() + body)
+        replace_file(target, MAGIC + hashlib.sha256(body).digest() + body, 0o644)
     except OSError as error:
         raise StorageError(f"{target}: cannot be written: {error.strerror or error}") from error
     return target
@@ -156,9 +155,12 @@ def read(path: Any, model: Model | None) -> tuple[Model, dict[str, Any]]:
     content = _content(source)
     if model is not None:
         return model, content
-    if not isinstance(content["model"], Model):
+    if isinstance(content["model"], str):
         raise InputError(str(path), f"holds no model: {content['model']} (give it: Simulation.load(path, model=...))")
-    return content["model"], content
+    held = unpacked(content["model"], str(path))
+    if not isinstance(held, Model):
+        raise InputError(str(path), f"holds {shown(held)} in place of a model")
+    return held, content
 
 
 @contextmanager
@@ -217,6 +219,6 @@ def _content(source: Path) -> dict[str, Any]:
     content = unpacked(body, str(source))
     kinds: dict[str, Any] = {"version": str, "options": dict, "memory": dict, "sources": dict, "description": str, "digest": str}
     whole_table = isinstance(content, dict) and all(isinstance(content.get(name), kind) for name, kind in kinds.items())
-    if not whole_table or not isinstance(content.get("model"), (Model, str)):
+    if not whole_table or not isinstance(content.get("model"), (bytes, str)):
         raise InputError(str(source), "is no saved simulation")
     return dict(content)

@@ -14,7 +14,7 @@ from .fixed import Described
 from .given import named, positive
 from .mesh import Mesh
 from .places import Place, checked, place_name
-from .profiles import value_over
+from .profiles import over, value_over
 
 SHAPES = ("ramp-down", "square", "triangle")
 FINEST = 1e-10
@@ -129,36 +129,43 @@ def _some(names: Iterable[str]) -> str:
     return f" ({told})" if listed else " (it has none)"
 
 
-def stimulus_target(mesh: Mesh, stimulus: Influx) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes and areas [um^2] through which an influx enters."""
+def stimulus_target(mesh: Mesh, stimulus: Influx) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Nodes and areas [um^2] through which an influx enters, and its flux density [uM um/ms] at each."""
     where = f"stimuli.{stimulus.species}"
     if stimulus.through is None:
-        several = stimulus.at if isinstance(stimulus.at, tuple) else ()
-        names = [p for p in several if isinstance(p, str) and p in mesh.faces]
-        if names and len(names) < len(several):
-            k, wrong = next((k, p) for k, p in enumerate(several) if p not in names)
-            raise InputError(
-                f"{where}.at[{k}]", f"{place_name(wrong)} is not a face of the mesh{nearest(wrong, mesh.faces)}{_some(mesh.faces)}"
-            )
-        if names:
-            return _several_faces(mesh, names, stimulus.region, where)
-        if not isinstance(stimulus.at, str) or stimulus.at not in mesh.faces:
-            fix = f"name the membrane with through={next(iter(mesh.membranes), 'plasma')!r}"
-            told = "everywhere" if stimulus.at is None else place_name(stimulus.at)
-            raise InputError(f"{where}.at", f"{told} is not a face of the mesh{_some(mesh.faces)}; {fix}")
-        face = mesh.faces[stimulus.at]
-        if face.region != stimulus.region:
-            raise InputError(f"{where}.region", f"face '{stimulus.at}' belongs to '{face.region}'")
-        return face.nodes, face.area
+        nodes, area = _faces(mesh, stimulus, where)
+        return nodes, area, over(stimulus.flux, mesh, nodes, f"{where}.flux", missing=0.0)
     if stimulus.through not in mesh.membranes:
         known = f"{nearest(stimulus.through, mesh.membranes)}; the mesh has {', '.join(mesh.membranes) or 'none'}"
         raise InputError(f"{where}.through", f"unknown membrane '{stimulus.through}'{known}")
     membrane = mesh.membranes[stimulus.through]
     if stimulus.region not in membrane.sides:
         raise InputError(f"{where}.through", f"'{stimulus.through}' does not touch '{stimulus.region}'")
-    nodes = membrane.inside if membrane.sides[0] == stimulus.region else membrane.outside
-    chosen = mesh.select(stimulus.at, nodes, f"{where}.at", membrane.outside if nodes is membrane.inside else membrane.inside)
-    return nodes[chosen], membrane.area[chosen]
+    nodes, partners = (membrane.inside, membrane.outside)[:: 1 if membrane.sides[0] == stimulus.region else -1]
+    chosen = mesh.select(stimulus.at, nodes, f"{where}.at", partners)
+    flux = over(stimulus.flux, mesh, nodes, f"{where}.flux", missing=0.0, partners=partners, chosen=chosen)
+    return nodes[chosen], membrane.area[chosen], flux
+
+
+def _faces(mesh: Mesh, stimulus: Influx, where: str) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and areas of the faces that an influx names."""
+    several = stimulus.at if isinstance(stimulus.at, tuple) else ()
+    names = [p for p in several if isinstance(p, str) and p in mesh.faces]
+    if names and len(names) < len(several):
+        k, wrong = next((k, p) for k, p in enumerate(several) if p not in names)
+        raise InputError(
+            f"{where}.at[{k}]", f"{place_name(wrong)} is not a face of the mesh{nearest(wrong, mesh.faces)}{_some(mesh.faces)}"
+        )
+    if names:
+        return _several_faces(mesh, names, stimulus.region, where)
+    if not isinstance(stimulus.at, str) or stimulus.at not in mesh.faces:
+        fix = f"name the membrane with through={next(iter(mesh.membranes), 'plasma')!r}"
+        told = "everywhere" if stimulus.at is None else place_name(stimulus.at)
+        raise InputError(f"{where}.at", f"{told} is not a face of the mesh{_some(mesh.faces)}; {fix}")
+    face = mesh.faces[stimulus.at]
+    if face.region != stimulus.region:
+        raise InputError(f"{where}.region", f"face '{stimulus.at}' belongs to '{face.region}'")
+    return face.nodes, face.area
 
 
 def _several_faces(mesh: Mesh, names: list[str], region: str, where: str) -> tuple[np.ndarray, np.ndarray]:

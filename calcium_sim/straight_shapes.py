@@ -7,7 +7,7 @@ from typing import Any
 
 from .admission_syntax import OPERATORS
 from .straight_layers import LAYERS, place
-from .straight_values import ELEMENTWISE, Page, Rows, Unwritable, Value, mixes
+from .straight_values import REPEATING, Page, Rows, Unwritable, Value, mixes
 
 NAMES = {
     **{"multiply": "mul", "divide": "div", "true_divide": "div", "subtract": "sub", "clip": "clamp", "concat": "cat", "concatenate": "cat"},
@@ -49,7 +49,7 @@ def layer(page: Page, name: str, args: Sequence[Any], named: dict[str, Any]) -> 
             raise Unwritable(f"'aten::{name}' of truth values (make them numbers with .float())")
         return LAYERS["logical_and"](page, *args[:2])
     args = [[page.floats(v) for v in a] if isinstance(a, list) else page.floats(a) for a in args]
-    if name in ELEMENTWISE:
+    if name in REPEATING:
         args = [page.tensor(a) if isinstance(a, page.torch.Tensor) else a for a in args]
     return page.op(name, *args, **named)
 

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from .rowwise import ELEMENTWISE
+
 COUNTS = (211, 307, 401, 503, 601)
 """Numbers of rows with which a network is written out: one of which no tensor of its own has a dimension."""
 MOST = 4000
 """Operations that a network may have when it is written out."""
-ELEMENTWISE = frozenset(
-    """neg abs reciprocal square exp expm1 log log10 log1p asinh sqrt tanh sigmoid relu softplus gelu silu elu leaky_relu hardtanh
-    clamp clamp_min clamp_max add sub rsub mul div pow minimum maximum where eq ne lt le gt ge sin cos tan atan erf""".split()  # noqa: SIM905 (as in admission_syntax)
-)
+REPEATING = ELEMENTWISE - {"zeros_like", "ones_like"}
 """Operations that repeat a constant row for all rows by themselves."""
 
 
@@ -110,7 +109,7 @@ class Page:
 
     def op(self, name: str, *args: Any, **options: Any) -> Any:
         """Compute an operation of ``torch.ops.aten`` and write it down; of constants alone it is only computed."""
-        spread = name not in ELEMENTWISE
+        spread = name not in REPEATING
         out = getattr(self.torch.ops.aten, name)(*map(self._computed, args), **options)
         inner = [v for a in args for v in (a if isinstance(a, (list, tuple)) else (a,)) if isinstance(v, (Value, Number))]
         if not any(isinstance(v, Number) or not v.fixed for v in inner):

@@ -34,10 +34,12 @@ def strength(mesh: Mesh, membrane: str, channel: Channel) -> Strength:
     if channel.at is not None:
         weight *= mesh.select(channel.at, m.inside, f"{where}.at", m.outside)
     if channel.scale is not None:
-        weight *= over(value_over(channel.scale, "1", f"{where}.scale", low=0.0), mesh, m.inside, f"{where}.scale", missing=0.0)
+        weight *= over(
+            value_over(channel.scale, "1", f"{where}.scale", low=0.0), mesh, m.inside, f"{where}.scale", missing=0.0, partners=m.outside
+        )
     for name, given in channel.values.items():
         if isinstance(given, Profile):
-            found = given.over(mesh, m.inside, f"{where}.{name}", missing=0.0)
+            found = given.over(mesh, m.inside, f"{where}.{name}", missing=0.0, partners=m.outside)
             values[name] = float(found[np.argmax(np.abs(found))])
             weight *= found / values[name] if values[name] else 1.0
     return Strength(values, None if (weight == 1.0).all() else weight)

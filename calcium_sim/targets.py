@@ -61,11 +61,11 @@ def targeted(model: Model, probe: Probe, where: str) -> Target:
     if kind in ("po", "flux"):  # no species is called so
         key = _channel(model, kind, rest, where)
         m = mesh.membranes[key[0]]
-        pairs = np.flatnonzero(mesh.select(probe.place, m.inside, f"{where}.at", m.outside))
+        pairs = np.flatnonzero(mesh.select(probe.at, m.inside, f"{where}.at", m.outside))
         return Target(kind, key, pairs, _shares(m.area[pairs]), m.inside[pairs].astype(np.int64))
     name, region = _field(model, kind, rest, where)
     every = nodes_of(mesh, region)
-    nodes = every[mesh.select(probe.place, every, f"{where}.at")].astype(np.int64)
+    nodes = every[mesh.select(probe.at, every, f"{where}.at")].astype(np.int64)
     return Target("field", (name, region), nodes, _shares(mesh.volume[nodes]), nodes)
 
 
@@ -120,7 +120,7 @@ def placed(model: Model, probe: Probe, target: Target) -> dict[str, Any]:
     mesh, nodes = model.mesh, target.nodes
     if target.kind == "v":
         return {"place": "plasma membrane"}
-    out: dict[str, Any] = {"place": "everywhere" if probe.at is None else place_name(probe.place), "node_count": len(nodes)}
+    out: dict[str, Any] = {"place": "everywhere" if probe.at is None else place_name(probe.at), "node_count": len(nodes)}
     out["region"] = target.key[1] if target.kind == "field" else mesh.membranes[target.key[0]].sides[0]
     if len(nodes) <= _LISTED:
         out["nodes"] = nodes.astype(np.int32) if len(nodes) > 1 else np.int32(nodes[0])

@@ -19,6 +19,7 @@ from .archive import read_file, write_archive
 from .card import MEMBER, Card, FastCard
 from .card_fields import shown
 from .errors import InputError
+from .kernels.files import replace_file
 from .sampling import Array, Columns, check_outputs
 
 MAX_LAYERS = 16
@@ -167,13 +168,10 @@ def weights_of_bytes(data: bytes, where: str) -> Weights:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all: to a temporary name beside it, then by rename."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    """Write a channel file whole or not at all."""
     try:
-        partial.write_bytes(data)
-        os.replace(partial, path)
+        replace_file(path, data, 0o644)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise InputError(str(path), f"cannot be written: {error.strerror}") from None
 
 

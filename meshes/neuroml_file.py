@@ -53,7 +53,12 @@ def read_neuroml(path: Path) -> Points:
     if len(found) != 1:
         fix = "give the file that holds it" if not found else "give a file with one"
         raise InputError(path.name, f"holds {len(found) or 'no'} <morphology>{'s' if len(found) > 1 else ''}, expected one ({fix})")
-    segments = dict(_segments(found[0], path.name))
+    segments: dict[str, Segment] = {}
+    for key, segment in _segments(found[0], path.name):
+        if key in segments or not key:
+            fault = "this id was given before (ids must differ)" if key else "has no id"
+            raise InputError(f"{path.name}: segment {key}".rstrip(), fault)
+        segments[key] = segment
     for key, segment in segments.items():
         if segment.parent and segment.parent not in segments:
             raise InputError(f"{path.name}: segment {key}", f"its parent, segment {segment.parent}, is not in the file")

@@ -10,11 +10,8 @@ does not fit is compiled again and replaced.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
 import pickle
-import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +24,7 @@ from numba.core.ccallback import CFunc
 from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
 
+from .files import replace_file
 from .folder import DIGEST, cache_folder
 
 _warned: set[str] = set()
@@ -112,16 +110,3 @@ class Store:
             return None
         module = f.__module__.rpartition(".")[2]
         return folder / f"{module}.{f.__name__}-{hashlib.sha256(identity.encode()).hexdigest()[:20]}.machine"
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    handle, temporary = tempfile.mkstemp(prefix=".part-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as out:
-            out.write(content)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise

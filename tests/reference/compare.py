@@ -84,8 +84,8 @@ def run_ours(case: Case) -> Ours:
         if t:
             sim.advance(t)
         frame = sim.frame()
-        for f in plan.fields:
-            fields[f.name, f.region].append(frame["u"][f.span].copy())
+        for k, f in enumerate(plan.fields):
+            fields[f.name, f.region].append(frame["fields"][k])
         for g in plan.gauges:
             for n, part in zip(g.channel.states, g.states, strict=False):
                 gates[g.membrane, g.label, n].append(sim.state.y[part].copy())

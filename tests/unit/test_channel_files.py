@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -216,3 +217,21 @@ def test_check_tries_a_channel(here, command):
     code, _, err = command("check", "mine.py:Entry")
     assert code == 2
     assert "p.q" in err or "'q'" in err
+
+
+def test_a_file_is_executed_once_for_all_threads(tmp_path):
+    """Threads that ask for a file while it is executed wait for it and get the same class."""
+    (tmp_path / "slow.py").write_text("import time\ntime.sleep(0.2)\n" + MINE.replace("from beside import RATE", "RATE = 2.0"))
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: cs.get_channel(f"{tmp_path / 'slow.py'}:Other"), range(8)))
+    assert set(map(id, found)) == {id(found[0])}
+
+
+def test_a_file_that_is_interrupted_leaves_what_was_known(tmp_path):
+    file = tmp_path / "stops.py"
+    file.write_text(MINE.replace("from beside import RATE", "RATE = 2.0"))
+    known = cs.get_channel(f"{file}:Other")
+    file.write_text("raise KeyboardInterrupt")
+    with pytest.raises(KeyboardInterrupt):
+        cs.get_channel(f"{file}:Other")
+    assert sys.modules[known.__module__].Other is known

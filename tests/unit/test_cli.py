@@ -85,7 +85,7 @@ def test_every_problem_has_its_line(here, command):
         (["check", "none.nc"], "error: none.nc: no such file\n"),
         (
             ["check", "a.txt"],
-            "error: a.txt: unknown kind of file, expected one of .toml, .swc, .asc, .h5, .nml, .nc, .npz, .pt, or mine.py",
+            "error: a.txt: unknown kind of file, expected one of .toml, .swc, .asc, .h5, .nml, .xml, .nc, .npz, .pt, or mine.py",
         ),
         (["bench", "none"], "error: bench: unknown case 'none'"),
     ],
@@ -225,9 +225,9 @@ def test_check_lists_the_places_of_a_morphology(command, tmp_path, monkeypatch):
     assert float(basal[3]) + float(soma[3]) == pytest.approx(mesh.membranes["plasma"].area.sum(), abs=0.1)
     assert basal[4:] == ["12.0", "to", "312.8"]
     assert (tmp_path / "cell.png").stat().st_size > 20_000
-    assert command("check", "cell.swc", "--picture", "other.png")[0] == 0
+    assert command("check", "--unit", "um", "cell.swc", "--picture-file", "other.png")[0] == 0
     assert (tmp_path / "other.png").exists()
-    code, _, err = command("check", "cell.swc", "--picture", "other.xyz")
+    code, _, err = command("check", "cell.swc", "--picture-file", "other.xyz")
     assert (code, err.count("\n")) == (2, 1)
-    code, _, err = command("check", "none.toml", "--picture", "a.png")
+    code, _, err = command("check", "none.toml", "--picture-file", "a.png")
     assert code == 2

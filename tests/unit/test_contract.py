@@ -205,6 +205,12 @@ def test_a_parameter_that_is_no_factor_is_one_number(given, told):
     assert told in refused(lambda: point(pump()).swap("pmca/hill2", "pmca/hill2", km=given))
 
 
+def test_a_name_that_no_table_declares_is_told_before_its_parameter_is_tried():
+    """Whether a parameter multiplies the flux is found by calling it."""
+    wrong = made(flux=staticmethod(lambda y, x, p: p.k * x.ip3))
+    assert "flux uses a name that no table declares" in refused(lambda: wrong(k={"left": "1 um/s", "*": "2 um/s"}))
+
+
 @pytest.mark.parametrize("given", [np.array([1.0, 2.0]), np.array([0.0, 0.0]) / u.s, [0.0], 10**400], ids=lambda v: type(v).__name__)
 def test_a_number_of_a_species_or_buffer_is_one_number(given):
     """0 alone needs no unit."""

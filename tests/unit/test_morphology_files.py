@@ -92,7 +92,7 @@ REPEATED = {
     "a point twice": (["1 1 0 0 0 4 -1", "2 3 4 0 0 1 1", "3 3 14 0 0 1 2", "4 3 14 0 0 1 3", "5 3 24 0 0 1 4"], cone(20, 1, 1), 1),
     "three times, with a step of the radius": (
         ["1 1 0 0 0 4 -1", "2 3 4 0 0 1 1", "3 3 14 0 0 1 2", "4 3 14 0 0 0.3 3", "5 3 14 0 0 0.5 4", "6 3 24 0 0 0.5 5"],
-        np.array(cone(10, 1, 1)) + cone(10, 0.5, 0.5) + np.array([0, math.pi * (2 * 1 - 2 * 0.09 - (1 - 0.25)) + 0]),
+        np.array(cone(10, 1, 1)) + cone(10, 0.5, 0.5) + np.array([0, math.pi * (1 - 0.09) + math.pi * (0.25 - 0.09)]),
         1,
     ),
     "a branch with a radius of its own": (
@@ -120,8 +120,6 @@ def test_points_on_their_parent_add_no_length_and_no_volume(tmp_path, case, spac
         warnings.simplefilter("always")
         mesh = from_swc(path, spacing, None)
     found = np.array([mesh.volume.sum(), mesh.membranes["plasma"].area.sum()])
-    if "step" in case:
-        beyond = np.array(cone(10, 1, 1)) + cone(10, 0.5, 0.5) + np.array([0, math.pi * (1 - 0.09) + math.pi * (0.25 - 0.09)])
     np.testing.assert_allclose(found, BODY + beyond, rtol=1e-12)
     assert mesh.volume.min() > 0
     assert len(told) == warned, [str(w.message) for w in told]
@@ -303,6 +301,8 @@ def test_neuroml_branches_leave_along_a_segment(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
+        ('id="2"', 'id="1"', "cell.nml: segment 1: this id was given before (ids must differ)"),
+        ('<segment id="2">', "<segment>", "cell.nml: segment: has no id"),
         ("</cell>", "", "cell.nml: is not well-formed XML, expected NeuroML2: mismatched tag: line 11"),
         ("<neuroml", '<!DOCTYPE n [<!ENTITY a "b">]><neuroml', "cell.nml: declares entities"),
         ("morphology", "morfology", "cell.nml: holds no <morphology>, expected one (give the file that holds it)"),

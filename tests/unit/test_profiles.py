@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ TREE = from_swc(example("granule-cell"), "10 um")
 COUNT = len(TREE.structure.parent)
 D = TREE.distance[:COUNT]
 CABLE = neurite("10 um", "0.2 um", er_radius="0.1 um", spacing="0.5 um")
+PATCH = np.where((np.arange(20) >= 3) & (np.arange(20) < 7), 3.0, 0.0)
 LEAK, PMCA = cs.get_channel("leak/linear"), cs.get_channel("pmca/hill2")
 LINE = np.interp(D, [0, 100], [1, 3])
 SECTION, TIP = TREE.labels["section-0"][:COUNT], np.arange(COUNT) == TREE.faces["tip-3"].nodes[0]
@@ -267,3 +269,25 @@ def test_a_tip_is_a_place_of_every_region():
     flux = ds.flux_leak_linear.values[-1]
     np.testing.assert_allclose(flux[:3], 0.001 * 249.9, rtol=1e-3)
     np.testing.assert_allclose(flux[3], 2 * 0.003 * 299.9, rtol=1e-3)
+
+
+@pytest.mark.parametrize("side", ["inside", "outside"])
+def test_a_label_of_either_side_counts_for_a_membrane(side):
+    """As a place in `at` does."""
+    pairs, there = CABLE.membranes["er"], np.zeros(CABLE.nodes, bool)
+    there[getattr(pairs, side)[3:7]] = True
+    mesh = replace(CABLE, labels={**CABLE.labels, "patch": there})
+    found = strength(mesh, "er", PMCA(density={"patch": "3 /um^2"}))
+    np.testing.assert_array_equal(found.values["density"] * found.weight, PATCH)
+    at = strength(mesh, "er", PMCA(density="3 /um^2", at="patch"))
+    np.testing.assert_array_equal(at.values["density"] * at.weight, PATCH)
+
+
+def test_an_array_of_the_region_is_cut_where_it_is_set():
+    """One value per node of the region, of which those at the place count."""
+    levels = np.linspace(1.0, 2.0, 20)
+    ca = cs.Species("ca", {"cytosol": "0 um^2/s", "er": "0 um^2/s"}, {"cytosol": "0.05 uM", "er": "250 uM"})
+    sets = cs.Set("ca", levels * u.uM, at=cs.within("2 um", "4 um"))
+    ds = cs.simulate(cs.Model(CABLE, [ca], stimuli=[sets]), "0.1 ms", "0.1 ms")
+    x = CABLE.distance[:20]
+    np.testing.assert_array_equal(ds.ca.values[-1, :20], np.where((x >= 2) & (x <= 4), levels, 0.05))

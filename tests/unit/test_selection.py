@@ -136,3 +136,22 @@ def test_damage_shows_in_one_line(result, tmp_path, monkeypatch, size):
     with pytest.raises(cs.StorageError, match=r"cell\.nc: damaged or cut short: ") as told:
         ds.load()
     assert "\n" not in str(told.value)
+
+
+def test_a_function_keeps_its_own_mask(result):
+    """A mask that the user holds is read, not written."""
+    mask = MESH.labels["basal"].copy()
+    cs.at(result, lambda distance: mask, region="er")
+    np.testing.assert_array_equal(mask, MESH.labels["basal"])
+
+
+def test_a_face_is_that_of_every_region(result):
+    """Tips of the cytosol are those of the store on a cable or tree."""
+    part = cs.at(result, "tip-3", region="er")
+    np.testing.assert_array_equal(part.node_index, MESH.faces["tip-3"].nodes + COUNT)
+
+
+@pytest.mark.parametrize("text", ["[", "3", '{"tip-3": 4}', '{"tip-3": ["a"]}', "[" * 40 + "]" * 40])
+def test_damaged_faces_are_told(result, text):
+    with pytest.raises(cs.InputError, match="the attribute 'faces' of the result is damaged"):
+        cs.at(result.assign_attrs(faces=text), "tip-3")

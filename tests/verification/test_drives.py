@@ -72,12 +72,12 @@ def test_a_late_signal_counts_after_a_larger_one(part, every):
     shape = np.pi * k * 0.1 / 2.0  # the integral of sech(s/w) exp(k s) over its own is 1/cos(pi k w/2)
     right = amount / math.cos(shape) * np.exp(-k * (late.time.values - 500.3))
     early = 5 * 0.02 * math.pi * 0.5 / math.cos(np.pi * k * 0.5 / 2.0) * np.exp(-k * (late.time.values - 3.0))
-    np.testing.assert_allclose(late.values - 0.1 - early, right, rtol=3e-4)
+    np.testing.assert_allclose(late.values - 0.1 - early, right, rtol=1e-4)
 
 
 @pytest.mark.parametrize("every", ["1 ms", "7 ms", "40 ms"])
 def test_a_signal_behind_a_threshold_is_seen(every):
-    """The second bump acts above 1 uM only, ten times what the cell rests at. Within 0.1 % of closed forms."""
+    """The second bump acts above 1 uM only, ten times what the cell rests at. Against scipy at 1e-9."""
     pulse = Pulse(t0="3 ms", w="1 ms", a="0.6 uM*um/ms", s=1.0, t1="20.37 ms", w1="0.05 ms", least="1 uM")
     ds = cs.simulate(cs.Model(POINT, [CA], {"plasma": [pulse, Pump()]}), "40 ms", every, record="ca")
 
@@ -119,7 +119,7 @@ def test_a_flux_that_reads_a_rate_of_change(mesh, gain, options):
         c = top + (c - top) * math.exp(-k * (b - a))
     values = ds.ca.values
     assert np.ptp(values, axis=1).max() == 0.0
-    np.testing.assert_allclose(values[:, 0], right, rtol=3e-6)
+    np.testing.assert_allclose(values[:, 0], right, rtol=1e-6)
 
 
 def test_values_that_are_set_reach_laws_in_rates_of_change():
@@ -192,6 +192,19 @@ def test_python_sees_what_compiled_code_sees():
     assert math.isnan(called(overflowing, Space(), Space(t=0.0), Space(k=1.0)))
     with pytest.raises(TypeError):
         called(lambda y: y + "a", 1.0)
+
+
+def even(n, a):
+    return math.exp(800.0 * a) if n == 0 else odd(n - 1, a)
+
+
+def odd(n, a):
+    return 1.0 / even(n - 1, a)
+
+
+def test_functions_that_call_each_other_are_seen_too():
+    """1/exp(800) is 0, whose own reciprocal is infinite."""
+    assert (called(odd, 1, 1.0), called(odd, 3, 1.0)) == (0.0, math.inf)
 
 
 class Late(cs.Channel):

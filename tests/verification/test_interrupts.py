@@ -230,3 +230,33 @@ def test_books_that_were_torn_are_refused(cells, monkeypatch):
     for go_on in (lambda: sim.advance(2.0), lambda: sim.run("2 ms"), sim.frame, sim.observe, lambda: sim.concentration("ca")):
         with pytest.raises(cs.RunStopped, match=r"simulation: was interrupted in the middle of its books at t=\S+ ms \(make a new one\)"):
             go_on()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_set_that_was_interrupted_is_made_good(monkeypatch):
+    """Ctrl-C while laws in du/dt follow a `Set`: nothing of it is there before, all of it after."""
+    mesh = neurite("3 um", "0.2 um", "0.1 um", spacing="0.25 um")
+    ca = cs.Species("ca", {"cytosol": "220 um^2/s", "er": "0 um^2/s"}, {"cytosol": "0.05 uM", "er": "250 uM"})
+    law = cs.get_channel("ryr/scalar-law")(density="0.01 /um^2")
+    model = cs.Model(mesh, [ca], {"er": [law]}, stimuli=[cs.Set("ca", "0.5 uM", at=cs.within("0 um", "1 um"), time="1 ms")])
+    right, cut = cs.Simulation(model), cs.Simulation(model)
+    jump = type(cut.stepper.pacing).jump
+
+    def stopped(*given):
+        jump(*given)
+        raise Stop
+
+    right.run("2 ms")
+    with monkeypatch.context() as patch:
+        patch.setattr(type(cut.stepper.pacing), "jump", stopped)
+        for _ in range(3):
+            with pytest.raises(Stop):
+                cut.run("2 ms")
+            assert cut.t == 1.0
+            assert not (cut.state.u == 0.5).any()
+            assert not cut.ledger.stimuli
+    cut.run("2 ms")
+    np.testing.assert_array_equal(cut.state.u, right.state.u)
+    np.testing.assert_array_equal(cut.state.y, right.state.y)
+    assert cut.ledger.stimuli == right.ledger.stimuli
+    assert cut.ledger.drift(cut.state) < 1e-12

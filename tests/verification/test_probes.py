@@ -115,6 +115,8 @@ WRONG = {
     "a number": ({"a": 3}, r"record\.a: 3 is no probe, expected \(what, where\)"),
     "a name": ({"a@b": "ca"}, r"record\.a@b: 'a@b' is no name"),
     "two names": ({"a b": "ca", "a_b": "ca"}, r"record\.a_?b?.*two probes would be called 'probe_a_b'"),
+    "a name of another's peak": ({"a": "ca", "a_peak": "ca"}, r"record\.a_peak: .*'probe_a_peak'"),
+    "a name of another's time": ({"a": "ca", "a_peak_time": "ca"}, r"record\.a_peak_time: .*'probe_a_peak_time'"),
     "no name": ([cs.Probe("ca")], "record: the probe of 'ca' has no name"),
     "an interval": ({"a": ("ca", "left", "3 uM")}, r"record\.a\.every: '3 uM' has dimension \[concentration\]"),
     "no interval": ({"a": ("ca", "left", "0 ms")}, r"record\.a\.every: 0 ms must be > 0"),

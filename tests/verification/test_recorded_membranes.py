@@ -34,7 +34,7 @@ def _recorded(dims, **mesh):
     frame = sim.frame()
     er = cell.membranes["er"]
     c, e = (
-        frame["u"][sim.plan.fields[sim.plan.index("ca", r)].span][n.astype(int) - cell.span(r).start]
+        frame["fields"][sim.plan.index("ca", r)][n.astype(int) - cell.span(r).start]
         for r, n in (
             ("cytosol", er.outside if er.sides[1] == "cytosol" else er.inside),
             ("er", er.inside if er.sides[0] == "er" else er.outside),
