@@ -3,6 +3,15 @@
 >>> import calcium_sim as cs
 >>> cs.Species("ca", diffusion={"cytosol": "220 um^2/s"}, initial={"cytosol": "0.05 uM"}).diffusion
 {'cytosol': 0.22}
+
+What there is, each with its own help (``help(cs.Model)``):
+
+* a cell: `Species`, `Buffer`, `Influx`, `Set`, `Model`; `Mesh`, `meshes` (neurite, well_mixed, from_swc), `within`, `units`, `presets`;
+* channels: `list_channels`, `get_channel`, `BALANCE`; own ones: `channel`, `Channel`, `check_channel`, `add_channel_folder`; networks:
+  `export_channel`, `save_weights`, `load_channel`, `TorchGate`, `learn`;
+* a run: `simulate`, `Simulation`, `Probe`;
+* a result: `save`, `open`, `at`, `arrival_times`, `wave_speed`, `total_calcium`, `plot` (kymograph, traces, arrival_map, probes), `cite`;
+* what goes wrong: `InputError`, `RunStopped`, `StorageError` (all `CalciumSimError`), `ModelWarning`, in `errors`.
 """
 
 from __future__ import annotations

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .drawing import INK, QUIET, axes, frame, points_per_um, scale_bar
 from .errors import InputError
 from .mesh import Columns, Mesh
 from .names import placed
-from .plot import INK, QUIET, axes, frame, points_per_um, scale_bar
 from .validity import cell_radius
 
 Bools = NDArray[np.bool_]

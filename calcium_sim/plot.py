@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from .arrivals import arrivals, concentration, key_of, level_of
 from .colours import resting, scale, thinned
 from .diagnostics import read_wave, wave_path
-from .errors import InputError, StorageError, file_path
+from .drawing import GHOST, INK, axes, bar_beside, frame, palette, points_per_um, scale_bar, tidy
+from .errors import InputError, StorageError, file_path, nearest
 from .mesh import Mesh
 from .paths import Path, choose, graph, of_nodes, places
 from .results import CONCENTRATION
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-INK, QUIET, GHOST = "#22252b", "#70757d", "#d5d8dc"
 _CELLS_PER_INCH = 100
 """A cell of a picture is larger than a dot of it, or what only one cell shows would be lost when it is drawn."""
 _BINS = 200
@@ -71,7 +71,7 @@ def kymograph(
     bar.set_label(_axis_label(ds, species, region), color=INK)
     bar.formatter = _plain_number
     bar.minorticks_off()
-    _tidy(bar.ax)
+    tidy(bar.ax)
     bar.outline.set_visible(False)
     ax.set(xlabel="time [ms]", ylabel=label, xlim=(time[0], time[-1]), ylim=(up[0], up[-1]))
     name = _pretty(ds, species)
@@ -88,7 +88,7 @@ def kymograph(
         else:
             head = f"{name}: no wave on this path (threshold {level_of(ds, species, threshold):g} µM)"
         ax.set_title(head, loc="left", color=INK, fontsize=11, pad=8)
-    _tidy(ax)
+    tidy(ax)
     return ax
 
 
@@ -122,7 +122,7 @@ def traces(
         raise InputError("at", f"{wanted.tolist()} um must lie on the path, from {position.min():g} to {position.max():g} um")
     chosen = dict.fromkeys(int(np.argmin(np.abs(position - p))) for p in wanted)
     for k, node in enumerate(chosen):
-        tone = _colours()["viridis"](0.05 + 0.8 * k / max(len(chosen) - 1, 1))
+        tone = palette()["viridis"](0.05 + 0.8 * k / max(len(chosen) - 1, 1))
         ax.plot(ds["time"].values, values[:, node], color=tone, lw=1.6, label=f"{position[node]:.4g}")
     key = ax.legend(
         title=label.replace(" [", "\n["), frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=9, title_fontsize=9
@@ -131,7 +131,7 @@ def traces(
     times = ds["time"].values
     ax.set(xlabel="time [ms]", ylabel=_axis_label(ds, species, region), xlim=(times[0], times[-1]))
     ax.set_ylim(bottom=min(0.0, float(np.nanmin(values))))
-    _tidy(ax)
+    tidy(ax)
     return ax
 
 
@@ -153,19 +153,19 @@ def arrival_map(ds: xr.Dataset, ax: Any = None, species: str = "ca", region: str
     order = np.argsort(np.where(np.isnan(when), -np.inf, -when))
     ends = np.stack([at[joined.row], at[joined.col]], axis=1)[order]
     frame(ax, at)
-    tones = _colours()["plasma"].with_extremes(bad=GHOST)
+    tones = palette()["plasma"].with_extremes(bad=GHOST)
     lines = LineCollection(list(ends), cmap=tones, capstyle="round")
     lines.set_array(np.ma.masked_invalid(when[order]))
     ax.add_collection(lines)
     name, level = _pretty(ds, species), f"{level_of(ds, species, threshold):g} µM"
     if np.isfinite(when).any():
-        bar = _bar_beside(ax, lines)
+        bar = bar_beside(ax, lines)
         wave = read_wave(ds, threshold=threshold, species=species, region=region).wave
         bar.set_label(f"arrival of the {name} wave [ms]" if wave else f"first above {level} [ms]", color=INK)
         if not wave:
             ax.set_title(f"{name}: no wave (threshold {level})", loc="center", color=INK, fontsize=10)
         bar.outline.set_visible(False)
-        _tidy(bar.ax)
+        tidy(bar.ax)
         ax.plot(*at[int(np.nanargmin(when_there))], "o", ms=11, mfc="none", mec=INK, mew=1.4)
     else:
         told = f"no wave: {name} in the {region} stays below {level}"
@@ -174,6 +174,72 @@ def arrival_map(ds: xr.Dataset, ax: Any = None, species: str = "ca", region: str
     ax.figure.draw_without_rendering()  # the layout has to be final before um can be told in points
     lines.set_linewidth(np.maximum(_radius(ds, nodes)[joined.col[order]] * 2 * points_per_um(ax), 1.3))
     return ax
+
+
+def probes(ds: xr.Dataset, names: Any = None, ax: Any = None) -> Any:
+    """Draw what probes have taken down against time: a row of axes per unit, a dot at a peak, a line at the first crossing.
+
+    Parameters
+    ----------
+    ds : result of a run.
+    names : which probes, a name or a list of names; all of them by default.
+    ax : matplotlib axes in whose place they are drawn; a new figure by default.
+
+    Returns
+    -------
+    list of matplotlib.axes.Axes
+
+    Raises
+    ------
+    InputError
+        If the result has no such probe.
+    """
+    rows = _by_unit(ds, names)
+    first = axes(ax, (7.2, 1.2 + 2.4 * len(rows)))
+    spec = first.get_subplotspec()
+    if len(rows) == 1 or spec is None:
+        if len(rows) > 1:
+            raise InputError("ax", f"has no place in a grid for {len(rows)} rows, one per unit (take plt.subplots()[1], or names= of one)")
+        panels = [first]
+    else:
+        first.remove()
+        panels = list(spec.subgridspec(len(rows), 1).subplots(sharex=True))
+    for panel, (unit, found) in zip(panels, rows.items(), strict=True):
+        _panel(panel, ds, unit, found)
+    panels[-1].set_xlabel("time [ms]")
+    return panels
+
+
+def _by_unit(ds: xr.Dataset, names: Any) -> dict[str, list[str]]:
+    """Names of probes by their unit."""
+    known = [str(v.attrs["probe"]) for v in ds.data_vars.values() if "probe" in v.attrs and v.ndim == 1]
+    if not known:
+        raise InputError("probes", "the result has none (simulate(..., record={'soma': ('ca@cytosol', 'soma')}) takes them down)")
+    wanted = known if names is None else [names] if isinstance(names, str) else list(names)
+    for name in wanted:
+        if name not in known:
+            raise InputError("names", f"the result has no probe '{name}'{nearest(str(name), known)}; it has {', '.join(known)}")
+    rows: dict[str, list[str]] = {}
+    for v in ds.data_vars.values():
+        if v.ndim == 1 and v.attrs.get("probe") in wanted:
+            rows.setdefault(str(v.attrs.get("units", "")), []).append(str(v.name))
+    return rows
+
+
+def _panel(ax: Any, ds: xr.Dataset, unit: str, found: list[str]) -> None:
+    for k, key in enumerate(found):
+        course, tone = ds[key], palette()["viridis"](0.05 + 0.8 * k / max(len(found) - 1, 1))
+        time = ds[str(course.dims[0])].values
+        ax.plot(time, course.values, color=tone, lw=1.6, label=str(course.attrs["probe"]))
+        if f"{key}_peak" in ds:
+            ax.plot(float(ds[f"{key}_peak_time"]), float(ds[f"{key}_peak"]), "o", ms=4, color=tone)
+        if f"{key}_arrival" in ds:
+            ax.axvline(float(ds[f"{key}_arrival"]), color=tone, lw=0.8, ls=(0, (4, 2.5)), alpha=0.8)
+    told = {CONCENTRATION: "concentration [µM]", "mV": "potential [mV]", "1": "open probability"}.get(unit, f"flux density [{unit}]")
+    ax.set_ylabel(told, color=INK)
+    ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=9)
+    ax.margins(x=0)
+    tidy(ax)
 
 
 def draw(kind: Any, ds: xr.Dataset | Mesh, file: str | File, size: tuple[float, float] = (7.2, 4.2), **options: Any) -> File:
@@ -264,65 +330,6 @@ def _radius(ds: xr.Dataset, nodes: Ints) -> Floats:
 
 def _membranes(ds: xr.Dataset) -> list[str]:
     return [str(d)[5:] for d in ds.sizes if str(d).startswith("pair_")]
-
-
-def frame(ax: Any, at: Floats) -> None:
-    """Limits around points of a plane, without axes."""
-    middle, half = 0.5 * (at.min(axis=0) + at.max(axis=0)), 0.55 * np.maximum(np.ptp(at, axis=0), 0.15 * np.ptp(at, axis=0).max())
-    ax.set(xlim=(middle[0] - half[0], middle[0] + half[0]), ylim=(middle[1] - 1.1 * half[1], middle[1] + half[1]), aspect="equal")
-    ax.set_axis_off()
-
-
-def points_per_um(ax: Any) -> float:
-    """How many points of a picture 1 um is long."""
-    box = ax.get_window_extent()
-    (x0, x1), (y0, y1) = ax.get_xlim(), ax.get_ylim()
-    return float(min(box.width / (x1 - x0), box.height / (y1 - y0)) * 72 / ax.figure.dpi)
-
-
-def scale_bar(ax: Any, at: Floats) -> None:
-    """A bar of a round length in the corner below."""
-    aim = 0.22 * max(np.ptp(at[:, 0]), 0.3 * np.ptp(at[:, 1]))
-    power = 10.0 ** np.floor(np.log10(aim))
-    length = power * max(f for f in (1, 2, 5) if f * power <= aim)
-    x, y = ax.get_xlim()[0] + 0.02 * np.ptp(ax.get_xlim()), ax.get_ylim()[0] + 0.03 * np.ptp(ax.get_ylim())
-    ax.plot([x, x + length], [y, y], color=INK, lw=2, solid_capstyle="butt")
-    ax.annotate(f"{length:g} µm", (x + length / 2, y), (0, 4), textcoords="offset points", ha="center", color=INK, fontsize=9)
-
-
-def axes(ax: Any, size: tuple[float, float]) -> Any:
-    """The axes that were given, or those of a new figure."""
-    from matplotlib.axes import Axes
-
-    if isinstance(ax, Axes):
-        return ax
-    if ax is not None:
-        raise InputError("ax", f"{ax!r} is no matplotlib axes (e.g. plt.subplots()[1]; None makes a new figure)")
-    import matplotlib.pyplot as plt
-
-    return plt.subplots(figsize=size, layout="constrained")[1]
-
-
-def _colours() -> Any:
-    import matplotlib
-
-    return matplotlib.colormaps
-
-
-def _tidy(ax: Any) -> None:
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.spines[["left", "bottom"]].set_color(QUIET)
-    ax.tick_params(colors=QUIET, labelcolor=INK, length=3, labelsize=9)
-    ax.xaxis.label.set_color(INK)
-    ax.yaxis.label.set_color(INK)
-
-
-def _bar_beside(ax: Any, lines: Any) -> Any:
-    """A colour bar that keeps to the cell, which fills only a part of its axes: to its right, or below a flat one."""
-    shape = float(np.ptp(ax.get_ylim()) / np.ptp(ax.get_xlim()))
-    if shape < 0.5:
-        return ax.figure.colorbar(lines, cax=ax.inset_axes((0.3, -0.06 / shape, 0.4, 0.02 / shape)), orientation="horizontal")
-    return ax.figure.colorbar(lines, cax=ax.inset_axes((1 + 0.02 * max(1.0, shape), 0.1, 0.03 * max(1.0, shape), 0.8)))
 
 
 def _pretty(ds: xr.Dataset, species: str) -> str:

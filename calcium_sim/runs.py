@@ -108,19 +108,23 @@ def _cells(ds: xr.Dataset) -> int:
 
 
 def _pictures(ds: xr.Dataset, folder: Path, stem: str) -> tuple[Path, ...]:
-    """A kymograph along the way of the wave; on trees the cell coloured by arrival too. None for a single point."""
+    """A kymograph along the way of the wave; on trees the cell coloured by arrival too (neither for a single point); probes."""
     from .paths import graph, region_nodes
-    from .plot import arrival_map, draw, kymograph
+    from .plot import arrival_map, draw, kymograph, probes
 
     region = "cytosol" if "cytosol" in ds.region.values else str(ds.region.values[0])
-    species = "ca" if "ca" in ds else next((str(k) for k, v in ds.data_vars.items() if v.dims == ("time", "node")), "")
-    nodes = region_nodes(ds, region)
-    if not species or len(nodes) < 3:
-        return ()
-    edges, tree = graph(ds, nodes)
-    out = [draw(kymograph, ds, folder / f"{stem}.png", species=species, region=region)]
-    if tree and _branches(edges):
-        out.append(draw(arrival_map, ds, folder / f"{stem}-arrival.png", (7.0, 6.0), species=species, region=region))
+    fields = [str(k) for k, v in ds.data_vars.items() if v.dims == ("time", "node")]
+    noted = [str(v.attrs["of"]) for v in ds.data_vars.values() if v.attrs.get("noted") == "arrival"]
+    species = next((name for name in ("ca", *fields, *noted) if name in fields or name in noted), "")
+    nodes, out = region_nodes(ds, region), []
+    if species and len(nodes) >= 3:
+        edges, tree = graph(ds, nodes)
+        if species in fields:
+            out.append(draw(kymograph, ds, folder / f"{stem}.png", species=species, region=region))
+        if tree and _branches(edges):
+            out.append(draw(arrival_map, ds, folder / f"{stem}-arrival.png", (7.0, 6.0), species=species, region=region))
+    if any("probe" in v.attrs for v in ds.data_vars.values()):
+        out.append(draw(probes, ds, folder / f"{stem}-probes.png", (7.2, 4.2)))
     return tuple(out)
 
 

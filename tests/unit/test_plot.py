@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 import calcium_sim as cs
 from calcium_sim.colours import scale, thinned
 from calcium_sim.plot import _radius, arrival_map, draw, kymograph, traces
+from calcium_sim.runs import _pictures
 
 mpl.use("Agg")
 
@@ -214,3 +215,18 @@ def test_files_are_written_without_pyplot(cable, tmp_path):
     assert path.read_bytes()[:4] == b"\x89PNG"
     with pytest.raises(cs.StorageError, match="cannot be written"):
         draw(kymograph, cable, tmp_path / "missing" / "wave.png")
+
+
+def test_the_cell_is_coloured_by_arrivals_that_were_noted_where_no_field_was_kept(fork, ax, tmp_path):
+    """As after ``record={...}``: the run has noted arrivals at every node."""
+    when = cs.arrival_times(fork)
+    told = {"of": "ca", "model_name": "ca", "threshold": 0.2, "seen_until": 200.0}
+    whole, peak = np.full(fork.sizes["node"], np.nan), np.where(fork.region == "cytosol", 3.0, np.nan)
+    whole[: len(when)] = when
+    bare = fork.drop_vars("ca").assign(
+        ca_arrival=("node", whole, told | {"noted": "arrival"}), ca_peak=("node", peak, told | {"noted": "peak"})
+    )
+    arrival_map(bare, ax=ax)
+    arrival_map(fork, ax=(other := Figure(layout="constrained").add_subplot()))
+    np.testing.assert_array_equal(ax.collections[0].get_array(), other.collections[0].get_array())
+    assert [file.name for file in _pictures(bare, tmp_path, "a")] == ["a-arrival.png"]

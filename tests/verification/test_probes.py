@@ -2,12 +2,15 @@
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 import calcium_sim as cs
 from calcium_sim.config import build, parse
 from calcium_sim.limits import result_bytes
 from calcium_sim.meshes import neurite
+from calcium_sim.plot import probes
 from calcium_sim.presets import breit_queisser
+from calcium_sim.runs import _pictures
 
 MESH = neurite("10 um", "0.2 um", er_radius="0.1 um", spacing="0.2 um")
 MODEL = breit_queisser(MESH, voltage="-70 mV")
@@ -92,6 +95,31 @@ def test_the_run_stays_within_its_tolerance(run, alone):
 def test_nothing_else_is_kept(alone):
     assert not [name for name, v in alone.data_vars.items() if v.dims[:1] == ("time",) and "node" in v.dims]
     assert result_bytes(MODEL, 14.0, 0.5, PROBES) == pytest.approx(alone.nbytes, rel=0.05, abs=4000)
+
+
+def test_pictures_show_all_probes(run, alone, tmp_path):
+    """A row per unit, each course at its own times, a dot at its peak; `calcium-sim run` draws them where no whole field was kept."""
+    panels = probes(alone, ax=Figure().add_subplot())
+    drawn = {text.get_text() for ax in panels for text in ax.get_legend().get_texts()}
+    assert [ax.get_ylabel() for ax in panels] == [
+        "concentration [µM]",
+        "open probability",
+        "flux density [umol L-1 um ms-1]",
+        "potential [mV]",
+    ]
+    assert drawn == set(PROBES)
+    far = next(line for line in panels[0].get_lines() if line.get_label() == "far")
+    np.testing.assert_array_equal(far.get_xdata(), alone.time_far)
+    np.testing.assert_array_equal(far.get_ydata(), alone.probe_far)
+    dots = {(float(line.get_xdata()[0]), float(line.get_ydata()[0])) for line in panels[0].get_lines() if line.get_marker() == "o"}
+    assert (float(alone.probe_far_peak_time), float(alone.probe_far_peak)) in dots
+    assert len(probes(alone, names=["left", "far"], ax=Figure().add_subplot())) == 1
+    with pytest.raises(cs.InputError, match=r"names: the result has no probe 'lefd' \(did you mean 'left'\?\); it has left, far"):
+        probes(alone, names="lefd")
+    with pytest.raises(cs.InputError, match=r"probes: the result has none"):
+        probes(alone.drop_vars([name for name in alone.data_vars if "probe" in name]))
+    assert [file.name for file in _pictures(alone, tmp_path, "a")] == ["a-probes.png"]
+    assert [file.name for file in _pictures(run, tmp_path, "r")] == ["r.png", "r-probes.png"]
 
 
 def test_where_a_probe_is(run, tmp_path):
