@@ -47,12 +47,12 @@ def _calcium_sim(
 @app.command()
 def run(path: Path, output: Folder = Path("out"), no_picture: NoPicture = False, force: Force = False) -> None:
     """Run the model in a TOML file and leave data (netCDF) and pictures in a folder."""
-    from .config import load, read_text
+    from .config import load
     from .runs import execute
 
     model, options = load(path, _note)
     with _progress() as progress:
-        done = execute(model, options, output, path.stem, read_text(path), picture=not no_picture, force=force, progress=progress)
+        done = execute(model, options, output, path.stem, options.text, picture=not no_picture, force=force, progress=progress)
     _tell(done)
 
 

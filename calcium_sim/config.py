@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,8 @@ class RunOptions:
     record: tuple[str, ...] | Recorded | None = None
     threads: int | None = None
     threshold: float | None = None
+    text: str = ""
+    """The file, as it was read."""
 
     def arguments(self) -> dict[str, Any]:
         """Keyword arguments for `simulate`."""
@@ -65,7 +67,9 @@ def load(path: str | Path, tell: Tell | None = None) -> tuple[Model, RunOptions]
     """
     source = Path(path)
     try:
-        return build(parse(read_text(source)), source.parent, tell)
+        text = read_text(source)
+        model, options = build(parse(text), source.parent, tell)
+        return model, replace(options, text=text)
     except Problems as error:
         raise Problems([_in_file(p, str(path)) for p in error.problems]) from None
     except InputError as error:

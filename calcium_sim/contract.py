@@ -9,7 +9,7 @@ import inspect
 import keyword
 import math
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -39,8 +39,8 @@ MOST_EDGES = 10_000_000
 """Times that `edges` may return: at each a step ends."""
 
 
-MULTIPLIED, MULTIPLE = 12, 1e-9
-"""Random places at which a parameter is tried that may multiply the flux, and rounding of the flux there."""
+MULTIPLIED, BETWEEN, MULTIPLE = 12, 3, 1e-9
+"""Random places at which a parameter is tried that may multiply the flux, sizes between the ends, and rounding of the flux there."""
 
 
 class Parameter(NamedTuple):
@@ -219,9 +219,11 @@ def evaluate(cls: Any, name: str, *given: SimpleNamespace) -> Any:
     return found if name in PER_STATE else found[0]
 
 
-def multiplies(cls: Any, name: str, values: Mapping[str, Any]) -> bool:
-    """Whether a parameter does nothing but multiply the flux: tried at random states and ports, and with 0, 1 and 2 times its value."""
+def multiplies(cls: Any, name: str, values: Mapping[str, Any], sizes: Sequence[float]) -> bool:
+    """Whether a parameter does nothing but multiply the flux: tried at random states and ports, with 0, some sizes, and in between."""
     random, tried = np.random.default_rng(0), 0
+    ends = sorted({float(s) for s in sizes if s})
+    factors = [0.0, *ends, *random.uniform(ends[0], ends[-1], BETWEEN)] if ends else [0.0]
     kinds = {port: parse_port(text).kind for port, text in cls.reads.items()}
     bounds = [
         (s.low, s.high) if math.isfinite(s.high - s.low) else (s.start - 1.0, s.start + 1.0)
@@ -231,20 +233,22 @@ def multiplies(cls: Any, name: str, values: Mapping[str, Any]) -> bool:
         y = SimpleNamespace(**{n: float(random.uniform(*ends)) for n, ends in zip(cls.states, bounds, strict=True)})
         x = SimpleNamespace(**{n: _drawn(kind, random) for n, kind in kinds.items()})
         found = []
-        for factor in (0.0, 1.0, 2.0):
+        for factor in factors:
             p = SimpleNamespace(**{**values, name: factor})
             found.append(
                 {which: _tried(cls, which, [{"y": y, "x": x, "p": p}[part] for part in parts]) for which, parts in FUNCTIONS.items()}
             )
-        none, one, two = (found[k].pop("flux") for k in range(3))
-        if any(found[0][which] != found[1][which] or found[1][which] != found[2][which] for which in found[0]):
+        fluxes = [row.pop("flux") for row in found]
+        if any(row != found[0] for row in found[1:]):
             return False
-        if one is None or none is None or two is None:
+        if any(flux is None for flux in fluxes):
             continue
-        if abs(none) > MULTIPLE * abs(one) or abs(two - 2.0 * one) > MULTIPLE * abs(one):
+        k = int(np.argmax(np.abs(fluxes)))
+        slope = fluxes[k] / factors[k] if factors[k] else 0.0
+        if any(abs(flux - slope * factor) > MULTIPLE * abs(fluxes[k]) for flux, factor in zip(fluxes, factors, strict=True)):
             return False
-        tried += one != 0.0
-    return tried > 0
+        tried += fluxes[k] != 0.0
+    return tried > 0 or not ends
 
 
 def _drawn(kind: str, random: np.random.Generator) -> float:

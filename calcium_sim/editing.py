@@ -49,7 +49,7 @@ def changed(part: Any, path: str, given: Any, where: str) -> Any:
         raise InputError(where, f"there are none, so that there is no '{path}'")
     if isinstance(part, Profile) and part.kind == "labels":
         return changed(part.data, path, given, where)
-    if isinstance(part, Mesh) or not isinstance(part, (Described, Channel, Mapping)):
+    if isinstance(part, (Mesh, Profile)) or not isinstance(part, (Described, Channel, Mapping)):
         kind = "is as its builder made it (give another mesh)" if isinstance(part, Mesh) else f"is {shown(part)} and has no parts"
         raise InputError(where, f"{kind}, so that there is no '{path}'")
     known = part if isinstance(part, Mapping) else part.arguments() if isinstance(part, Channel) else held(part)
@@ -73,6 +73,8 @@ def _one_of(parts: tuple[Any, ...], path: str, where: str) -> tuple[int, str, st
         return k, path[number.end() :], f"{where}[{k}]"
     names = [_name(p) for p in parts]
     name, rest = _named(path, names)
+    if path.startswith("["):
+        raise InputError(f"{where}{path}", f"there are {len(parts)}, counted from 0 (write {where}[{len(parts) - 1}] for the last)")
     if name is None:  # a channel with a name of its own, by that of its kind
         kinds = [p.label() if isinstance(p, Channel) else "" for p in parts]
         name, rest = _named(path, kinds)

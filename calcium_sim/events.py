@@ -37,12 +37,13 @@ class Events:
     def due(self, after: float, now: float) -> list[tuple[str, str, np.ndarray, Floats, Floats]]:
         """Every Set with a time in (after, now]: account, species, entries of u, their volumes, values."""
         first, last = (bisect_right(self.sets, t, key=lambda row: row[1].time) for t in (after, now)) if self.sets else (0, 0)
-        out = []
-        for k, s in self.sets[first:last]:
-            f = self.plan.fields[self.plan.index(s.species, s.region)]
-            mesh, where = self.plan.model.mesh, f"stimuli.{s.species}"
-            nodes = nodes_of(mesh, s.region)
-            chosen = mesh.select(s.at, nodes, f"{where}.at")
-            level = over(s.value, mesh, nodes, f"{where}.value", chosen=chosen)
-            out.append((f"stimulus:{k}:{s.species}", s.species, f.span.start + np.flatnonzero(chosen), f.volume[chosen], level))
-        return out
+        return [self.of(k, s) for k, s in self.sets[first:last]]
+
+    def of(self, k: int, s: Set) -> tuple[str, str, np.ndarray, Floats, Floats]:
+        """What a Set does, as `due` gives it."""
+        f = self.plan.fields[self.plan.index(s.species, s.region)]
+        mesh, where = self.plan.model.mesh, f"stimuli.{s.species}"
+        nodes = nodes_of(mesh, s.region)
+        chosen = mesh.select(s.at, nodes, f"{where}.at")
+        level = over(s.value, mesh, nodes, f"{where}.value", chosen=chosen)
+        return f"stimulus:{k}:{s.species}", s.species, f.span.start + np.flatnonzero(chosen), f.volume[chosen], level

@@ -69,6 +69,28 @@ class Described:
         return f"{type(self).__name__}({', '.join(f'{f.name}={told(getattr(self, f.name))}' for f in given)})"
 
 
+def own(array: Any) -> Any:
+    """An array that nobody else can change: itself, read-only, or a copy of what is a view of another one."""
+    root = array
+    while isinstance(root.base, np.ndarray):
+        root = root.base
+    if root is not array and root.flags.writeable:
+        array = array.copy()
+    array.setflags(write=False)
+    return array
+
+
+def own_arrays(part: Any) -> None:
+    """Make the arrays of a part of a description, also in its rows and tables, its own."""
+    for name, value in held(part).items():
+        if isinstance(value, np.ndarray):
+            object.__setattr__(part, name, own(value))
+        elif isinstance(value, tuple) and any(isinstance(v, np.ndarray) for v in value):
+            object.__setattr__(part, name, tuple(own(v) if isinstance(v, np.ndarray) else v for v in value))
+        elif isinstance(value, dict):
+            object.__setattr__(part, name, Fixed({k: own(v) if isinstance(v, np.ndarray) else v for k, v in value.items()}))
+
+
 def check_portable(value: Any, where: str) -> None:
     """Refuse a function that no other process can find.
 

@@ -8,10 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .fixed import same
+from .errors import InputError
+from .fixed import Fixed, own, same
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+_MOST = 1000
+"""Regions of a mesh."""
 
 
 class Labels(Mapping[str, Bools]):
@@ -25,12 +28,16 @@ class Labels(Mapping[str, Bools]):
     """
 
     def __init__(self, masks: Mapping[str, Bools], sections: Ints | None, regions: int) -> None:
-        self.masks = dict(masks)
-        self.sections = sections
-        self.regions = regions
+        rows = [np.asarray(mask) for mask in masks.values()] + ([] if sections is None else [np.asarray(sections)])
+        kinds = {row.dtype.kind for row in rows[: len(masks)]} <= {"b"} and (sections is None or rows[-1].dtype.kind in "iu")
+        if not kinds or len({row.shape for row in rows}) > 1 or any(row.ndim != 1 for row in rows) or not 0 < int(regions) <= _MOST:
+            raise InputError("labels", "expected one bool per position for each name, one number of a section, and the number of regions")
+        self.masks = Fixed({str(name): own(row) for name, row in zip(masks, rows, strict=False)})
+        self.sections = None if sections is None else own(rows[-1])
+        self.regions = int(regions)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Labels, (self.masks, self.sections, self.regions)
+        return Labels, (dict(self.masks), self.sections, self.regions)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Labels):

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import InputError, nearest
-from .fixed import Described, Fixed
+from .errors import InputError, nearest, shown
+from .fixed import Described, own_arrays
 from .names import placed
 from .places import KINDS, Place, Within, asked, called
 
@@ -136,15 +136,8 @@ class Mesh(Described):
 
     def __post_init__(self) -> None:
         check(self)
-        parts = [self, *self.membranes.values(), *self.faces.values(), *([self.structure] if self.structure else [])]
-        held = [v for part in parts for v in vars(part).values()]
-        tables = {name: table for name, table in vars(self).items() if isinstance(table, dict)}  # others make what is asked for
-        rows = [row for row in held if isinstance(row, tuple)] + [tuple(t.values()) for t in tables.values()]
-        for array in [*held, *(v for row in rows for v in row)]:
-            if isinstance(array, np.ndarray):
-                array.setflags(write=False)
-        for name, table in tables.items():
-            object.__setattr__(self, name, Fixed(table))
+        for part in [*self.membranes.values(), *self.faces.values(), *([self.structure] if self.structure else []), self]:
+            own_arrays(part)
 
     @property
     def nodes(self) -> int:
@@ -335,8 +328,20 @@ def check(mesh: Mesh) -> None:
             fail(f"faces.{name}", "needs one positive area per node")
         if len(f.nodes) and int(f.nodes.max()) >= n:
             fail(f"faces.{name}", f"node {int(f.nodes.max())} does not exist, the mesh has {n} nodes")
+    _check_labels(mesh)
     if isinstance(mesh.structure, Columns):
         _check_columns(mesh, mesh.structure)
+
+
+def _check_labels(mesh: Mesh) -> None:
+    tables = [mesh.membranes, mesh.faces, *([mesh.labels] if isinstance(mesh.labels, dict) else [])]
+    names = [*mesh.regions, *(name for table in tables for name in table), *mesh.notes]
+    if wrong := [name for name in names if not isinstance(name, str)]:
+        raise InputError("mesh", f"{shown(wrong[0])} is no text, expected names and notes")
+    for name in islice(mesh.labels, None if isinstance(mesh.labels, dict) else 1):  # all are alike where they are made when asked for
+        mask = mesh.labels[name]
+        if not isinstance(mask, np.ndarray) or mask.dtype != bool or mask.shape != (len(mesh.volume),):
+            raise InputError(f"mesh.labels.{name}", f"expected one bool for each of the {len(mesh.volume)} nodes, found {shown(mask)}")
 
 
 def _check_columns(mesh: Mesh, columns: Columns) -> None:

@@ -31,6 +31,9 @@ class Within:
         """Which of some path distances lie within."""
         return (distance >= self.low) & (distance <= self.high)
 
+    def __repr__(self) -> str:
+        return f'cs.within("{self.low:.15g} um", "{self.high:.15g} um")'
+
     def __str__(self) -> str:
         return f"distance {self.low:g} to {self.high:g} um"
 

@@ -52,7 +52,7 @@ def packed(value: Any) -> bytes:
     return len(text).to_bytes(8, "big") + text + b"".join(arrays)
 
 
-def unpacked(content: bytes, where: str) -> Any:
+def unpacked(content: bytes | memoryview, where: str) -> Any:
     """The value in bytes that `packed` made.
 
     Raises
@@ -62,10 +62,14 @@ def unpacked(content: bytes, where: str) -> Any:
     """
     size = int.from_bytes(content[:8], "big")
     try:
-        data = json.loads(content[8 : 8 + size])
-        return _made(data, content[8 + size :], 0)
+        rest = _Rest(memoryview(content)[8 + size :])
+        found = _made(json.loads(bytes(content[8 : 8 + size])), rest, 0)
+        rest.close()
+        return found
     except InputError as error:
         raise InputError(where, f"is refused: {error}") from None
+    except MemoryError:
+        raise InputError(where, "does not fit into the memory of this machine") from None
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError, OverflowError) as error:
         raise InputError(where, f"cannot be read: {type(error).__name__}: {shown(str(error))}") from None
 
@@ -116,7 +120,7 @@ def _array(value: Any, arrays: list[bytes]) -> dict[str, Any]:
     return {"is": "scalar" if isinstance(value, np.generic) else "array", "dtype": array.dtype.name, "shape": shape, "at": begin}
 
 
-def _made(data: Any, rest: bytes, depth: int) -> Any:
+def _made(data: Any, rest: _Rest, depth: int) -> Any:
     if depth > DEEPEST:
         raise InputError("data", "is nested too deeply")
     if data is None or isinstance(data, (bool, int, float, str)):
@@ -143,19 +147,34 @@ def _made(data: Any, rest: bytes, depth: int) -> Any:
     return PARTS[kind](**{str(name): _made(part, rest, depth + 1) for name, part in value.items()})
 
 
-def _filled(data: Mapping[str, Any], rest: bytes) -> Any:
+class _Rest:
+    """The bytes of arrays, which are taken in their order, each byte once: they need no more memory than the file has."""
+
+    def __init__(self, content: memoryview) -> None:
+        self.content, self.taken = content, 0
+
+    def take(self, at: int, size: int) -> memoryview:
+        if at != self.taken or at + size > len(self.content):
+            raise InputError("data", "an array is cut short, or stands elsewhere than behind the one before")
+        self.taken += size
+        return self.content[at : at + size]
+
+    def close(self) -> None:
+        if self.taken != len(self.content):
+            raise InputError("data", f"{len(self.content) - self.taken} bytes at its end belong to nothing")
+
+
+def _filled(data: Mapping[str, Any], rest: _Rest) -> Any:
     """An array over its own bytes; a shape that these do not fill is refused."""
     if data["dtype"] not in _DTYPES or not all(type(n) is int and n >= 0 for n in (*data["shape"], data["at"])):
         raise InputError("data", f"an array of {shown(data['dtype'])} and shape {shown(data['shape'])}")
     dtype, count = np.dtype(data["dtype"]), math.prod(data["shape"])
-    part = rest[data["at"] : data["at"] + count * dtype.itemsize]
-    if len(part) != count * dtype.itemsize:
-        raise InputError("data", "an array is cut short")
+    part = rest.take(data["at"], count * dtype.itemsize)
     flat = np.frombuffer(part, np.uint8) != 0 if data["dtype"] == "bool" else np.frombuffer(part, dtype)
     return flat.reshape(data["shape"]).copy()
 
 
-def _channel(data: Mapping[str, Any], rest: bytes, depth: int) -> Channel:
+def _channel(data: Mapping[str, Any], rest: _Rest, depth: int) -> Channel:
     """A channel of a class that is ours or in a module that is imported already (a file must not have modules imported), or of a file."""
     place = [_made(part, rest, depth + 1) for part in data["place"]]
     if data["of"] == "file":

@@ -13,6 +13,7 @@ from .colours import resting, scale, thinned
 from .diagnostics import read_wave, wave_path
 from .drawing import GHOST, INK, axes, bar_beside, frame, palette, points_per_um, scale_bar, tidy
 from .errors import InputError, StorageError, file_path, nearest
+from .kernels.files import uninterrupted
 from .mesh import Mesh
 from .paths import Path, choose, graph, of_nodes, places
 from .results import CONCENTRATION
@@ -254,7 +255,8 @@ def draw(kind: Any, ds: xr.Dataset | Mesh, file: str | File, size: tuple[float, 
     figure = Figure(figsize=size, layout="constrained")
     kind(ds, ax=figure.add_subplot(), **options)
     try:
-        figure.savefig(target, dpi=160, bbox_inches="tight", pad_inches=0.08)
+        with uninterrupted():
+            figure.savefig(target, dpi=160, bbox_inches="tight", pad_inches=0.08)
     except OSError as error:
         raise StorageError(f"{target}: cannot be written: {error.strerror or error}") from error
     return target

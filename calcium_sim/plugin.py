@@ -11,7 +11,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -218,7 +218,8 @@ class Channel:
         """As it could be written; parameters that are at their defaults are left out."""
         table = self.parameter_table()
         parts = [f"{name}={told(v)}" for name, v in self.values.items() if v != table[name].default]
-        parts += [f"{name}={place_name(place)}" for name, place in (("at", self.at), ("scale", self.scale)) if place is not None]
+        places = [(name, given) for name, given in (("at", self.at), ("scale", self.scale)) if given is not None]
+        parts += [f"{name}={f'[{place_name(given)}]' if isinstance(given, tuple) else place_name(given)}" for name, given in places]
         parts += [f"initial={told(self.initial)}"] if self.initial else []
         return f"{self.label()}({', '.join([*parts, *([f'name={self.named!r}'] if self.named else [])])})"
 
@@ -242,7 +243,7 @@ def remade(find: Callable[..., type[Channel]], where: tuple[Any, ...], arguments
 def _attribute(home: Any, name: str) -> Any:
     """What a dotted name stands for in a module, or None."""
     for part in name.split("."):
-        home = getattr(home, part, None)
+        home = vars(home).get(part) if hasattr(home, "__dict__") else None  # getattr would have modules import what they have put off
     return home
 
 
@@ -288,13 +289,25 @@ def _values(cls: type[Channel], given: Mapping[str, Any]) -> dict[str, Any]:
             out[name] = BALANCE
         else:
             out[name] = _value(given[name], row, where)
-    for name in (name for name, v in out.items() if isinstance(v, Profile)):
-        plain = {n: 1.0 if v is BALANCE or isinstance(v, Profile) else v for n, v in out.items()}
-        if not multiplies(cls, name, plain):
-            raise InputError(
-                f"{label}.{name}", "does more than multiply the flux, so that it is one number (scale= makes a profile of the flux)"
-            )
+    for name, v in out.items():
+        if isinstance(v, Profile):
+            default = table[name].default
+            usual = float(default) if isinstance(default, (int, float)) else 1.0
+            check_factor(cls, name, out, v.sizes() or (usual, 2.0 * usual), f"{label}.{name}")
     return out
+
+
+def check_factor(cls: type[Channel], name: str, values: Mapping[str, Any], sizes: Sequence[float], where: str) -> None:
+    """Refuse a parameter that differs from place to place and does more than multiply the flux, tried with the sizes that it has.
+
+    Raises
+    ------
+    InputError
+        If it does.
+    """
+    plain = {n: 1.0 if v is BALANCE or isinstance(v, Profile) else v for n, v in values.items()}
+    if not multiplies(cls, name, plain, sizes):
+        raise InputError(where, "does more than multiply the flux, so that it is one number (scale= makes a profile of the flux)")
 
 
 def _value(given: Any, row: Parameter, where: str) -> float | Profile:

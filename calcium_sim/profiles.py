@@ -80,6 +80,15 @@ class Profile(Described):
             return f"<{function_name(self.data) or type(self.data).__name__}>"
         return f"<{len(self.data)} values, {self.data.min():.6g} to {self.data.max():.6g} {self.unit}>"
 
+    def sizes(self) -> tuple[float, ...]:
+        """Numbers that it has, or its least and largest, as far as they are known without a mesh."""
+        if self.kind == "labels":
+            return tuple(v for entry in self.data.values() for v in (entry.sizes() if isinstance(entry, Profile) else (float(entry),)))
+        if self.kind == "function":
+            return ()
+        values = self.data if self.kind == "array" else self.data[:, 1]
+        return float(values.min()), float(values.max())
+
     def plain(self) -> Any:
         """As plain data for JSON; functions by their name, long arrays by their ends."""
         if self.kind == "labels":

@@ -12,7 +12,7 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from .attributes import check_attributes
-from .errors import InputError, StorageError, file_path
+from .errors import InputError, StorageError, file_path, regular_file
 from .results import indexed
 from .sizes import check_declared
 
@@ -35,9 +35,9 @@ def open(path: str | Path) -> xr.Dataset:
         If it is damaged, or declares more than it can hold, or what is read does not fit into memory. Damage to a field of a large file
         shows where it is first used.
     """
-    source = file_path(path, "open")
-    if not source.is_file():
-        raise InputError(str(path), "no such file" if not source.exists() else "is a directory, expected a netCDF file (e.g. out/wave.nc)")
+    source = regular_file(file_path(path, "open"), str(path), "a netCDF file (e.g. out/wave.nc)")
+    if not source.exists():
+        raise InputError(str(path), "no such file")
     raw = None
     try:
         with _told(source):

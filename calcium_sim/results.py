@@ -6,8 +6,10 @@ Names and units of the variables are part of the public contract; `assemble` is 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +20,7 @@ import numpy as np
 
 from .described import describe, sources
 from .errors import InputError, StorageError, file_path
+from .kernels.files import uninterrupted
 from .labels import Labels
 from .mesh import OUTSIDE, Floats, Mesh
 from .model import Model, Species
@@ -331,11 +334,19 @@ def save(ds: xr.Dataset, path: str | Path) -> Path:
     target = file_path(path, "save")
     if not hasattr(ds, "to_netcdf"):
         raise InputError("save", f"{type(ds).__name__} is no result, expected the xarray.Dataset of a run")
-    temporary = None
     try:
-        handle, name = tempfile.mkstemp(prefix=".tmp-", suffix=".nc", dir=target.parent)
-        os.close(handle)
-        temporary = Path(name)
+        with uninterrupted():
+            _written(ds, target)
+    except (OSError, RuntimeError) as error:
+        raise StorageError(f"{target}: cannot be written: {_reason(error, target)}") from error
+    return target
+
+
+def _written(ds: xr.Dataset, target: Path) -> None:
+    handle, name = tempfile.mkstemp(prefix=".tmp-", suffix=".nc", dir=target.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
         ds.to_netcdf(temporary, engine="netcdf4", format="NETCDF4", encoding=_encoding(ds))
         temporary.chmod(0o644)
         _sync(temporary)
@@ -343,13 +354,16 @@ def save(ds: xr.Dataset, path: str | Path) -> Path:
         with contextlib.suppress(OSError):  # Windows opens no folders, and some network drives sync none
             _sync(target.parent, os.O_RDONLY)
     except (OSError, RuntimeError) as error:
-        told = error.strerror if isinstance(error, OSError) and error.strerror else error
-        fix = " (is it open in another program?)" if isinstance(error, PermissionError) and target.exists() else ""
-        raise StorageError(f"{target}: cannot be written: {told}{fix}") from error
+        if shutil.disk_usage(target.parent).free < ds.nbytes and not (isinstance(error, OSError) and error.errno == errno.ENOSPC):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error  # HDF5 says "permission denied" of a full disk
+        raise
     finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-    return target
+        temporary.unlink(missing_ok=True)
+
+
+def _reason(error: Exception, target: Path) -> str:
+    told = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return told + (" (is it open in another program?)" if isinstance(error, PermissionError) and target.exists() else "")
 
 
 def _encoding(ds: xr.Dataset) -> dict[str, dict[str, Any]]:

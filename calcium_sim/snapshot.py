@@ -11,19 +11,22 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .described import describe
-from .errors import InputError, StorageError, file_path, regular_file, shown
+from .errors import InputError, StorageError, file_path, regular_file, shown, warn
 from .kernels.control import sound
 from .kernels.files import replace_file
 from .model import Model
 from .plainly import packed, unpacked
+from .plugin import Channel
 from .rest import voltage_at
 from .results import release
+from .sizes import physical_memory, readable
 
 if TYPE_CHECKING:
     from .simulate import Simulation
@@ -44,6 +47,8 @@ _KEPT = {
     "drive": ("past",),
 }
 """What changes in a run, by the part of the simulation that has it."""
+_KEYS = ("seconds", "start")
+"""Tables whose keys a run does not change."""
 
 
 def kept(simulation: Simulation) -> dict[str, dict[str, Any]]:
@@ -63,7 +68,8 @@ def put_back(simulation: Simulation, memory: Mapping[str, Mapping[str, Any]]) ->
         home = _part(simulation, part)
         for name in names:
             new, old = memory.get(part, {}).get(name), getattr(home, name)
-            if type(new) is not type(old) or not _fits(new, old, _resized(simulation) if name == "known" else ()):
+            whole = name not in _KEYS or (isinstance(new, dict) and new.keys() == old.keys())
+            if type(new) is not type(old) or not whole or not _fits(new, old, _resized(simulation) if name == "known" else ()):
                 fault = "does not fit to the model (it is of another one, or damaged)"
                 raise InputError("simulation", f"{part or 'simulation'}.{name} {fault}")
             _put(home, name, old, copy.deepcopy(new))
@@ -104,6 +110,8 @@ def _check_sound(simulation: Simulation) -> None:
         and (simulation.settled == state.t and simulation.upcoming > state.t)
         and all(isinstance(table, dict) for table in tables)
         and all(isinstance(v, float) and math.isfinite(v) for v in numbers)
+        and all(table.keys() <= books.start.keys() for table in (books.channels, books.stimuli, books.decayed, books.gained, books.largest))
+        and all(isinstance(v, float) for v in simulation.seconds.values())
     )
     if not sane:
         raise InputError("simulation", "holds numbers that no run leaves (it is damaged)")
@@ -132,6 +140,7 @@ def write(simulation: Simulation, path: Any) -> Path:
         model: Any = packed(simulation.model)
     except InputError as error:
         model = str(error)
+        warn(f"save: {target} holds no model: {error} (keep what makes it, and give it: Simulation.load(path, model=...))")
     content = {
         "version": release(),
         "options": simulation.options,
@@ -179,42 +188,62 @@ def check_same(content: Mapping[str, Any], simulation: Simulation) -> None:
     for name, digest in simulation.sources.items():
         if content["sources"].get(name) != digest:
             raise InputError(f"channel '{name}'", "its code is not what it was when this was saved (take the code of then)")
-    if content["digest"] != digest_of(simulation, content["memory"]["state"]["t"]):
-        now, before = describe(simulation.model), json.loads(content["description"])
-        names = [n for n in now if not isinstance(before, dict) or before.get(n) != json.loads(json.dumps(now[n]))]
+    now, before = describe(simulation.model), json.loads(content["description"])
+    names = [n for n in now if not isinstance(before, dict) or before.get(n) != json.loads(json.dumps(now[n]))]
+    if content["digest"] != digest_of(simulation, content["memory"]["state"]["t"]) or set(names) - {"voltage"}:
         raise InputError("", f"was saved with another model: {', '.join(names) or 'a function, an array or a label'} (give that one)")
 
 
 def digest_of(simulation: Simulation, t: float | None = None) -> str:
-    """What tells models apart by what is computed: the mesh, all numbers and profiles as they are lowered, the potential up to now."""
-    plan, mesh = simulation.plan, simulation.model.mesh
+    """What tells models apart by what is computed: the mesh, all that was lowered, every Set, the potential up to now (not what comes)."""
+    plan, mesh, events = simulation.plan, simulation.model.mesh, simulation.events
     until = simulation.t if t is None else float(t)
-    parts: list[Any] = [mesh.start, mesh.volume, mesh.position, mesh.distance, mesh.edges, mesh.conductance, plan.u0, plan.y0]
-    parts += [plan.parameters, *(a for m in mesh.membranes.values() for a in (m.inside, m.outside, m.area))]
-    parts += [np.zeros(0) if g.weight is None else g.weight for g in plan.gauges]
-    parts += [a for s in plan.sources for a in (s.index, s.rate, np.array(s.course))]
-    parts += [np.array([voltage_at(simulation.model, k * until / 64) for k in range(65)])] if math.isfinite(until) else []
-    digest = hashlib.sha256(repr([(g.label, g.membrane, g.spec.ports, g.spec.gains) for g in plan.gauges]).encode())
-    for part in parts:
-        digest.update(np.ascontiguousarray(part).tobytes())
+    digest = hashlib.sha256()
+    for name in (f.name for f in fields(plan) if f.name not in ("model", "stops")):
+        _feed(digest, getattr(plan, name))
+    for part in (mesh.regions, mesh.start, mesh.volume, mesh.position, mesh.distance, mesh.edges, mesh.conductance):
+        _feed(digest, part)
+    _feed(digest, {name: (m.sides, m.inside, m.outside, m.area) for name, m in mesh.membranes.items()})
+    _feed(digest, [(s.time, events.of(k, s)) for k, s in events.sets])
+    _feed(digest, [voltage_at(simulation.model, k * until / 64) for k in range(65)] if math.isfinite(until) else None)
     return digest.hexdigest()
+
+
+def _feed(digest: Any, part: Any) -> None:
+    """Numbers, names and arrays of what was lowered; of a channel its class, for its numbers are among the parameters."""
+    if isinstance(part, np.ndarray):
+        digest.update(f"{part.dtype}{part.shape}".encode() + np.ascontiguousarray(part).tobytes())
+    elif isinstance(part, (Channel, type)):
+        digest.update((part.label() if isinstance(part, Channel) else part.__qualname__).encode())
+    elif is_dataclass(part):
+        _feed(digest, [getattr(part, f.name) for f in fields(part)])
+    elif isinstance(part, Mapping):
+        _feed(digest, list(part.items()))
+    elif isinstance(part, (tuple, list)):
+        digest.update(f"({len(part)}".encode())
+        for row in part:
+            _feed(digest, row)
+    else:
+        assert part is None or isinstance(part, (bool, int, float, str, slice, np.generic)), type(part)
+        digest.update(f"{part!r};".encode())
 
 
 def _content(source: Path) -> dict[str, Any]:
     try:
-        if source.stat().st_size > LARGEST:
-            raise InputError(str(source), f"is larger than {LARGEST >> 30} GiB, no saved simulation is")
-        whole = source.read_bytes()
+        size = source.stat().st_size
+        if size > LARGEST or 3 * size > physical_memory():
+            raise InputError(str(source), f"is larger than {readable(min(LARGEST, physical_memory() / 3))}, no saved simulation is here")
+        whole = memoryview(source.read_bytes())
     except FileNotFoundError:
         raise InputError(str(source), "no such file (Simulation.save writes one)") from None
     except OSError as error:
         raise InputError(str(source), f"cannot be read: {error.strerror or error}") from None
-    if not whole.startswith(MAGIC[:12]):
+    if whole[:12] != MAGIC[:12]:
         raise InputError(str(source), "is no saved simulation (Simulation.save writes one)")
-    if not whole.startswith(MAGIC):
+    if whole[: len(MAGIC)] != MAGIC:
         raise InputError(str(source), "was written by another version of calcium-sim, whose simulations this one cannot read")
     check, body = whole[len(MAGIC) :][:32], whole[len(MAGIC) + 32 :]
-    if hashlib.sha256(body).digest() != check:
+    if bytes(body[8:9]) != b"{" or hashlib.sha256(body).digest() != check:
         raise StorageError(f"{source}: damaged or cut short")
     content = unpacked(body, str(source))
     kinds: dict[str, Any] = {"version": str, "options": dict, "memory": dict, "sources": dict, "description": str, "digest": str}

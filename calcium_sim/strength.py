@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .mesh import Floats, Mesh
-from .plugin import Channel
+from .plugin import Channel, check_factor
 from .profiles import Profile, over, value_over
 
 
@@ -40,6 +40,8 @@ def strength(mesh: Mesh, membrane: str, channel: Channel) -> Strength:
     for name, given in channel.values.items():
         if isinstance(given, Profile):
             found = given.over(mesh, m.inside, f"{where}.{name}", missing=0.0, partners=m.outside)
+            if given.sizes() != (ends := (float(found.min()), float(found.max()))):  # of a function they are known here only
+                check_factor(type(channel), name, channel.values, ends, f"{where}.{name}")
             values[name] = float(found[np.argmax(np.abs(found))])
             weight *= found / values[name] if values[name] else 1.0
     return Strength(values, None if (weight == 1.0).all() else weight)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 
 from calcium_sim.errors import InputError
 from calcium_sim.mesh import Floats
+from calcium_sim.sizes import check_declared
 
 from .points import SOMA, Points
 from .soma import outline_of
@@ -32,6 +34,9 @@ def read_morphio(path: Path) -> Points:
     read_bytes(path, "a morphology")
     import morphio
 
+    if path.suffix.lower() == ".h5":
+        with contextlib.suppress(OSError):  # what netCDF cannot open either
+            check_declared(path)
     try:
         cell = morphio.Morphology(str(path), warning_handler=morphio.WarningHandlerCollector())
     except (morphio.MorphioError, RuntimeError, ValueError) as error:

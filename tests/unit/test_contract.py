@@ -11,8 +11,9 @@ import calcium_sim as cs
 from calcium_sim import units as u
 from calcium_sim.contract import MOST_EDGES
 from calcium_sim.lowering import lower
-from calcium_sim.meshes import well_mixed
+from calcium_sim.meshes import neurite, well_mixed
 from calcium_sim.plugin import Channel, channel
+from calcium_sim.strength import strength
 
 
 def flux(y, x, p):
@@ -203,6 +204,28 @@ def test_a_parameter_that_is_no_factor_is_one_number(given, told):
     pump = cs.get_channel("pmca/hill2")
     assert told in refused(lambda: pump(km=given))
     assert told in refused(lambda: point(pump()).swap("pmca/hill2", "pmca/hill2", km=given))
+
+
+CAPPED = {"flux": staticmethod(lambda y, x, p: min(p.k, 100.0) * 1e-3 * x.ca)}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [["0 um", "50 um/ms"], ["10 um", "500 um/ms"]],
+        {"left": "50 um/ms", "*": "500 um/ms"},
+        np.array([50.0, 500.0]) * u.um / u.ms,
+    ],
+    ids=["points", "labels", "array"],
+)
+def test_a_parameter_is_tried_with_the_sizes_that_it_has(given):
+    """A density up to 100 and no more is no factor for 50 to 500, and is one for 1 to 50."""
+    assert "k: does more than multiply" in refused(lambda: made(**CAPPED)(k=given))
+    by_place = made(**CAPPED)(k=lambda distance: 90.0 + distance)  # up to 100 at 10 um
+    strength(neurite("10 um", "0.2 um", spacing="1 um"), "plasma", by_place)
+    assert "k: does more than multiply" in refused(lambda: strength(neurite("11 um", "0.2 um", spacing="1 um"), "plasma", by_place))
+    made(**CAPPED)(k=[["0 um", "1 um/ms"], ["10 um", "50 um/ms"]])
+    made(**CAPPED)(k="500 um/ms")
 
 
 def test_a_name_that_no_table_declares_is_told_before_its_parameter_is_tried():

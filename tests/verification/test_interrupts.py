@@ -1,12 +1,14 @@
 """Ctrl-C and failing functions: a run that goes on afterwards is the run without them."""
 
 import signal
+import subprocess
 import sys
 from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import calcium_sim as cs
 from calcium_sim.meshes import neurite
@@ -260,3 +262,32 @@ def test_a_set_that_was_interrupted_is_made_good(monkeypatch):
     np.testing.assert_array_equal(cut.state.y, right.state.y)
     assert cut.ledger.stimuli == right.ledger.stimuli
     assert cut.ledger.drift(cut.state) < 1e-12
+
+
+SAVING = """
+import os, signal, sys, threading
+import numpy as np
+import xarray as xr
+import calcium_sim as cs
+
+number, file = getattr(signal, sys.argv[1]), sys.argv[2]
+rng = np.random.default_rng(0)
+ds = xr.Dataset({f"a{k}": (("time", "node"), rng.normal(size=(400, 400))) for k in range(8)})
+threading.Timer(float(sys.argv[3]), os.kill, (os.getpid(), number)).start()
+for _ in range(200):
+    cs.save(ds, file)
+"""
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", -signal.SIGINT), ("SIGTERM", -signal.SIGTERM)])
+@pytest.mark.parametrize("seconds", [0.15, 0.27])
+def test_a_signal_while_a_file_is_written_leaves_a_whole_one(name, code, seconds, tmp_path):
+    """It ends the process (nothing hangs), and no half file stays beside the one that is whole."""
+    done = subprocess.run(
+        [sys.executable, "-c", SAVING, name, str(tmp_path / "a.nc"), str(seconds)], timeout=60, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code, done.stderr
+    assert [file.name for file in tmp_path.iterdir()] in ([], ["a.nc"])
+    for file in tmp_path.iterdir():
+        with xr.open_dataset(file) as back:
+            assert np.isfinite(back.load().a7.values).all()

@@ -252,6 +252,9 @@ FORGED = {
     "a description that is none": {"description": "[" * 100, "digest": ""},
     "another array": {"memory__state__u": np.zeros(3)},
     "no array": {"memory__state__u": "much"},
+    "books of a stranger": {"memory__ledger__channels": {"na": {"a": 1.0}}},
+    "times of a stranger": {"memory____seconds": {"setup": 1.0}},
+    "a mesh with labels of another length": {"find": b'"regions"', "put": b'"regionz"'},
     "a part that is a list": {"memory__state": [1, 2]},
     "a negative concentration": {"memory__state__u": np.array([-1.0] * 8)},
     "no number": {"memory__state__t": float("nan")},
@@ -288,12 +291,81 @@ def test_numbers_come_back_as_they_were():
     assert np.signbit(back["a"][5])
 
 
+@pytest.mark.parametrize("place", ["torch:_dynamo.X", "scipy:optimize.X", "calcium_sim:learn.X"])
+def test_no_module_is_imported_by_a_file(place, tmp_path):
+    """Modules have names that they import when they are asked for."""
+    module, name = place.split(":")
+    file = saved(tmp_path / "s.sim", find=b'"LinearLeak"', put=f'"{name}"'.encode())
+    body = file.read_bytes()[len(MAGIC) + 32 :]
+    content = unpacked(body, "test")
+    content["model"] = forged(content["model"], b'"calcium_sim.channels.leaks"', f'"{module}"'.encode())
+    body = packed(content)
+    file.write_bytes(MAGIC + sha256(body).digest() + body)
+    __import__(module)
+    before = set(sys.modules)
+    with pytest.raises(cs.InputError, match="is no channel class"):
+        cs.Simulation.load(file)
+    assert set(sys.modules) == before
+
+
+def test_bytes_stand_for_one_array_only():
+    """Entries that name the same bytes would be a file of 4 MB for gigabytes of memory."""
+    whole = packed([np.zeros(1000), np.zeros(1000)])
+    body = forged(whole, b'"at": 8000', b'"at": 0   ')
+    for damaged in (body, whole + b"0" * 8, whole[:-8], forged(whole, b'"at": 8000', b'"at": 7000')):
+        with pytest.raises(cs.InputError, match=r"an array is cut short, or stands elsewhere|bytes at its end belong to nothing"):
+            unpacked(damaged, "test")
+
+
 def test_another_model_is_refused(tmp_path):
     file = cs.Simulation(small()).save(tmp_path / "s.sim")
     with pytest.raises(cs.InputError, match="was saved with another model: species"):
         cs.Simulation.load(file, small(**{"species.ca.initial.er": "300 uM"}))
     with pytest.raises(cs.InputError, match="was saved with another model: mesh"):
         cs.Simulation.load(file, small(mesh=neurite("3 um", "0.2 um", "0.1 um", spacing="0.5 um")))
+
+
+CHANGES = {
+    "species.ca.diffusion.cytosol": "100 um^2/s",
+    "species.ca.initial.outside": "2 mM",
+    "species.ca.decay": "3 /s",
+    "buffers.dye.total": "60 uM",
+    "buffers.dye.kon": "11 1/uM/s",
+    "buffers.dye.koff": "4 1/s",
+    "buffers.dye.diffusion": "1 um^2/s",
+    "membranes.er[0].permeability": "2 um/s",
+    "membranes.er[0].at": "left",
+    "membranes.er[0].scale": 2.0,
+    "membranes.er[0].name": "other",
+    "membranes.er": (),
+    "stimuli[0].flux": "2 uM um/ms",
+    "stimuli[0].duration": "2 ms",
+    "stimuli[0].start": "4 ms",
+    "stimuli[0].shape": "triangle",
+    "stimuli[0].through": "er",
+    "stimuli[0].at": "right",
+    "stimuli[1].value": "5 uM",
+    "stimuli[1].time": "2.5 ms",
+    "stimuli[1].at": "right",
+    "stimuli[1].region": "er",
+    "stimuli": (),
+    "voltage": "-60 mV",
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_model_that_differs_in_one_thing_is_refused(tmp_path):
+    """Whatever it is, be it still to come."""
+    dye = cs.Buffer("dye", "ca", "cytosol", "50 uM", "10 1/uM/s", "5 1/s", "20 um^2/s")
+    stimuli = [cs.Influx("ca", "left", "1 uM um/ms", "1 ms", start="2 ms", through="plasma"), cs.Set("ca", "1 uM", at="left", time="3 ms")]
+    model = small(buffers=dye, stimuli=stimuli, voltage="-70 mV")
+    simulation = cs.Simulation(model)
+    simulation.run("0.5 ms")
+    file = simulation.save(tmp_path / "s.sim")
+    assert cs.Simulation.load(file, model).t == 0.5
+    for path, value in CHANGES.items():
+        with pytest.raises(cs.InputError, match=r"was saved with another model|does not fit to the model"):
+            cs.Simulation.load(file, model.replace(path, value))
 
 
 def test_another_array_label_or_function_is_refused(tmp_path):
@@ -325,7 +397,9 @@ def test_the_order_of_labels_that_overlap_tells_tables_apart():
 
 def test_a_model_with_functions_is_asked_for(tmp_path):
     model = small(voltage=lambda t: -70.0)
-    file = cs.Simulation(model).save(tmp_path / "s.sim")
+    simulation = cs.Simulation(model)
+    with pytest.warns(UserWarning, match=r"save: .*s\.sim holds no model: Model\.voltage: a lambda .*load\(path, model=\.\.\.\)"):
+        file = simulation.save(tmp_path / "s.sim")
     with pytest.raises(cs.InputError, match=r"holds no model: Model\.voltage: a lambda .* \(give it: Simulation.load"):
         cs.Simulation.load(file)
     assert cs.Simulation.load(file, model).t == 0.0
