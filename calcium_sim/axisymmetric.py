@@ -17,7 +17,7 @@ from .codegen_secant import follows
 from .errors import InputError
 from .fallback import TorchGates
 from .kernels import axisymmetric, lines
-from .kernels.stimulus import table_value
+from .kernels.stimulus import fill_excess, table_value
 from .lowering import Plan
 from .mesh import Axisymmetric, Floats, Membrane
 from .pacing import Pacing, Walls
@@ -62,6 +62,7 @@ class AxisymmetricStepper:
         self.near = np.array([self._wall(self.spec.points[q], j) for q, j in self.spec.coupling()])
         self.module = generated.load(text)
         self.sources = pack_sources(plan, 0)
+        self.entering = self._entering()
         weights = [g.weight for g in plan.gauges if g.weight is not None]
         self.weights = np.array(weights).reshape(-1, self.grid.slices)
         self.factors: dict[float, Factors] = {}
@@ -85,6 +86,7 @@ class AxisymmetricStepper:
             states=len(plan.y0) // n,
             follow=self._follow(points, channels),
             weights=tuple((m, k) for k, m in enumerate(weighted)),
+            fed=self._fed(points),
             parallel=parallel,
         )
 
@@ -128,6 +130,30 @@ class AxisymmetricStepper:
                 feeds, carriers = out.setdefault((g.membrane, fields[f].name), ({}, {}))
                 feeds[f], carriers[m] = sign, sign * count
         return tuple(Unknown(tuple(feeds.items()), tuple(carriers.items())) for feeds, carriers in out.values())
+
+    def _fed(self, points: tuple[Point, ...]) -> tuple[int, ...]:
+        """Points on membranes through which a stimulus enters."""
+        entered = {(s.through, s.field) for s in self.plan.sources}
+        return tuple(q for q, p in enumerate(points) if self._at(p) in entered and self.plan.fields[p.field].diffusion > 0)
+
+    def _entering(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], Floats]:
+        """What each stimulus adds to the concentration on the membrane through which it enters: see `kernels.stimulus.fill_excess`."""
+        mesh, first = self.plan.model.mesh, [0]
+        rows: list[tuple[NDArray[np.int64], NDArray[np.int64], Floats]] = []
+        for s in self.plan.sources:
+            place = [q for q in self.spec.fed if s.through is not None and self._at(self.spec.points[q]) == (s.through, s.field)]
+            f = self.plan.fields[s.field]
+            slices = (s.index // self.grid.cells[self.region[s.field]]).astype(np.int64)
+            for q in place:
+                flux = s.rate * f.volume[s.index] / mesh.membranes[str(s.through)].area[slices]
+                rows.append((np.full(len(slices), q), slices, flux * self._half_cell(self.spec.points[q])))
+            first.append(first[-1] + len(slices) * len(place))
+        point, slices, value = (np.concatenate([row[k] for row in rows]) if rows else np.zeros(0, np.int64) for k in range(3))
+        return np.array(first, np.int64), point.astype(np.int64), slices.astype(np.int64), value.astype(float)
+
+    def _at(self, p: Point) -> tuple[str, int]:
+        """Membrane and field of a point."""
+        return list(self.plan.model.membranes)[p.membrane], p.field
 
     def _interior(self) -> tuple[tuple[int, LocalKinetics], ...]:
         plan, out = self.plan, []
@@ -198,9 +224,13 @@ class AxisymmetricStepper:
         spec, diffusion = self.spec, self.plan.fields[p.field].diffusion
         if diffusion == 0 or spec.channels[spec.unknowns[j].carriers[0][0]].membrane != p.membrane:
             return 0.0
+        return float(dict(spec.unknowns[j].feeds)[p.field] * self._half_cell(p))
+
+    def _half_cell(self, p: Point) -> float:
+        """Difference between membrane and node that a unit flux [uM um/ms] into the field makes [ms/um]."""
         radii = self.grid.radii[self.region[p.field]]
         width = radii[-1] - radii[-2] if p.last else radii[1] - radii[0]
-        return float(dict(spec.unknowns[j].feeds)[p.field] * 0.5 * width / diffusion)
+        return float(0.5 * width / self.plan.fields[p.field].diffusion)
 
     def _responses(self, f: int, factors: Floats, h: float) -> Floats:
         """Change of a line of field f by each unit flux that feeds it."""
@@ -249,7 +279,9 @@ class AxisymmetricStepper:
 
     def walls(self, state: State, v: float) -> Walls:
         """The same at a potential [mV], of all membranes with networks or channels that show an open probability."""
-        given = (state.u, state.y.reshape(-1, self.grid.slices), self.plan.parameters, self.weights, self.near, self.index)
+        entering = np.zeros(self.index.shape)
+        fill_excess(entering, self.sources.course, *self.entering, state.t)
+        given = (state.u, state.y.reshape(-1, self.grid.slices), self.plan.parameters, self.weights, self.near, self.index, entering)
         wall = self.module.look(*given, state.t, v)
         return {(self.spec.points[q].membrane, self.spec.points[q].field): wall[q] for q in self.shown}
 
@@ -263,7 +295,7 @@ class AxisymmetricStepper:
             state.u, state.y.reshape(-1, n), state.moved, self.weights, self.plan.parameters, coupling, start, at, cells, booked,
             across, responses, rows, inner, np.uint64(n), size, mobile, mobile_cells, numbers, halves, work,
             self.nets, self.counts, self.index, self.near, fed, s.course, s.target,
-            s.start, s.node, s.rate, clock.times, clock.potential, state.t, h, state.before, steps,
+            s.start, s.node, s.rate, self.entering, clock.times, clock.potential, state.t, h, state.before, steps,
         )  # fmt: skip
         state.t += steps * h
         state.before = h

@@ -47,11 +47,11 @@ def _rows(spec: AxisymmetricSpec) -> list[str]:
 _IMPORTS = f"""
 SLICES = {SLICES}
 from calcium_sim.kernels.lines import (
-    add_row, book, book_tile, combine, explicit_half, give, implicit_half, implicit_half_parallel, increments, inject, load_tile, move,
-    move_sum, store_tile, take,
+    add_part, add_row, book, book_tile, combine, explicit_half, give, implicit_half, implicit_half_parallel, increments, inject, load_tile,
+    move, move_sum, store_tile, take,
 )
 from calcium_sim.kernels.lanes import gather_flat, load, store
-from calcium_sim.kernels.stimulus import table_value
+from calcium_sim.kernels.stimulus import fill_excess, table_value
 
 U64 = np.uint64
 """
@@ -75,7 +75,7 @@ def _across(spec: AxisymmetricSpec, lanes: Lanes) -> str:
     lines = ["lo = U64(SLICES) * U64(block)", "size = min(U64(SLICES), slices - lo)", "b = SB[block]", "a = SA[block]"]
     lines += ["g = GAMMA * h", "t1 = t0 + g", "t2 = t0 + 0.9999999 * h"]
     lines += [*_loads(spec, lanes), *_interior_calls(spec), *_joint(spec, lanes), *_interior_calls(spec), *_stores(spec, lanes)]
-    given = "u, Y, M, W, P, K, start, at, cells, booked, factors, responses, rows, inner, slices, SA, SB, t0, h, v1, v2"
+    given = "u, Y, M, W, P, K, start, at, cells, booked, factors, responses, rows, inner, slices, SA, SB, E1, E2, t0, h, v1, v2"
     kind, options = ("prange", "parallel=True, ") if spec.parallel else ("range", "")
     text = f"\nGAMMA = {GAMMA!r}\nSIZE = SCRATCH\n\n\n@njit(**OPTIONS)\ndef tile(block, {given}):\n{indent(lines)}\n"
     # the loop stands apart from its body: what numba does to a parallel loop takes long for a large one
@@ -117,11 +117,11 @@ def _joint(spec: AxisymmetricSpec, lanes: Lanes) -> list[str]:
     rows = [f"{name}{r}" for r in gated for name in ("yb", "yp")]
     lines = [*_at_membranes(spec, lanes), "guess(b, P, v1, t1)"]
     lines += loop(lanes, [t for r in gated for t in (f"yb{r} = yn{r}", f"yp{r} = yn{r}")], rows)
-    lines += _stage_calls(spec, lanes, "v1", "t1")
+    lines += _stage_calls(spec, lanes, "v1", "t1", "E1")
     lines += loop(lanes, [f"A{m} = {1 - GAMMA!r} * f{m}" for m in channels], [f"A{m}" for m in channels])
     lines += _combine(spec, ratio)
     lines += loop(lanes, [t for r in gated for t in (f"yb{r} = yn{r} + {ratio} * (ys{r} - yn{r})", f"yp{r} = ys{r}")], rows)
-    lines += _stage_calls(spec, lanes, "v2", "t2")
+    lines += _stage_calls(spec, lanes, "v2", "t2", "E2")
     lines += loop(lanes, [f"A{m} = h * (A{m} + {GAMMA!r} * f{m})" for m in channels], [f"A{m}" for m in channels])
     return [*lines, *_combine(spec, "1.0"), "keep_bounds(b, P, v2, t2, h)"]
 
@@ -149,7 +149,7 @@ def _interior_calls(spec: AxisymmetricSpec) -> list[str]:
     return [f"react{r}(a, b, P, inner[{n}], cells[{r}], 0.5 * h)" for n, (r, _) in enumerate(spec.interior)]
 
 
-def _stage_calls(spec: AxisymmetricSpec, lanes: Lanes, v: str, t: str) -> list[str]:
+def _stage_calls(spec: AxisymmetricSpec, lanes: Lanes, v: str, t: str, excess: str) -> list[str]:
     nf = len(spec.region)
     lines = [f"increments(a, at[{f}], at[{nf + n}], cells[{spec.region[f]}], factors[{n}])" for n, f in enumerate(spec.lines)]
     for q, p in enumerate(spec.points):
@@ -158,6 +158,8 @@ def _stage_calls(spec: AxisymmetricSpec, lanes: Lanes, v: str, t: str) -> list[s
             lines.append(f"move_sum(a, {_cell(spec, q)}, {_cell(spec, q, 'dt')}, b, {row})")
         else:
             lines.append(f"move(a, {_cell(spec, q)}, b, {row})")
+        if q in spec.fed:
+            lines.append(f"add_part(b, {row}, {excess}, U64({q}), lo, size)")
     return [*lines, f"newton(b, P, K, {v}, {t}, g, {t} - t0)"]
 
 
@@ -171,32 +173,41 @@ def _combine(spec: AxisymmetricSpec, scale: str) -> list[str]:
 
 def _advance(spec: AxisymmetricSpec) -> str:
     half = "implicit_half_parallel" if spec.parallel else "implicit_half"
+
+    def entering(name: str, time: str) -> str:
+        return f"fill_excess({name}, course, enter[0], enter[1], enter[2], enter[3], {time})" if spec.fed else "pass"
+
     return f'''
 
 @njit(cache=True, **OPTIONS)
 def advance(u, Y, M, W, P, K, start, at, cells, booked, factors, responses, rows, inner, slices, size,
             mobile, mobile_cells, numbers, halves, work, nets, C, index, near,
-            fed, course, target, first, node, rate, vt, vv, t, h, before, steps):
+            fed, course, target, first, node, rate, enter, vt, vv, t, h, before, steps):
     """`steps` steps of length h from time t; half steps along z of neighbouring steps are merged."""
     SA = np.zeros(({_TILES}, size))
     SB = np.zeros(({_TILES}, SIZE))
     v0 = table_value(vt, vv, t)
     beside = np.empty((len(index), Y.shape[1]))
     excess = np.zeros((len(index), Y.shape[1]))
-    meet(u, Y, P, W, nets, C[0], near, index, beside, excess, False, 0.0, before, t, v0, 0.5 * h)
+    E1, E2 = np.zeros(excess.shape), np.zeros(excess.shape)
+    {entering("E1", "t")}
+    meet(u, Y, P, W, nets, C[0], near, index, beside, excess, E1, False, 0.0, before, t, v0, 0.5 * h)
     for f in range(mobile.size):
         explicit_half(u, mobile[f], slices, mobile_cells[f], numbers[f])
     for k in range(steps):
         t0 = t + k * h
         v1 = table_value(vt, vv, t0 + GAMMA * h)
         v2 = table_value(vt, vv, t0 + 0.9999999 * h)
+        {entering("E1", "t0 + GAMMA * h")}
+        {entering("E2", "t0 + 0.9999999 * h")}
         inject(u, fed, course, target, first, node, rate, t0, h)
-        across(u, Y, M, W, P, K, start, at, cells, booked, factors, responses, rows, inner, slices, SA, SB, t0, h, v1, v2)
+        across(u, Y, M, W, P, K, start, at, cells, booked, factors, responses, rows, inner, slices, SA, SB, E1, E2, t0, h, v1, v2)
         inject(u, fed, course, target, first, node, rate, t0, h)
         between = k < steps - 1
         nodes(u, index, beside)
         for f in range(mobile.size):
             {half}(u, mobile[f], mobile_cells[f], halves[f], 2.0 if between else 1.0, work)
         last, on = before if k == 0 else h, h if between else 0.5 * h
-        meet(u, Y, P, W, nets, C[0], near, index, beside, excess, between, h, last, t0 + h, v2, on)
+        {entering("E1", "t0 + h")}
+        meet(u, Y, P, W, nets, C[0], near, index, beside, excess, E1, between, h, last, t0 + h, v2, on)
 '''

@@ -31,10 +31,10 @@ def meeting(spec: AxisymmetricSpec, module: Module) -> str:
     taken = [f"node[{q}, k] = u[index[{q}, k]]" for q in spec.watched()]
     each = ["for k in range(node.shape[1]):", *("    " + t for t in taken)] if taken else ["pass"]
     text = f"\n@njit(**OPTIONS)\ndef nodes(u, index, node):\n{indent(each)}\n"
-    given = "u, Y, P, W, nets, counts, near, index, node, excess, merged, elapsed, before, t, v, h"
+    given = "u, Y, P, W, nets, counts, near, index, node, excess, entering, merged, elapsed, before, t, v, h"
     text += f"\n\n@njit(**OPTIONS)\ndef meet({given}):\n{indent(_meet(spec, module))}\n"
     shown = indent(_look(replace(spec, shown=True), module))
-    return text + f"\n\n@njit(cache=True, **OPTIONS)\ndef look(u, Y, P, W, near, index, t, v):\n{shown}\n"
+    return text + f"\n\n@njit(cache=True, **OPTIONS)\ndef look(u, Y, P, W, near, index, entering, t, v):\n{shown}\n"
 
 
 def _meet(spec: AxisymmetricSpec, module: Module) -> list[str]:
@@ -54,7 +54,10 @@ def _meet(spec: AxisymmetricSpec, module: Module) -> list[str]:
     lines += lanes.copies("store", "excess", beyond, "lo, size")
     for q in watched:
         lanes.rows[f"u{q}"] = lanes.rows[f"c{q}"]
-    followed = follow_loop(lanes, spec.follow)
+    # a stimulus that sets in is no rate of change
+    followed = loop(lanes, [f"c{q} = c{q} - e{q}" for q in spec.fed if q in watched], [f"c{q}" for q in spec.fed if q in watched])
+    followed += follow_loop(lanes, spec.follow)
+    followed += loop(lanes, [f"c{q} = c{q} + e{q}" for q in spec.fed if q in watched], [f"c{q}" for q in spec.fed if q in watched])
     followed += lanes.copies("store", "Y", [(f"y{r}", r) for f in spec.follow for r in f.rows()], "lo, size")
     lines += ["if elapsed > 0.0:", *("    " + t for t in followed or ["pass"])]
     for m, c in following:
@@ -108,6 +111,7 @@ def _loads(spec: AxisymmetricSpec, lanes: Lanes, rows: list[int]) -> list[str]:
     present = _present(spec)
     lines = lanes.copies("gather_flat", "u, index", [(f"p{q}", q) for q in spec.watched()], "lo, size")
     lines += lanes.copies("load", "Y", [(f"y{r}", r) for r in rows], _WHOLE)
+    lines += lanes.copies("load", "entering", [(f"e{q}", q) for q in spec.fed if q in spec.watched()], _WHOLE)
     return lines + lanes.copies("load", "W", [(f"weight{m}", row) for m, row in spec.weights if m in present], _WHOLE)
 
 
@@ -116,10 +120,11 @@ def _walls(spec: AxisymmetricSpec, module: Module, lanes: Lanes, rows: list[int]
     text, watched = Text(spec, module), spec.watched()
     for r in rows:  # states that nothing has continued are those of now
         lanes.rows.setdefault(f"yn{r}", lanes.row(f"y{r}"))
-    lines = loop(lanes, [f"c{q} = max(p{q} + x{q}, 0.0)" for q in watched], [f"c{q}" for q in watched])
+    more = {q: f" + e{q}" if q in spec.fed else "" for q in watched}
+    lines = loop(lanes, [f"c{q} = max(p{q} + x{q}{more[q]}, 0.0)" for q in watched], [f"c{q}" for q in watched])
     for m in _present(spec):
         lines += lanes.loop([f"f{m} = {text.flux(m, states_of(spec.channels[m], 'yn'))}"], [f"f{m}"])
-    body = [t for q in watched for t in (f"x{q} = {_excess(spec, q)}", f"c{q} = max(p{q} + x{q}, 0.0)")]
+    body = [t for q in watched for t in (f"x{q} = {_excess(spec, q)}", f"c{q} = max(p{q} + x{q}{more[q]}, 0.0)")]
     return lines + loop(lanes, body, [f"{name}{q}" for q in watched for name in "cx"])
 
 

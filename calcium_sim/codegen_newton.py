@@ -53,7 +53,8 @@ class AxisymmetricSpec:
     """What the generated step depends on.
 
     `region` is the region of each field; `lines` are the fields that diffuse or cross a membrane; `interior` are the buffers and decays of
-    each region that has any; `weights` are (channel, row of W); with `shown` everything is watched of which an open probability is shown.
+    each region that has any; `weights` are (channel, row of W); `fed` are points on membranes through which a stimulus enters; with `shown`
+    everything is watched of which an open probability is shown.
     """
 
     region: tuple[int, ...]
@@ -65,6 +66,7 @@ class AxisymmetricSpec:
     states: int
     follow: tuple[Follow, ...]
     weights: tuple[tuple[int, int], ...]
+    fed: tuple[int, ...]
     parallel: bool
     shown: bool = False
 

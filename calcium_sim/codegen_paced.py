@@ -1,9 +1,10 @@
 """Generates the update of paced channels at the pairs of one membrane: see `pacing`.
 
-``pace(U0, U1, Y0, Y, P, nets, counts, t0, volts_a, volts_b, h, share, parts, late)``: rows of U0 and U1 hold what the channels read, at the
+``pace(U0, U1, Y0, Y, P, nets, counts, t0, volts_a, volts_b, h, share, least, fine, late)``: rows of U0 and U1 hold what the channels read, at the
 beginning and at the end of a step of length h, which begins at t0; the potential goes from volts_a to volts_b. States go from Y0 over
-`share` h in so many parts, each at the values in its middle (at its end where `late`), on straight lines, with the rate of change
-(U1 - U0)/h; Y takes them.
+`share` h in `least` parts, each at the values in its middle (at its end where `late`), on straight lines, with the rate of change
+(U1 - U0)/h; Y takes them. Where `fine` is given, parts are so many, up to MOST, that no value whose rate of change is read changes by more
+than this part of itself in one of them; each block of lanes has its own number.
 """
 
 from __future__ import annotations
@@ -15,6 +16,10 @@ from .codegen_learned import Networks
 from .codegen_module import Module
 from .specs import ChannelSpec
 from .unrolled import LANES, Lanes
+
+
+MOST = 256
+"""Parts at most."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,11 @@ def source(spec: PacedSpec) -> tuple[str, Networks]:
     home = {f"y{r}": lanes.row(f"y{r}") for r in states}
     part += kinetics.gates(module, lanes, "(share * h / parts)", paced=True)
     part += _home(lanes, home)
+    lines += ["parts = least"]
+    if spec.rates:
+        count = [f"more = multiplied(b, {lanes.row(f'start{f}')}, {lanes.row(f'end{f}')})" for f, _ in spec.rates]
+        count = [line for text in count for line in (text, "parts = max(parts, int(min(MOST, share * more / fine)) + 1)")]
+        lines += ["if fine > 0.0:", *("    " + line for line in count)]
     lines += ["for part in range(parts):", *("    " + line for line in part)]
     if values := kinetics.values(module, lanes):  # what a network returns at once is that of the end
         lines += ["place = share", *here, *values]
@@ -51,7 +61,7 @@ def source(spec: PacedSpec) -> tuple[str, Networks]:
     head = [*kinetics.prologue(module), f"b = np.empty({max(lanes.size, 1)})", f"works = {module.networks.works()}", "n = Y.shape[1]"]
     whole = [*head, "for lo in range(0, n, LANES):", "    size = min(LANES, n - lo)", *("    " + line for line in lines)]
     text = "\n".join("    " + line for line in whole)
-    arguments = "U0, U1, Y0, Y, P, nets, counts, t0, volts_a, volts_b, h, share, parts, late"
+    arguments = "U0, U1, Y0, Y, P, nets, counts, t0, volts_a, volts_b, h, share, least, fine, late"
     return module.text() + _IMPORTS + f"\n\n@njit(cache=True, **OPTIONS)\ndef pace({arguments}):\n{text}\n", module.networks
 
 
@@ -66,7 +76,8 @@ def _home(lanes: Lanes, home: dict[str, int]) -> list[str]:
 
 _IMPORTS = f"""
 from calcium_sim.kernels.elementary import exp
-from calcium_sim.kernels.lanes import load, store
+from calcium_sim.kernels.lanes import load, multiplied, store
 
 LANES = {LANES}
+MOST = {MOST}.0
 """

@@ -64,13 +64,14 @@ class Gauge:
 
 @dataclass(frozen=True)
 class Source:
-    """One influx: entries of u it feeds, the rates [uM/ms] there at unit course, the amount per ms, and its course."""
+    """One influx: entries of u it feeds, the rates [uM/ms] there at unit course, the amount per ms, its course, its membrane or None."""
 
     field: int
     index: np.ndarray
     rate: Floats
     amount: float
     course: tuple[float, float, float, float, float]
+    through: str | None = None
 
 
 @dataclass(frozen=True)
@@ -311,7 +312,7 @@ def _source(b: _Builder, s: Influx) -> Source:
     f = b.fields[index]
     local = nodes.astype(np.int64) - f.nodes.start
     course = (float(COURSES[s.shape]), s.start, s.duration, s.period or max(s.duration, 1e-300), float(s.count))
-    return Source(index, local, flux * area / f.volume[local], float((flux * area).sum()), course)
+    return Source(index, local, flux * area / f.volume[local], float((flux * area).sum()), course, s.through)
 
 
 def _stops(b: _Builder) -> Stops:

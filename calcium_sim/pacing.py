@@ -46,8 +46,9 @@ relative change at which they agree. Otherwise the error of the guess stays, whi
 _NOTHING = 1e-4
 """Changes of a concentration by less than this part of it, or of the largest one, say nothing about the sweeps."""
 
-PARTS = 4
-"""Parts in which states move over half a step or a whole one: a law in du/dt may multiply a state by ten where u only doubles."""
+PARTS, FINE = 4, 0.1
+"""Parts in which states move over half a step or a whole one: a law in du/dt may multiply a state by ten where u only doubles. So where u
+itself is multiplied in a step there are more, so that none changes u by more than FINE of the smaller of its ends."""
 
 Walls = dict[tuple[int, int], Floats]
 """Concentrations that channels see, by (membrane, field)."""
@@ -239,8 +240,8 @@ class _Group:
         volts = [float(table_value(clock.times, clock.potential, start.t + k * h)) for k in (0.0, 1.0)]
         ends = [np.array([seen[self.key(f)] for f in self.fields]).reshape(-1, self.pairs) for seen in (first, last)]
         y0, y = (s.y[self.block].reshape(-1, self.pairs) for s in (start, state))
-        given = self.plan.parameters, self.nets, self.counts[0]
-        self.module.pace(*ends, y0, y, *given, start.t, *volts, h, share, self.parts, self.at_once)
+        given, fine = (self.plan.parameters, self.nets, self.counts[0]), FINE if self.parts > 1 else 0.0
+        self.module.pace(*ends, y0, y, *given, start.t, *volts, h, share, self.parts, fine, self.at_once)
         for g, gate in self.slow:
             for part in range(self.parts):
                 place = (part + (1.0 if self.at_once else 0.5)) * share / self.parts

@@ -32,6 +32,16 @@ def load(b, places, source, rows, start, size, width):
 
 
 @njit(**OPTIONS)
+def multiplied(b, first, last):
+    """The largest difference between two rows, relative to the smaller of the two values."""
+    first, last, most = U64(first), U64(last), 0.0
+    for i in range(U64(LANES)):
+        x, y = b[first + i], b[last + i]
+        most = max(most, abs(y - x) / (min(x, y) + 1e-300))
+    return most
+
+
+@njit(**OPTIONS)
 def store(b, places, target, rows, start, size):
     """Copy rows of `b` back."""
     start, size = U64(start), U64(size)

@@ -165,6 +165,13 @@ def combine(a: Floats, u: Index, d: Index, cells: Index, scale: float, responses
 
 
 @njit(**OPTIONS)
+def add_part(b: Floats, to: Index, source: Floats, row: Index, start: Index, size: Index) -> None:
+    """Add a part of a row of `source` to a row of the scratch array."""
+    for k in range(size):
+        b[to + k] += source[row, start + k]
+
+
+@njit(**OPTIONS)
 def inject(
     u: Floats, start: Indices, course: Floats, target: Indices, first: Indices, node: Indices, rate: Floats, t: float, h: float
 ) -> None:

@@ -49,6 +49,36 @@ def mean_course(shape, start, duration, period, count, t, h):
 
 
 @njit(cache=True, error_model="numpy")
+def course_value(shape, start, duration, period, count, t):
+    """A pulse train at a time; where it jumps, what follows."""
+    if t < start or t >= train_end(shape, start, duration, period, count):
+        return 0.0
+    since = t - start - min(math.floor((t - start) / period), count - 1.0) * period
+    if since >= duration:
+        return 0.0
+    if shape == SQUARE:
+        return 1.0
+    if shape == RAMP_DOWN:
+        return 1.0 - since / duration
+    return 1.0 - abs(2.0 * since / duration - 1.0)
+
+
+@njit(cache=True, error_model="numpy")
+def fill_excess(excess, course, first, point, node, value, t):
+    """What pulse trains make of concentrations at a time: ``excess[point[j], node[j]]`` is the sum of value[j] times the train.
+
+    Train k has ``course[k]``, as in `fill_sources`, and the entries ``first[k]`` to ``first[k + 1]``.
+    """
+    excess[:] = 0.0
+    for k in range(first.size - 1):
+        c = course[k]
+        now = course_value(c[0], c[1], c[2], c[3], c[4], t)
+        if now != 0.0:
+            for j in range(first[k], first[k + 1]):
+                excess[point[j], node[j]] += now * value[j]
+
+
+@njit(cache=True, error_model="numpy")
 def table_value(times, values, t):
     """Piecewise-linear table, constant outside."""
     if t <= times[0]:

@@ -272,10 +272,10 @@ def _stimuli(s: Structure, kind: str, rng, until: float, weak: bool, drained: bo
     late = rng.random() < 0.5
     start = float(until * rng.uniform(0.2, 0.6)) if late else 0.0
     duration = float(rng.uniform(0.03, 0.15) * min(until, 20.0))
-    through = kind not in ("cable", "grid")
+    through = kind not in ("cable", "grid") or (kind == "grid" and int(1e6 * duration) % 2 == 1)
     x = mesh.position[:, 0]
     edge = float(x.min() + 0.15 * (x.max() - x.min()))
-    size = {"point": 0.01, "cable": 8.0, "grid": 8.0}.get(kind, 0.2)  # uM um/ms
+    size = 0.01 if kind == "point" else 0.2 if through else 8.0  # uM um/ms
     flux = _about(rng, size, 2.5) * (float(0.003 * 0.2 ** rng.random()) if weak else 1.0) * min(1.0, 2.0 / duration)
     given: dict[str, Any] = {"start": f"{start} ms", "duration": f"{duration} ms", "shape": shape}
     if rng.random() < 0.3:

@@ -3,8 +3,9 @@
 Three things are solved inside the right-hand side, each as it is defined and without any notion of a time step:
 
 * **(z, r) grids**: channels see the concentration on the wall, half a cell from the node, where the flux through the wall makes it
-  differ by J (half a cell)/D (docs/design.md). J is the sum of what all channels of the membrane carry at these very concentrations:
-  Newton's method, one unknown per membrane, species and slice. Node values are used where D = 0 or where nothing crosses.
+  differ by J (half a cell)/D (docs/design.md). J is the sum of what stimuli bring through the membrane and of what all its channels carry at
+  these very concentrations: Newton's method, one unknown per membrane, species and slice. Node values are used where D = 0 or where
+  nothing crosses.
 * **Ports d(ca@...)**: the rate of change is the right-hand side itself at that node (on (z, r) grids that of the wall concentration,
   by a central difference along the flow). Gates read it; where a flux depends on it, it is implicit, and solved by Steffensen's method
   (not on (z, r) grids: there such a flux would be a differential equation of its own).
@@ -112,6 +113,7 @@ class System:
         self.walls = {name: self._walls(name) for name in model.membranes}
         self.across = {name: np.zeros((len(w), len(parts.mesh.membranes[name].area))) for name, w in self.walls.items()}
         self.influx = self._influxes()
+        self.entering = self._entering()
         self.buffers = [(b, self._at(b.name, b.region), self._at(b.binds, b.region)) for b in model.buffers]
         self.decays = [
             (s.decay, s.rest[f.region] if s.rest and f.region in s.rest else s.initial[f.region], f)
@@ -138,6 +140,30 @@ class System:
             out.append((s, nodes - f.nodes.start + f.at.start, s.flux * area / mesh.volume[nodes], float(s.flux * area.sum())))
         return out
 
+    def _entering(self):
+        """(stimulus, membrane, field, what it adds to the concentration on the wall at each pair, at unit course) on (z, r) grids."""
+        out, mesh = [], self.parts.mesh
+        for s, entries, rate, _ in self.influx:
+            if s.through is None or not isinstance(mesh.structure, Axisymmetric):
+                continue
+            m, i = mesh.membranes[s.through], self.parts.find(s.species, s.region)
+            reach, f = self._reach(i, m.inside if m.sides[0] == s.region else m.outside), self.parts.fields[i]
+            at = (m.inside if m.sides[0] == s.region else m.outside).astype(np.int64) - f.nodes.start + f.at.start
+            density = np.zeros(len(m.area))
+            here = np.isin(at, entries)
+            density[here] = rate * mesh.volume[at[here] - f.at.start + f.nodes.start] / m.area[here]
+            out.append((s, s.through, i, reach * density))
+        return out
+
+    def _reach(self, i: int, nodes) -> float:
+        """Half a cell over D of a field at a membrane [ms/um], 0 where it does not diffuse."""
+        parts, f = self.parts, self.parts.fields[i]
+        if f.diffusion <= 0:
+            return 0.0
+        radii = parts.mesh.structure.radii[parts.mesh.regions.index(f.region)]
+        outer = int(nodes[0]) == parts.span(f.region).start + len(radii) - 2  # the last cell of the first slice
+        return 0.5 * (radii[-1] - radii[-2] if outer else radii[1] - radii[0]) / f.diffusion
+
     def _walls(self, membrane: str) -> list[Wall]:
         parts, grid, out = self.parts, self.parts.mesh.structure, []
         if not isinstance(grid, Axisymmetric):
@@ -149,10 +175,7 @@ class System:
             for region, nodes, sign in zip(m.sides, (m.inside, m.outside), (1.0, -1.0), strict=True):
                 i = parts.find(species, region)
                 if i >= 0 and parts.fields[i].diffusion > 0:
-                    radii = grid.radii[parts.mesh.regions.index(region)]
-                    outer = int(nodes[0]) == parts.span(region).start + len(radii) - 2  # the last cell of the first slice
-                    width = radii[-1] - radii[-2] if outer else radii[1] - radii[0]
-                    reach[i] = sign * 0.5 * width / parts.fields[i].diffusion
+                    reach[i] = sign * self._reach(i, nodes)
             carriers = [(k, c.moves[species] * (1.0 if c.way[1] == m.sides[0] else -1.0)) for k, c in here if species in c.moves]
             if reach:
                 out.append(Wall(reach, carriers))
@@ -167,6 +190,9 @@ class System:
                 for wall, j in zip(self.walls[c.membrane], across[c.membrane], strict=True):
                     if port.field in wall.reach:
                         value = value + wall.reach[port.field] * j
+                for s, membrane, field, added in self.entering:
+                    if (membrane, field) == (c.membrane, port.field):
+                        value = value + course(s, t) * added
                 x[name] = value
             else:
                 x[name] = v if port.kind == "v" else t if port.kind == "t" else change[port.rate] if port.kind == "rate" else port.value

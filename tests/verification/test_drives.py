@@ -2,6 +2,7 @@
 are set, formulas whose exponentials overflow. Right values are closed forms, or scipy at 1e-9."""
 
 import math
+import warnings
 from itertools import pairwise
 
 import numpy as np
@@ -228,3 +229,19 @@ def test_exponentials_may_overflow():
     ds = cs.simulate(cs.Model(POINT, [CA], {"plasma": [Late()]}), "403 ms", "1 ms")
     root = np.sqrt(19.9) - 0.5 * 5 * 0.1 * 0.5 * np.logaddexp(0.0, (ds.time.values - 400.0) / 0.5)
     np.testing.assert_allclose(ds.ca.values[:, 0], 20.0 - root**2, rtol=2e-5)
+
+
+@pytest.mark.parametrize("dt", ["0.02 ms", "0.005 ms"])
+def test_a_law_follows_where_diffusion_multiplies_calcium_in_a_step(dt):
+    """Beside the edge of a `Set`: the law and the receptor whose exact reduction it is release the same within 0.4 % (6 % in four parts)."""
+    mesh = neurite("12 um", "0.25 um", "0.12 um", spacing="0.1 um")
+    ca = cs.Species("ca", {"cytosol": "220 um^2/s", "er": "220 um^2/s"}, {"cytosol": "0.08 uM", "er": "180 uM"})
+    jump = cs.Set("ca", "1 uM", at=cs.within("4.05 um", "6.05 um"), time="1 ms")
+    released = []
+    for name in ("ryr/scalar-law", "ryr/keizer-levine-reduced"):
+        model = cs.Model(mesh, [ca], {"er": [cs.get_channel(name)(density="0.02 1/um^2")]}, stimuli=[jump])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ds = cs.simulate(model, "6 ms", "1 ms", dt=dt)
+        released.append(180.0 - float(ds.ca.sel(region="er").values[-1].mean()))
+    assert released[0] == pytest.approx(released[1], rel=4e-3)
