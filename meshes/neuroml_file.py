@@ -120,6 +120,7 @@ class _Laid:
     apart: list[bool] = field(default_factory=list)
     start: dict[str, int] = field(default_factory=dict)
     end: dict[str, int] = field(default_factory=dict)
+    balls: list[str] = field(default_factory=list)
 
     def points(self) -> Points:
         """Lay all segments."""
@@ -141,8 +142,16 @@ class _Laid:
             kinds[0] = SOMA
         return Points(
             self.file, np.zeros(count, np.int64), np.arange(1, count + 1), kinds, number[:, :3], number[:, 3],
-            np.array(self.parents, np.int64), np.array(self.apart, bool),
+            np.array(self.parents, np.int64), np.array(self.apart, bool), tuple(self._told()),
         )  # fmt: skip
+
+    def _told(self) -> Iterator[str]:
+        """Name the segments without length from which others go on, but for a ball that is the whole soma."""
+        body = [key for key in self.segments if self.types.get(key) == SOMA]
+        flat = [key for key in self.balls if body != [key]]
+        if flat:
+            what = f"a segment without length adds no volume and no membrane{f' (and {len(flat) - 1} like it)' if len(flat) > 1 else ''}"
+            yield f"{self.file}: segment {flat[0]}: {what}; a ball is read where it is the whole soma"
 
     def _add(self, key: str, place: Place, parent: int, apart: bool) -> int:
         self.ids.append(key)
@@ -155,11 +164,12 @@ class _Laid:
         """Add the points of a segment: its own beginning, the places at which children leave it, its end."""
         at = -1 if not segment.parent else self._leaving(segment)
         begin, far = segment.proximal or self.places[at], segment.distal
-        apart = at >= 0 and math.dist(begin[:3], self.places[at][:3]) > SMALLEST
         leaves = at >= 0 and self.types.get(self.ids[at]) == SOMA != self.types.get(key)
+        apart = leaves or (at >= 0 and math.dist(begin[:3], self.places[at][:3]) > SMALLEST)
         if begin != far and (at < 0 or leaves or math.dist(begin, self.places[at]) > SAME):
             at, apart = self._add(key, begin, at, apart), False
         self.start[key] = at if begin != far else -1
+        self.balls += [key] if begin == far and children else []
         for part in sorted({f for c in children if 0 < (f := self.segments[c].fraction) < 1}):
             x, y, z, r = (a + part * (b - a) for a, b in zip(begin, far, strict=True))
             at, apart = self._add(key, (x, y, z, r), at, apart), False

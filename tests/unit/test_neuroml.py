@@ -166,12 +166,25 @@ def test_somata_without_a_size_that_says_so(tmp_path):
     assert "is the file in um?" in read(tmp_path, cell(ball), unit="nm")[2][0]
     soma = ("soma", *ball[1:])
     for fraction in (0, 0.4, 1):
-        found = read(tmp_path, cell(soma, ("dend", (0, fraction), None, (31, 2, 3, 2))))[1]
+        _, found, told = read(tmp_path, cell(soma, ("dend", (0, fraction), None, (31, 2, 3, 2))))
         np.testing.assert_allclose(found, np.array([2 * math.pi * 64, 4 * math.pi * 16]) + cone(30, 4, 1), rtol=1e-12)
-    found = read(tmp_path, cell(soma, ("soma", (0, 1), None, (1, 12, 3, 8))))[1]
+        assert not told
+    _, found, told = read(tmp_path, cell(soma, ("soma", (0, 1), None, (1, 12, 3, 8))))
     np.testing.assert_allclose(found, cone(10, 4, 4), rtol=1e-12)
+    assert told == [
+        "cell.nml: segment 0: a segment without length adds no volume and no membrane; a ball is read where it is the whole soma"
+    ]
     found = read(tmp_path, cell(("dend", None, (0, 0, 0, 2), (20, 0, 0, 2))))[1]
     np.testing.assert_allclose(found, cone(20, 1, 1), rtol=1e-13)
+
+
+def test_a_soma_in_the_three_point_convention(tmp_path):
+    """Two segments from the centre, of which one point is made; the neurite begins at the end of one of them all the same."""
+    sides = [("soma", None, (0, 0, 0, 8), (0, 4.005, 0, 8)), ("soma", (0, 0), None, (0, -4, 0, 8))]
+    mesh, found, told = read(tmp_path, cell(*sides, ("dend", (0, 1), None, (0, 34.005, 0, 2))))
+    np.testing.assert_allclose(found, np.array([2 * math.pi * 64, 4 * math.pi * 16]) + cone(30, 4, 1), rtol=1e-12)
+    assert mesh.labels["soma"].sum() == 1
+    assert not told
 
 
 def test_one_point_of_other_files_is_refused_with_what_makes_it(tmp_path):
