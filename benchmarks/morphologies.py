@@ -60,18 +60,16 @@ def by_mesh(mesh):
 
 def cylinders(file, arguments):
     """Length, area and volume of the cylinders between the soma's surface and the first points of neurites outside, and how the file was read."""
-    from calcium_sim.meshes.points import SOMA, Wanted, prepared
+    from calcium_sim.meshes.gaps import reaches
+    from calcium_sim.meshes.points import Wanted, prepared
     from calcium_sim.meshes.soma import one_point_soma
     from calcium_sim.meshes.swc import read_points
     from calcium_sim.meshes.tree import without_idle
 
     wanted = Wanted.checked("", *(arguments.get(k) for k in ("unit", "min_radius", "trees")))
     p = without_idle(one_point_soma(prepared(read_points(file), wanted)))
-    out = np.zeros(3)
-    for k in np.flatnonzero((p.parent >= 0) & (p.type != SOMA) & (p.type[p.parent] == SOMA)):
-        gap = np.sqrt(((p.position[k] - p.position[p.parent[k]]) ** 2).sum()) - p.radius[p.parent[k]]
-        if gap > 0:
-            out += gap * np.array([1, 2 * math.pi * p.radius[k], math.pi * p.radius[k] ** 2])
+    long = reaches(p)
+    out = np.array([long, 2 * math.pi * p.radius * long, math.pi * p.radius**2 * long]).sum(axis=1)
     return out, wanted
 
 

@@ -41,7 +41,10 @@ def read_morphio(path: Path) -> Points:
         cell = morphio.Morphology(str(path), warning_handler=morphio.WarningHandlerCollector())
     except (morphio.MorphioError, RuntimeError, ValueError) as error:
         raise _told(path.name, str(error)) from None
-    return _points(path.name, cell)
+    try:
+        return _points(path.name, cell)
+    except IndexError:  # morphio takes such files and fails where it is asked for the points
+        raise InputError(path.name, "morphio: a section has no points, or a parent that is not in the file") from None
 
 
 def _told(file: str, error: str) -> InputError:
@@ -72,7 +75,7 @@ def _points(file: str, cell: Any) -> Points:
     zeros = np.zeros(count, np.int64)
     return Points(
         file, zeros, np.arange(1, count + 1), np.array(kind, np.int64), np.array(position, float).reshape(-1, 3), np.array(radius, float),
-        np.array(parent, np.int64), tuple(told),
+        np.array(parent, np.int64), np.zeros(count, bool), tuple(told),
     )  # fmt: skip
 
 

@@ -12,19 +12,21 @@ import numpy as np
 
 from calcium_sim.errors import InputError
 
-from .points import SOMA, Points
+from .neuroml_types import segment_types, tag
+from .points import SMALLEST, SOMA, Points
 from .swc_text import read_bytes
 
 Place = tuple[float, float, float, float]
 """x, y, z and radius [um]."""
-GROUPS = (("soma", SOMA), ("axon", 2), ("apic", 4), ("basal", 3), ("dend", 3))
-"""What the name of a group of segments says about their type, the first that fits."""
+SAME = 1e-9  # um
+"""Distance of places and radii that are one, rounded."""
 
 
 @dataclass(frozen=True)
 class Segment:
-    """One ``<segment>``: the id of its parent or "", where along that it begins, its two ends (the first may be that of the parent)."""
+    """One ``<segment>``: its name, the id of its parent or "", where along that it begins, its two ends (without the first: there)."""
 
+    name: str
     parent: str
     fraction: float
     proximal: Place | None
@@ -34,8 +36,9 @@ class Segment:
 def read_neuroml(path: Path) -> Points:
     """Read the points of the one ``<morphology>`` in a NeuroML2 file.
 
-    A segment whose proximal end has another radius than its parent repeats the place. Types come from the names of the groups (soma, axon,
-    apical, basal or dendrite).
+    A segment whose proximal end has another radius than its parent repeats the place, and so does one that leaves the soma: its cone
+    belongs to the neurite. Where a segment begins off its parent, nothing is between the two. Types come from groups and names, see
+    `segment_types`.
 
     Raises
     ------
@@ -49,7 +52,7 @@ def read_neuroml(path: Path) -> Points:
         document = ElementTree.fromstring(raw)
     except ElementTree.ParseError as error:
         raise InputError(path.name, f"is not well-formed XML, expected NeuroML2: {error}") from None
-    found = [element for element in document.iter() if _name(element) == "morphology"]
+    found = [element for element in document.iter() if tag(element) == "morphology"]
     if len(found) != 1:
         fix = "give the file that holds it" if not found else "give a file with one"
         raise InputError(path.name, f"holds {len(found) or 'no'} <morphology>{'s' if len(found) > 1 else ''}, expected one ({fix})")
@@ -62,33 +65,30 @@ def read_neuroml(path: Path) -> Points:
     for key, segment in segments.items():
         if segment.parent and segment.parent not in segments:
             raise InputError(f"{path.name}: segment {key}", f"its parent, segment {segment.parent}, is not in the file")
-    return _Laid(path.name, segments, _types(found[0])).points()
-
-
-def _name(element: ElementTree.Element) -> str:
-    return element.tag.rpartition("}")[2]
+    names, parents = {key: s.name for key, s in segments.items()}, {key: s.parent for key, s in segments.items()}
+    return _Laid(path.name, segments, segment_types(found[0], names, parents)).points()
 
 
 def _child(element: ElementTree.Element, name: str) -> ElementTree.Element | None:
-    return next((e for e in element if _name(e) == name), None)
+    return next((e for e in element if tag(e) == name), None)
 
 
 def _segments(morphology: ElementTree.Element, file: str) -> Iterator[tuple[str, Segment]]:
     for element in morphology:
-        if _name(element) != "segment":
+        if tag(element) != "segment":
             continue
         key = element.get("id", "")
         where = f"{file}: segment {key}"
         up, near, far = (_child(element, name) for name in ("parent", "proximal", "distal"))
         if far is None:
             raise InputError(where, "has no <distal> end")
-        if up is None and near is None:
-            raise InputError(where, "has neither a <parent> nor a <proximal> end")
         parent = "" if up is None else up.get("segment", "")
+        if not parent and near is None:
+            raise InputError(where, "has neither a <parent> nor a <proximal> end")
         fraction = 1.0 if up is None else _number(up, "fractionAlong", where, "1")
         if not 0 <= fraction <= 1:
             raise InputError(where, f"fractionAlong {fraction:g} is not between 0 and 1")
-        yield key, Segment(parent, fraction, None if near is None else _place(near, where), _place(far, where))
+        yield key, Segment(element.get("name", ""), parent, fraction, None if near is None else _place(near, where), _place(far, where))
 
 
 def _place(element: ElementTree.Element, where: str) -> Place:
@@ -103,27 +103,8 @@ def _number(element: ElementTree.Element, name: str, where: str, default: str = 
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise InputError(where, f"{name} {text[:20]!r} of <{_name(element)}> is not a finite number")
+        raise InputError(where, f"{name} {text[:20]!r} of <{tag(element)}> is not a finite number")
     return number
-
-
-def _types(morphology: ElementTree.Element) -> dict[str, int]:
-    """Type of each segment that a group names, also through the groups that a group includes."""
-    groups = {g.get("id", ""): g for g in morphology if _name(g) == "segmentGroup"}
-
-    def members(key: str, seen: frozenset[str]) -> Iterator[str]:
-        for part in groups.get(key, ()):
-            if _name(part) == "member":
-                yield part.get("segment", "")
-            elif _name(part) == "include" and part.get("segmentGroup", "") not in seen:
-                yield from members(part.get("segmentGroup", ""), seen | {part.get("segmentGroup", "")})
-
-    found: dict[str, int] = {}
-    for word, kind in reversed(GROUPS):
-        for key in groups:
-            if word in key.lower():
-                found.update(dict.fromkeys(members(key, frozenset((key,))), kind))
-    return found
 
 
 @dataclass
@@ -136,9 +117,10 @@ class _Laid:
     ids: list[str] = field(default_factory=list)
     places: list[Place] = field(default_factory=list)
     parents: list[int] = field(default_factory=list)
+    apart: list[bool] = field(default_factory=list)
     start: dict[str, int] = field(default_factory=dict)
     end: dict[str, int] = field(default_factory=dict)
-    gaps: int = 0
+    balls: list[str] = field(default_factory=list)
 
     def points(self) -> Points:
         """Lay all segments."""
@@ -156,33 +138,43 @@ class _Laid:
         count = len(self.places)
         number = np.array(self.places, float).reshape(-1, 4)
         kinds = np.array([self.types.get(key, 0) for key in self.ids], np.int64)
-        told = f"{self.file}: {self.gaps} segments begin off their parent and are joined to it by a cone"
+        if count == 1:  # a body without length
+            kinds[0] = SOMA
         return Points(
             self.file, np.zeros(count, np.int64), np.arange(1, count + 1), kinds, number[:, :3], number[:, 3],
-            np.array(self.parents, np.int64), (told,) if self.gaps else (),
+            np.array(self.parents, np.int64), np.array(self.apart, bool), tuple(self._told()),
         )  # fmt: skip
 
-    def _add(self, key: str, place: Place, parent: int) -> int:
+    def _told(self) -> Iterator[str]:
+        """Name the segments without length from which others go on, but for a ball that is the whole soma."""
+        body = [key for key in self.segments if self.types.get(key) == SOMA]
+        flat = [key for key in self.balls if body != [key]]
+        if flat:
+            what = f"a segment without length adds no volume and no membrane{f' (and {len(flat) - 1} like it)' if len(flat) > 1 else ''}"
+            yield f"{self.file}: segment {flat[0]}: {what}; a ball is read where it is the whole soma"
+
+    def _add(self, key: str, place: Place, parent: int, apart: bool) -> int:
         self.ids.append(key)
         self.places.append(place)
         self.parents.append(parent)
+        self.apart.append(apart)
         return len(self.places) - 1
 
     def _lay(self, key: str, segment: Segment, children: list[str]) -> None:
         """Add the points of a segment: its own beginning, the places at which children leave it, its end."""
         at = -1 if not segment.parent else self._leaving(segment)
-        near = segment.proximal
-        if near is not None and near != segment.distal and (at < 0 or near != self.places[at]):
-            apart = at >= 0 and math.dist(near[:3], self.places[at][:3]) > 1e-6
-            self.gaps += apart and self.types.get(self.ids[at]) != SOMA
-            at = self._add(key, near, at)
-        self.start[key] = at
-        begin = self.places[at] if at >= 0 else segment.distal
+        begin, far = segment.proximal or self.places[at], segment.distal
+        leaves = at >= 0 and self.types.get(self.ids[at]) == SOMA != self.types.get(key)
+        apart = leaves or (at >= 0 and math.dist(begin[:3], self.places[at][:3]) > SMALLEST)
+        if begin != far and (at < 0 or leaves or math.dist(begin, self.places[at]) > SAME):
+            at, apart = self._add(key, begin, at, apart), False
+        self.start[key] = at if begin != far else -1
+        self.balls += [key] if begin == far and children else []
         for part in sorted({f for c in children if 0 < (f := self.segments[c].fraction) < 1}):
-            x, y, z, r = (a + part * (b - a) for a, b in zip(begin, segment.distal, strict=True))
-            at = self._add(key, (x, y, z, r), at)
+            x, y, z, r = (a + part * (b - a) for a, b in zip(begin, far, strict=True))
+            at, apart = self._add(key, (x, y, z, r), at, apart), False
             self.end[f"{key} {part!r}"] = at
-        self.end[key] = self._add(key, segment.distal, at)
+        self.end[key] = self._add(key, far, at, apart)
 
     def _leaving(self, segment: Segment) -> int:
         """The point of its parent at which a segment begins."""

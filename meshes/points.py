@@ -23,13 +23,15 @@ NEAR = 1.5
 """Distance from the middle of the soma, in radii of the body, up to which a tree without a parent is one of its neurites."""
 TREES = ("soma", "largest")
 _SCALE = 'unit = "nm", or "um" if it is right'
+_VOXELS = '; of voxels give the size: unit = "8 nm" for the hemibrain'
 
 
 @dataclass(frozen=True)
 class Points:
     """The points of a file, in its order; `parent` is an index into them, -1 at a root.
 
-    `line` is 0 where a file has no lines of points. `told` is what a person should be warned of, `notes` what the mesh says of itself.
+    `line` is 0 where a file has no lines of points. `apart` are points that hang on their parent though they lie off it, with no length,
+    membrane or volume in between. `told` is what a person should be warned of, `notes` what the mesh says of itself.
     """
 
     file: str
@@ -39,6 +41,7 @@ class Points:
     position: Floats
     radius: Floats
     parent: Ints
+    apart: NDArray[np.bool_]
     told: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -57,7 +60,7 @@ class Points:
         """Some of the points, with parents (indices into all) that are among them or -1."""
         number = np.cumsum(keep) - 1
         left = np.where(parent[keep] < 0, -1, number[parent[keep]])
-        arrays = {name: getattr(self, name)[keep] for name in ("line", "id", "type", "position", "radius")}
+        arrays = {name: getattr(self, name)[keep] for name in ("line", "id", "type", "position", "radius", "apart")}
         return replace(self, **arrays, parent=left)
 
 
@@ -80,9 +83,9 @@ def downward(parent: Ints) -> list[int]:
 
 
 def segment_lengths(points: Points) -> Floats:
-    """Return the distance of every point from its parent [um]; 0 at the root."""
+    """Return the length of neurite between every point and its parent [um]; 0 at the root."""
     step = points.position - points.position[np.maximum(points.parent, 0)]
-    step[points.parent < 0] = 0.0
+    step[(points.parent < 0) | points.apart] = 0.0
     size: Floats = np.sqrt((step**2).sum(axis=1))
     return size
 
@@ -126,12 +129,14 @@ def prepared(points: Points, wanted: Wanted) -> Points:
     ------
     InputError
         If there is no root, a cycle, several trees of which none was chosen; a radius that is not positive; sizes above 1 cm (1 m where the
-        unit was given); fewer than two points.
+        unit was given); fewer than two points, unless a file without lines of points holds a soma alone.
     """
     points = replace(points, position=points.position * wanted.scale, radius=points.radius * wanted.scale)
     points = _one_tree(_joined(points), wanted)
-    if len(points.id) < 2:
-        raise InputError(points.file, f"has {len(points.id) or 'no'} point{'' if len(points.id) else 's'}, a morphology needs at least 2")
+    if len(points.id) < 2 and (points.line.any() or not (points.type == SOMA).any()):
+        count = f"{len(points.id) or 'no'} point{'' if len(points.id) else 's'}"
+        fix = " (a cell of one point is made by well_mixed)" if len(points.id) else ""
+        raise InputError(points.file, f"has {count}, a morphology needs at least 2{fix}")
     points = _at_least(points, wanted.min_radius)
     _check_sizes(points, LARGEST_SAID if wanted.said else LARGEST)
     return points.warned(*_doubts(points))
@@ -151,8 +156,10 @@ def _joined(points: Points) -> Points:
     parent = points.parent.copy()
     for k in near:
         parent[k] = soma[np.argmin(_away(at, points.position[k]) - points.radius[soma])]
+    apart = points.apart.copy()
+    apart[near] = not points.line.any()  # lines of points are drawn through their soma
     what = f"{len(near)} trees begin" if len(near) > 1 else "a tree begins"
-    return replace(points, parent=parent).warned(f"{points.at(near[0])}: {what} at the soma without a parent, joined to it")
+    return replace(points, parent=parent, apart=apart).warned(f"{points.at(near[0])}: {what} at the soma without a parent, joined to it")
 
 
 def _away(places: Floats, place: Floats) -> Floats:
@@ -221,16 +228,16 @@ def _check_sizes(points: Points, largest: float) -> None:
     if away.max() > largest:
         k = int(np.argmax(away))
         far, end = f"lies {away[k]:g} um from the root", f"say its unit: {_SCALE}"
-        raise InputError(points.at(k), f"{far}, more than {largest / 1e4:g} cm (files are taken to be in um; {end})")
+        raise InputError(points.at(k), f"{far}, more than {largest / 1e4:g} cm (files are taken to be in um; {end}){_VOXELS}")
 
 
 def _doubts(points: Points) -> list[str]:
     told = []
     if not (points.type == SOMA).any():
         told.append(f"{points.file}: no soma (type 1); the root is node {points.id[np.argmin(points.parent)]}")
-    total, radius = segment_lengths(points).sum(), np.median(points.radius)
-    if total < 5 or radius < 0.01 or radius > 25:
-        told.append(
-            f"{points.file}: {total:.3g} um of neurite with a median radius of {radius:.3g} um; is the file in um? (unit = scales it)"
-        )
+    total, radius, alone = segment_lengths(points).sum(), np.median(points.radius), len(points.id) == 1
+    if radius < 0.01 or (radius > 100 if alone else total < 5 or radius > 25):
+        what = "one point with a" if alone else f"{total:.3g} um of neurite with a median"
+        unit = 'unit = scales it: "nm", or "8 nm" for voxels'
+        told.append(f"{points.file}: {what} radius of {radius:.3g} um; is the file in um? ({unit})")
     return told

@@ -12,6 +12,7 @@ from calcium_sim.errors import InputError, file_path, nearest, shown, warn
 from calcium_sim.mesh import Floats, Mesh
 from calcium_sim.units import number_in, value
 
+from .gaps import told_of_gaps
 from .inputs import length as positive_length
 from .inputs import refuse_huge
 from .points import SOMA, Points, Wanted, prepared, segment_lengths
@@ -59,7 +60,13 @@ def from_morphology(
     the root: at the centre of the largest outline, with the radius of the circle of the same area; a warning says so. Any other soma of
     several points is a chain of cones. A neurite whose first point is a child of a soma point starts at that point, or, if the point lies
     outside of the soma's radius R, with a cylinder that reaches back to the surface; it is joined to the soma's node through a length R of
-    the soma's cross-section.
+    the soma's cross-section. Cylinders that make more than 1 % of the neurites are told: a note of the mesh for SWC, else a warning.
+
+    In NeuroML every segment is a cone from its own beginning, which may be a place along its parent, and the cell holds the sum of them: a
+    neurite that leaves the soma begins there with the diameter that it has there, and where a segment begins off its parent, nothing is put
+    in between; a warning says how far. A segment without length alone is a soma of one point. Types come from groups (by ``neuroLexId``,
+    else by names such as soma_group, axon, apical_dends; a name that speaks of several, as dends_and_soma, says nothing), else from the
+    names of the segments.
 
     A point that lies on its parent adds no length and no volume: the radius steps there. The ring of the step is part of the membrane,
     but not where a branch begins with a radius of its own. Tips without length are left out.
@@ -92,7 +99,8 @@ def from_morphology(
     -----
     UserWarning
         If the soma is drawn as outlines, stays a chain of cones that hold far less than a body as wide as its points, is not at the root,
-        or is missing; if the file seems not to be in um, or is written in a way that could mean something else; if points are left out.
+        or is missing; if neurites begin off the soma or their parent; if the file seems not to be in um, or is written in a way that could
+        mean something else; if points are left out.
     """
     return _built("from_morphology", path, spacing, er_fraction, er_radius, unit, min_radius, trees)
 
@@ -127,6 +135,7 @@ def _built(
     soma = points.type == SOMA
     if soma.any() and not soma[points.parent < 0].all():
         points = points.warned(f"{points.file}: the root is not part of the soma, so the soma is taken as cones like a neurite")
+    points = told_of_gaps(points)
     for told in points.told:
         warn(told)
     inner = _er_radii(points, er_fraction, er_radius, builder)

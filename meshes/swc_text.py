@@ -163,4 +163,4 @@ def _resolve(file: str, rows: list[Row], told: list[str]) -> Points:
         told = [*told, f"{file}: line {odd[0][0]}, node {odd[0][1]}: parent {odd[0][7]} is no point, taken as a root (parent -1){more}"]
     number = np.array([row[:3] for row in rows], np.int64).reshape(-1, 3)
     real = np.array([row[3:7] for row in rows], float).reshape(-1, 4)
-    return Points(file, number[:, 0], number[:, 1], number[:, 2], real[:, :3], real[:, 3], parent, tuple(told))
+    return Points(file, number[:, 0], number[:, 1], number[:, 2], real[:, :3], real[:, 3], parent, np.zeros(len(rows), bool), tuple(told))

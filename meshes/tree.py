@@ -11,11 +11,10 @@ from calcium_sim.mesh import OUTSIDE, Floats, Mesh
 
 from .columns import Bools, columns_mesh
 from .frusta import Slices, cut
+from .gaps import INSIDE
 from .points import SMALLEST, SOMA, Ints, Points, children, downward, segment_lengths
 
 TYPES = {0: "undefined", 1: "soma", 2: "axon", 3: "basal", 4: "apical"}
-INSIDE = 1 + 1e-9
-"""Distance from the soma's centre, in its radii, up to which a neurite begins at its first point and not at the surface."""
 
 
 def without_idle(points: Points) -> Points:
@@ -25,7 +24,7 @@ def without_idle(points: Points) -> Points:
     surface = points.radius[np.maximum(points.parent, 0)]
     total = np.where(leaves, np.where(own <= surface * INSIDE, 0.0, own), own)
     alone = np.bincount(points.parent[points.parent >= 0], minlength=len(own))[points.parent] == 1  # else a branch with a radius of its own
-    repeated = int(((own < SMALLEST) & (points.parent >= 0) & ~leaves & ~soma & alone).sum())
+    repeated = int(((own < SMALLEST) & (points.parent >= 0) & ~leaves & ~soma & ~points.apart & alone).sum())
     for k in reversed(downward(points.parent)):
         if points.parent[k] >= 0:
             total[points.parent[k]] += total[k]
@@ -118,7 +117,8 @@ class Tree:
         xyz, r, inner = self._polyline(chain)
         if p.type[p.parent[first]] == SOMA != p.type[first]:
             node = self._leave_soma(int(p.parent[first]), node, xyz[0], int(p.type[first]))
-        arc = np.concatenate([[0.0], np.cumsum(np.sqrt((np.diff(xyz, axis=0) ** 2).sum(axis=1)))])
+        step = np.sqrt((np.diff(xyz, axis=0) ** 2).sum(axis=1))
+        arc = np.concatenate([[0.0], np.cumsum(np.where(p.apart[chain[len(chain) - len(step) :]], 0.0, step))])
         if arc[-1] < SMALLEST:  # a branch point written twice, or one inside the soma
             return chain[-1], node
         pieces = max(1, round(arc[-1] / self.step))
@@ -147,7 +147,7 @@ class Tree:
         if p.type[q] == SOMA != p.type[chain[0]]:
             way = p.position[chain[0]] - p.position[q]
             away = np.sqrt((way**2).sum())
-            if away <= p.radius[q] * INSIDE:
+            if p.apart[chain[0]] or away <= p.radius[q] * INSIDE:
                 return p.position[chain], p.radius[chain], None if self.er is None else self.er[chain]
             k = chain[0]
             start = p.position[q] + way * (p.radius[q] / away), p.radius[k], None if self.er is None else self.er[k]

@@ -155,7 +155,9 @@ def test_unit_scales_places_and_radii(tmp_path, unit, factor):
 def test_a_unit_that_is_said_is_believed(tmp_path):
     """An axon of 3 cm in um; without a word it is taken for nm."""
     text = every(str, [*CELL, "6 2 0 30000 0 0.5 1"])
-    with pytest.raises(cs.InputError, match=r'lies 30000 um .* more than 1 cm \(.* unit = "nm", or "um" if it is right\)'):
+    with pytest.raises(
+        cs.InputError, match=r'lies 30000 um .* more than 1 cm \(.* unit = "nm", or "um" if it is right\); .* unit = "8 nm" for the hem'
+    ):
         read(tmp_path, text)
     assert read(tmp_path, text, unit="um")[1][0] > TOTAL[0]
     with pytest.raises(cs.InputError, match="more than 100 cm"):
@@ -251,7 +253,9 @@ def test_neurolucida_is_read_by_morphio(tmp_path):
     r = math.sqrt(18 / math.pi)
     parts = [cone(5 - r, 1, 1), cone(20, 1, 0.5), cone(13, 0.25, 0.25), cone(13, 0.5, 0.5), cone(20, 0.5, 0.5)]
     np.testing.assert_allclose(found, np.array([2 * math.pi * r**3, 4 * math.pi * r**2]) + np.sum(parts, axis=0), rtol=1e-6)
-    assert told == ["cell.asc: the soma is an outline of 4 points, taken as a body of radius 2.394 um"]
+    assert told[0] == "cell.asc: the soma is an outline of 4 points, taken as a body of radius 2.394 um"
+    assert "a neurite begins outside of the soma, joined to its surface by cylinders of 2.606 um" in told[1]
+    assert len(told) == 2
     assert set(mesh.labels) >= {"soma", "axon", "basal"}
     assert len(mesh.faces) == 3
     with pytest.raises(cs.InputError, match=r"cell.asc: line 2: morphio: Error converting"):
