@@ -19,6 +19,7 @@ from .usage import python_line, toml_line
 
 if TYPE_CHECKING:
     from .config import Tell
+    from .model import Model
 
 
 def channel_lines() -> Iterator[str]:
@@ -153,11 +154,17 @@ def _check_model(path: Path, tell: Tell | None) -> Iterator[str]:
     start = drifts(plan)
     yield f"rest      {'; '.join(map(str, start))}"
     if any(d.moves for d in start):
-        fix = 'density or permeability = "balance" makes a cell start at rest'
-        said.append(f"not at rest at the start, before any stimulus: {'; '.join(str(d) for d in start if d.moves)} ({fix})")
+        said.append(f"not at rest at the start, before any stimulus: {'; '.join(str(d) for d in start if d.moves)} ({_unrest(model)})")
     yield f"run       {options.until:g} ms, result {readable(result_bytes(*asked))} in memory"
     for line in said:
         yield f"warning   {line}"
+
+
+def _unrest(model: Model) -> str:
+    """Why a cell may not start at rest, and what makes it."""
+    given = [f"membranes.{name}.{c.called()}" for name, channels in model.membranes.items() for c in channels if c.initial]
+    start = f"initial= of {', '.join(given)} may start channels open; left out, states start at rest; " if given else ""
+    return f'{start}density or permeability = "balance" makes a cell start at rest'
 
 
 def _check_morphology(path: Path, picture: Path | None, **reading: Any) -> Iterator[str]:
