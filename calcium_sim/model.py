@@ -287,21 +287,19 @@ def _validate_channel(model: Model, membrane: str, channel: Channel, species: Ma
         over(start, model.mesh, model.mesh.membranes[membrane].inside, f"{where}.initial.{state}")
     for moved in channel.moves:
         if moved not in species:
-            raise InputError(
-                where, f"moves '{moved}', which is no species of the model{nearest(moved, species)} (add cs.Species('{moved}', ...))"
-            )
+            raise InputError(where, f"moves '{moved}', which is no species of the model{nearest(moved, species)} (add a species '{moved}')")
     wanted = [parse_port(p) for p in channel.reads.values()]
     wanted += [parse_port(f"{m}@{side}") for m in channel.moves for side in way]
     for port in wanted:
         if port.kind == "v" and model.voltage is None:
-            raise InputError(where, "reads the potential, which the model lacks (give voltage=-70 * u.mV)")
+            raise InputError(where, "reads the potential, which the model lacks (give it one: voltage = '-70 mV')")
         if port.kind in ("v", "t"):
             continue
         side = resolve_side(port.side, way)
         if port.species not in species:
             raise InputError(
                 where,
-                f"reads '{port.species}@{side}', but the model has no species '{port.species}' (add cs.Species('{port.species}', ...))",
+                f"reads '{port.species}@{side}', but the model has no species '{port.species}' (add a species '{port.species}')",
             )
         known = species[port.species].initial
         if side not in known or (side != OUTSIDE and side not in species[port.species].diffusion):

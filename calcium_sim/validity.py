@@ -20,6 +20,9 @@ THICKEST = 0.2
 (`benchmarks/one_dimension.py`); at 0.4 um it is 25 to 62 % too slow."""
 
 
+BEYOND = 1000.0
+"""Potential [mV] that no membrane bears."""
+
 LOOKS = 201
 """Times at which a potential given as a function is looked at before a run."""
 
@@ -41,13 +44,15 @@ def late(model: Model, end: float) -> list[str]:
 
 
 def volts(model: Model, end: float) -> list[str]:
-    """A line if a potential looks like volts: it is not 0 all the time, and stays within 1 mV up to `end` [ms]."""
+    """A line if a potential looks like volts or uV: it is not 0 and stays within 1 mV up to `end` [ms], or goes beyond 1 V."""
     given = model.voltage
     if callable(given):
         values = [abs(voltage_at(model, t)) for t in np.linspace(0.0, end, LOOKS).tolist()]
     else:
         values = [abs(v) for _, v in given] if isinstance(given, tuple) else [abs(given or 0.0)]
     largest = max(values)
+    if largest > BEYOND:
+        return [f"voltage: goes to {largest:.4g} mV, no membrane bears more than 1 V (is the unit right?)"]
     if not 0.0 < largest < 1.0:
         return []
     kind = "the function must return" if callable(given) else "they are"

@@ -80,6 +80,7 @@ REFUSED = {
     "potential": (lambda: model(voltage=-70), r"^voltage: -70 has no unit, expected \[voltage\] \(e\.g\. '-70 mV'\)"),
     "potential of text": (lambda: model(voltage="-70"), r"^voltage: '-70' has no unit"),
     "potential of True": (lambda: model(voltage=True), r"^voltage: 'True' is not a quantity"),
+    "potential of a file": (lambda: model(voltage="v.csv"), r"^voltage: 'v\.csv' is the name of a file \(read it: t, v = numpy\.loadtxt"),
     "potentials": (lambda: model(voltage=np.array([-70.0, 0.0])), r"^voltage: .* is no table, expected .* two arrays with units"),
     "potentials in mV": (lambda: model(voltage=np.array([-70.0, 0.0]) * u.mV), r"^voltage: .* is no table, expected"),
     "function to None": (lambda: run(model=model(voltage=lambda t: None)), r"^voltage: the function returned None at t=0 ms, expec"),
