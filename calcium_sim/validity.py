@@ -89,6 +89,12 @@ def thick(radius: Floats) -> NDArray[np.bool_]:
     return wide
 
 
+def _branches(mesh: Mesh) -> bool:
+    """Whether a position of a tree has several children."""
+    children = mesh.structure.parent[1:] if isinstance(mesh.structure, Columns) else np.zeros(0, int)
+    return len(np.unique(children)) < len(children)
+
+
 def _thick_release(plan: Plan) -> str | None:
     """Say which part of a membrane releases calcium into cross-sections that are too wide."""
     radius = cell_radius(plan.model.mesh)
@@ -102,10 +108,12 @@ def _thick_release(plan: Plan) -> str | None:
                 labels.append(g.label)
         if there.any():
             share = 100 * membrane.area[there].sum() / membrane.area.sum()
+            fix = "restrict them to thin parts with at=, as the demo does"
+            fix = fix if _branches(plan.model.mesh) else f"for a neurite take dims=2, else {fix}"
             return (
                 f"membranes.{name}: {share:.3g} % of its area has {' and '.join(labels)} where the cell's radius is above {THICKEST:g} um "
                 f"(up to {radius[there].max():.3g} um); one dimension averages over the cross-section, and waves there come out too slow "
-                "or fail (for a neurite take dims=2)"
+                f"or fail ({fix})"
             )
     return None
 
