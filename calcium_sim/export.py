@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from numpy.typing import ArrayLike
@@ -13,6 +14,7 @@ from . import torchscript
 from .admission import admit_bytes
 from .card import ARGS, FORMAT, VERSION, Card, card_from
 from .errors import InputError, file_path, nearest, shown
+from .reference import with_errors
 from .weights import make_weights, write_bytes, write_weights
 
 DEFAULT_K = 0.0138427
@@ -33,6 +35,7 @@ def export_channel(
     name: str | None = None,
     args: Sequence[str] | None = None,
     dtype: str | None = None,
+    reference: tuple[ArrayLike, ArrayLike] | None = None,
     **card: Any,
 ) -> Card:
     """Write a network as a channel file that `load_channel` accepts: script, freeze, examine, try, compare, save.
@@ -51,6 +54,10 @@ def export_channel(
     name : registry name; the file's stem by default.
     args : names of the arguments, where those of ``forward`` are others.
     dtype : "float32" or "float64"; the module's own by default.
+    reference : (inputs, outputs) on which the network's errors are computed and written on the card (``training["error"]``: rms, largest,
+        relative, points, and the span of the outputs). Inputs ``[rows, columns]``: those of the card in its order, then the states, the
+        rates of change, and dt, where ``forward`` takes them. Outputs ``[rows, columns]``: all that `kind` returns, side by side
+        (``rates`` of one gate: opening, closing). Numbers in the units of the card; a single column may be ``[rows]``.
     **card : `states` ({"h": "steady"}, {"h": (start, low, high)}), `powers`, `moves`, `across` or `source` and `target` (regions), `k`
         [um^3/ms], `unit`, `g` [mS/cm^2], `e_rev` [mV], `out_of_range`, `training`, `citation`, `note`, `fast`.
 
@@ -71,13 +78,22 @@ def export_channel(
     given = {"kind": kind, "inputs": inputs, "licence": licence, "flux": flux or ("none" if kind == "current" else "linear"), **card}
     names = args or _forward_args(module, str(path))
     made = _made_card({**given, "name": name or where.stem, "args": names, "dtype": dtype or torchscript.dtype_of(module)})
+    if reference is not None:
+        made = with_errors(made, torchscript.evaluator(module, made, str(path)), reference)
     admitted = admit_bytes(torchscript.script(module, made, str(path)), str(path))
     torchscript.check_module(torchscript.load_module(admitted), admitted, str(path))
     write_bytes(where, admitted.archive)
     return made
 
 
-def save_weights(path: str | os.PathLike[str], arrays: Mapping[str, ArrayLike], *, fast: Mapping[str, Any], **card: Any) -> Card:
+def save_weights(
+    path: str | os.PathLike[str],
+    arrays: Mapping[str, ArrayLike],
+    *,
+    fast: Mapping[str, Any],
+    reference: tuple[ArrayLike, ArrayLike] | None = None,
+    **card: Any,
+) -> Card:
     """Write a channel as weights only (``.npz``): no code, nothing to trust.
 
     Parameters
@@ -86,7 +102,7 @@ def save_weights(path: str | os.PathLike[str], arrays: Mapping[str, ArrayLike], 
     arrays : ``weight0`` [out, in], ``bias0`` [out], ... per layer; optional ``mean``, ``scale``, ``gain`` [inputs]; ``skip`` [out, in].
     fast : ``{"arch": "mlp", "layers": [3, 32, 32, 2], "act": "tanh", "skip": True, "out": "exp"}``, optional ``inputs`` (per column
         identity, log, log10 or asinh) and ``clip`` [low, high] before the output map. The formula is that of `weights.Weights`.
-    **card : as in `export_channel`.
+    reference, **card : as in `export_channel`.
 
     Raises
     ------
@@ -98,7 +114,11 @@ def save_weights(path: str | os.PathLike[str], arrays: Mapping[str, ArrayLike], 
         raise InputError(str(path), "expected a name that ends in .npz")
     given = {"name": where.stem, "licence": "unspecified", "args": ("x",), "dtype": "float32", "flux": "linear", **card, "fast": fast}
     made = _made_card(given)
-    write_weights(where, make_weights(made, arrays, str(path)))
+    weights = make_weights(made, arrays, str(path))
+    if reference is not None:
+        made = with_errors(made, weights.evaluate, reference)
+        weights = replace(weights, card=made)
+    write_weights(where, weights)
     return made
 
 

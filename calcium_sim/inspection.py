@@ -82,7 +82,7 @@ def _first_sentence(cls: type[Channel]) -> str:
     return re.split(r"(?<!al)\. |(?<!\s): ", text)[0].rstrip(".")
 
 
-NO_ERROR = 'none on its card (training={"error": ...} puts it there)'
+NO_ERROR = 'none on its card (export_channel(..., reference=(inputs, outputs)) computes it, training={"error": ...} tells it)'
 MORPHOLOGIES = (".swc", ".asc", ".h5", ".nml", ".xml")
 
 

@@ -167,7 +167,7 @@ def check_outputs(card: Card, evaluate: Evaluate, where: str, sha256: str = "") 
         out = _call(evaluate, given, where)
         if not given.same(columns):
             raise InputError(where, f"the network changes its inputs (at {n} rows), expected a pure function")
-        _check_shapes(card, out, n, where)
+        check_shapes(card, out, n, where)
         check_values(card, out, columns, where)
         again = _call(evaluate, given, where)
         if any(a.tobytes() != b.tobytes() for a, b in zip(out, again, strict=True)):
@@ -218,7 +218,8 @@ def _call(evaluate: Evaluate, columns: Columns, where: str) -> tuple[Array, ...]
     return tuple(np.array(a) for a in evaluate(columns))
 
 
-def _check_shapes(card: Card, out: tuple[Array, ...], n: int, where: str) -> None:
+def check_shapes(card: Card, out: tuple[Array, ...], n: int, where: str) -> None:
+    """Raise InputError where a network returns other arrays for `n` rows than its card says."""
     if len(out) != len(card.returns):
         raise InputError(where, f"the network returns {len(out)} tensors, kind '{card.kind}' expects {len(card.returns)}")
     for array, k in zip(out, card.returns, strict=True):

@@ -25,7 +25,7 @@ from .card import FORMAT, MEMBER, VERSION, Card, card_from
 from .card_fields import shown
 from .errors import InputError
 from .rowwise import check_rowwise
-from .sampling import Array, Columns, check_outputs, check_rows, sample
+from .sampling import Array, Columns, Evaluate, check_outputs, check_rows, sample
 from .straight_values import Unwritable
 
 BLOCK = 1024
@@ -172,6 +172,19 @@ def script(module: Any, card: Card, where: str) -> bytes:
         stream = io.BytesIO()
         torch.jit.save(frozen, stream, _extra_files={MEMBER: card.json()})
     return stream.getvalue()
+
+
+def evaluator(module: Any, card: Card, where: str) -> Evaluate:
+    """A ``torch.nn.Module`` as a function of columns, in the card's precision; the module is not changed."""
+    fresh = _fresh(_torch(), module, card, where)
+
+    def outputs(columns: Columns) -> tuple[Array, ...]:
+        try:
+            return evaluate(fresh, columns)
+        except InputError as error:
+            raise InputError(where, f"the network {error.message}") from None
+
+    return outputs
 
 
 def network(given: Any) -> Any:
