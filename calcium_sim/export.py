@@ -148,7 +148,7 @@ def _table(given: Any) -> bool:
 EXPECTED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "inputs": (_table, '{"ca@cytosol": ("uM", 0.01, 50)}'),
     "states": (lambda g: g is None or _table(g), '{"P": "steady"}'),
-    "powers": (lambda g: g is None or isinstance(g, (list, tuple)), "[1, 2]"),
+    "powers": (lambda g: g is None or isinstance(g, (list, tuple)) or _table(g), '[1, 2], one per state, or {"m": 2}'),
     "moves": (lambda g: g is None or _table(g), '{"ca": 1}'),
     "flux": (lambda g: isinstance(g, str) or _table(g), '"linear", "ohmic", "ghk", "none", or the entry of the card'),
     "args": (_texts, '["s", "x"]'),
@@ -169,7 +169,7 @@ def make_card(
     dtype: str,
     flux: str | Mapping[str, Any],
     states: Mapping[str, StateRow] | None = None,
-    powers: Sequence[int] | None = None,
+    powers: Sequence[int] | Mapping[str, int] | None = None,
     across: tuple[str, str] = ("er", "cytosol"),
     source: str | None = None,
     target: str | None = None,
@@ -208,9 +208,19 @@ def make_card(
         "licence": licence,
         "citation": [citation] if isinstance(citation, str) else list(citation),
     }
-    optional = {"powers": None if powers is None else list(powers), "training": training, "note": note, "fast": fast}
+    optional = {"powers": _powers(powers, list(states or {})), "training": training, "note": note, "fast": fast}
     document.update({key: value for key, value in optional.items() if value is not None})
     return card_from(document, "card")
+
+
+def _powers(given: Sequence[int] | Mapping[str, int] | None, states: list[str]) -> list[int] | None:
+    """One power per state, 1 where a table names none."""
+    if not isinstance(given, Mapping):
+        return None if given is None else list(given)
+    for name in given:
+        if name not in states:
+            raise InputError("powers", f"unknown state '{name}'{nearest(name, states)}; there are {', '.join(states) or 'none'}")
+    return [given.get(name, 1) for name in states]
 
 
 def _state(name: str, row: StateRow) -> dict[str, Any]:

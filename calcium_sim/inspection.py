@@ -105,11 +105,23 @@ def check_file(path: Path, tell: Tell | None = None, picture: Path | None = None
         yield from _check_channel(str(path))
     elif not path.exists():
         raise InputError(str(path), "no such file")
+    elif ending not in kinds and _is_simulation(path):
+        raise InputError(str(path), f"is a simulation that was saved (in Python: cs.Simulation.load({path.name!r}), then run)")
     elif ending not in kinds:
         raise InputError(str(path), f"unknown kind of file, expected one of {', '.join([*kinds, '.npz', '.pt'])}, or mine.py:MyChannel")
     else:
         yield from kinds[ending](path)
     yield "ok"
+
+
+def _is_simulation(path: Path) -> bool:
+    """Whether a file begins like one that `Simulation.save` wrote."""
+    from .snapshot import MAGIC
+
+    if not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        return stream.read(12) == MAGIC[:12]
 
 
 def _check_channel(name: str) -> Iterator[str]:

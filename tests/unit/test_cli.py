@@ -136,6 +136,12 @@ def test_check_tells_what_is_in_a_result(here, cable, command):
     assert "damaged" in err
 
 
+def test_check_tells_who_reads_a_saved_simulation(here, command):
+    (here / "half.sim").write_bytes(b"calcium-sim simulation 1\n" + bytes(40))
+    code, _, err = command("check", "half.sim")
+    assert (code, err) == (2, "error: half.sim: is a simulation that was saved (in Python: cs.Simulation.load('half.sim'), then run)\n")
+
+
 def test_channels_are_listed_and_shown(command):
     code, out, _ = command("channels", "list")
     assert code == 0

@@ -126,3 +126,76 @@ def test_points_beyond_the_trained_range_are_told(tmp_path):
     told = re.escape("reference: 1 of 2 rows have ca@cytosol outside its range of 0.1 to 50 uM")
     with pytest.warns(UserWarning, match=told):
         cs.export_channel(Open(), tmp_path / "p.pt", reference=([1.0, 60.0], [0.5, 0.9]), **OPEN)
+
+
+class Two(torch.nn.Module):
+    """Two columns from two columns."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(2, 2)
+        self.layer.weight.data, self.layer.bias.data = torch.eye(2), torch.full((2,), 1.5)
+
+    def forward(self, x: torch.Tensor):
+        return self.layer(x)
+
+
+class Twice(torch.nn.Module):
+    """Out of bounds: an open probability of more than 1, or a negative rate."""
+
+    def __init__(self, sign: float = 1.0):
+        super().__init__()
+        self.sign, self.rates = sign, sign < 0
+
+    def forward(self, x: torch.Tensor):
+        return (self.sign * x, x) if self.rates else 1.0 + x
+
+
+class Both(torch.nn.Module):
+    def forward(self, x: torch.Tensor):
+        return torch.cat([x, x], 1), torch.cat([x, x], 1)
+
+
+class Taken(torch.nn.Module):
+    def forward(self, x: torch.Tensor):
+        a, b = x.T
+        return a[:, None], b[:, None]
+
+
+PAIR = {"ca@cytosol": ("uM", 0.1, 50), "ca@er": ("uM", 1, 500)}
+SHAPES = {
+    "columns": (Two, OPEN, r"a layer that expects 2 columns gets 1; the card gives x of 1 \(ca@cytosol\)$"),
+    "too many": (
+        Two,
+        OPEN | {"inputs": PAIR},
+        r"returns 2 columns, kind 'open_prob' expects 1 \(return \[open probability\], a column",
+    ),
+    "one tensor": (
+        Two,
+        RATES | {"inputs": PAIR},
+        r"returns 1 tensor, kind 'rates' expects 2 \(return \[opening rate of P\] and \[closing",
+    ),
+    "T": (Taken, RATES | {"inputs": PAIR}, r"a tensor is taken apart with unbind: a, b = x\.unbind\(1\)\)$"),
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_shapes_that_do_not_fit_the_card_are_told_with_its_columns(tmp_path, name):
+    module, card, message = SHAPES[name]
+    with pytest.raises(cs.InputError, match=message) as caught:
+        cs.export_channel(module(), tmp_path / "p.pt", **card)
+    assert "\n" not in str(caught.value)
+
+
+def test_values_out_of_bounds_are_told_with_a_layer_that_keeps_them(tmp_path):
+    for module, card, end in ((Twice(), OPEN, "sigmoid"), (Twice(-1.0), RATES, "exp or softplus")):
+        with pytest.raises(cs.InputError, match=rf"is out of bounds at .* \(end with {'a ' * (end == 'sigmoid')}{end}\)$"):
+            cs.export_channel(module, tmp_path / "p.pt", **card)
+
+
+def test_powers_by_the_names_of_states(tmp_path):
+    states = {"m": "steady", "h": "steady"}
+    card = cs.export_channel(Both(), tmp_path / "p.pt", **RATES | {"states": states, "powers": {"m": 3}})
+    assert card.powers == (3, 1)
+    with pytest.raises(cs.InputError, match=r"^powers: unknown state 'n'; there are m, h$"):
+        cs.export_channel(Both(), tmp_path / "p.pt", **RATES | {"states": states, "powers": {"n": 3}})
