@@ -12,16 +12,15 @@ from .errors import InputError, ModelWarning, nearest, shown, warn
 from .limits import check_length
 from .model import Model
 from .probes import Recorded, recorded
-from .stepping import check_step
 from .targets import targeted
 from .units import value
 
 
 def checked_times(model: Any, until: Any, every: Any, dt: Any) -> tuple[float, float]:
     """End of a run and interval between its outputs [ms]."""
-    end = check_step(value(until, "ms", "until"), "until")
-    interval = end / 200 if every is None else check_step(value(every, "ms", "every"), "every")
-    step = None if dt is None else check_step(value(dt, "ms", "dt"), "dt")
+    end = _time(until, "until")
+    interval = end / 200 if every is None else _time(every, "every")
+    step = None if dt is None else _time(dt, "dt")
     check_model(model)
     check_length(end, every=interval, dt=step)
     if every is not None and interval > end * (1 + 1e-9):
@@ -31,6 +30,14 @@ def checked_times(model: Any, until: Any, every: Any, dt: Any) -> tuple[float, f
         told = f"{step:g} ms is longer than the {interval:g} ms between two observations: steps are of {interval:g} ms"
         warn(f"dt: {told} (give every= as well, or a smaller dt=)", ModelWarning)
     return end, interval
+
+
+def _time(given: Any, name: str) -> float:
+    """A time [ms] above 0."""
+    number = value(given, "ms", name)
+    if not number > 0:
+        raise InputError(name, f"{number:g} ms must be > 0 (e.g. '10 ms')")
+    return float(number)
 
 
 def check_model(model: Any) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import os
 import re
 import sys
 import threading
 import traceback
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -26,9 +28,9 @@ def names_file(name: str) -> bool:
 
 
 def executed(name: str, folder: str | os.PathLike[str] = ".") -> str:
-    """What there is to say before the file that a channel is named by is executed; empty where none is."""
+    """What there is to say before the file that a channel is named by is executed; empty where none is: no file, or no class is named."""
     python = _PYTHON.fullmatch(name)
-    if python is None or not (Path(folder) / python[1]).is_file():
+    if python is None or not python[2] or not (Path(folder) / python[1]).is_file():
         return ""
     told = f"note: {python[1]} is Python and is executed ('{name}')"
     return f"{told}: run files of others only if you trust them (.npz and .pt are not executed)"
@@ -61,6 +63,8 @@ def channel_in(name: str, folder: str | os.PathLike[str] = ".") -> type[Channel]
         raise InputError("channel", f"{name}: cannot be read: {error.strerror or error}") from None
     if content is None:
         raise InputError("channel", f"{name}: is larger than 4 MiB, no Python file of a channel is")
+    if not python[2]:
+        raise _nameless(file, content, name)
     return _class(_module(file.resolve(), content, name), python[2], name)
 
 
@@ -151,15 +155,40 @@ def _said(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def _class(module: ModuleType, wanted: str | None, name: str) -> type[Channel]:
+def _class(module: ModuleType, wanted: str, name: str) -> type[Channel]:
     found = {k: v for k, v in vars(module).items() if isinstance(v, type) and issubclass(v, Channel) and v is not Channel}
-    if wanted and wanted in found:
+    if wanted in found:
         return found[wanted]
-    told = f"there are {', '.join(found)}" if found else "it has none (a class derived from calcium_sim.Channel)"
-    file = Path(str(module.__file__)).name
-    if not wanted:
-        example = f" (write {file}:{next(iter(found))})" if found else ""
-        raise InputError("channel", f"{name} names no class of the file{example}; {told}")
     if hasattr(module, wanted):
-        raise InputError("channel", f"{name}: {wanted} is no channel class; {told}")
-    raise InputError("channel", f"{name}: has no class '{wanted}'{nearest(wanted, found)}; {told}")
+        raise InputError("channel", f"{name}: {wanted} is no channel class; {_there(found)}")
+    raise InputError("channel", f"{name}: has no class '{wanted}'{nearest(wanted, found)}; {_there(found)}")
+
+
+def _there(found: Iterable[str]) -> str:
+    return f"there are {', '.join(found)}" if found else "it has none (a class derived from calcium_sim.Channel)"
+
+
+def _nameless(file: Path, content: bytes, name: str) -> InputError:
+    """What to say of a file without the name of a class; its text is read, nothing is executed."""
+    try:
+        found = _classes(ast.parse(content))
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        return InputError("channel", f"{name} names no class of the file, and is no Python{_line(error, '<unknown>')}: {_said(error)}")
+    example = f" (write {file.name}:{found[0]})" if found else ""
+    return InputError("channel", f"{name} names no class of the file{example}; {_there(found)}")
+
+
+def _classes(tree: ast.Module) -> list[str]:
+    """Classes of a text that are channels: derived from `Channel`, or from one of them, or decorated by ``channel``."""
+    found: list[str] = []
+    for part in tree.body:
+        if isinstance(part, ast.ClassDef):
+            decorators = [d.func if isinstance(d, ast.Call) else d for d in part.decorator_list]
+            if {"Channel", *found} & set(map(_last_name, part.bases)) or "channel" in map(_last_name, decorators):
+                found.append(part.name)
+    return found
+
+
+def _last_name(part: ast.expr) -> str:
+    """``Channel`` of ``cs.Channel``."""
+    return part.attr if isinstance(part, ast.Attribute) else part.id if isinstance(part, ast.Name) else ""

@@ -14,6 +14,7 @@ from .channel_files import executed
 from .entries import find, listed
 from .errors import InputError, nearest
 from .file_places import place_of, record_of
+from .file_potential import potential_of
 from .limits import check_length
 from .mesh import Mesh
 from .model import Buffer, Model, Species
@@ -101,13 +102,16 @@ def build(data: Mapping[str, Any], folder: Path = Path(), tell: Tell | None = No
         name: [_channel(t, ("membranes", name, k), folder, problems) for k, t in enumerate(rows)] for name, rows in tables.membranes.items()
     }
     told = [_stimulus(t, f"stimuli[{k}]", problems) for k, t in enumerate(stimuli)]
+    voltage: Any = "-70 mV"  # in place of one that is refused, so that it hides nothing else
+    with _collect(problems):
+        voltage = potential_of(tables.voltage, folder)
     if mesh is not None and len(species) == len(tables.species):
-        _check_parts(tables, mesh, species, buffers, channels, told, problems)
+        _check_parts(tables, mesh, species, buffers, channels, told, voltage, problems)
     if problems:
         raise Problems(problems)
     assert mesh is not None
     membranes = {name: [c for c in row if c] for name, row in channels.items()}
-    model = Model(mesh, species, membranes, buffers, [s for s in told if s], tables.voltage)
+    model = Model(mesh, species, membranes, buffers, [s for s in told if s], voltage)
     checked_record(model, options.record, "run.record")
     return model, options
 
@@ -131,12 +135,13 @@ def _check_parts(
     buffers: list[Buffer],
     channels: Mapping[str, list[Channel | None]],
     stimuli: list[Stimulus | None],
+    voltage: Any,
     problems: list[InputError],
 ) -> None:
     """Fit each part to the mesh and the species on its own, so that one misfit does not hide the next."""
     before = len(problems)
     with _collect(problems):
-        Model(mesh, species, voltage=tables.voltage)
+        Model(mesh, species)
     if len(problems) > before:
         return
     for b in buffers:
@@ -150,7 +155,7 @@ def _check_parts(
         for k, c in enumerate(row):
             if c is not None:
                 with _collect(problems, f"membranes.{name}[{k}]", f"membranes.{name}.{c.called()}"):
-                    Model(mesh, species, {name: [c]}, voltage=tables.voltage)
+                    Model(mesh, species, {name: [c]}, voltage=voltage)
     for k, s in enumerate(stimuli):
         if s is not None:
             with _collect(problems, f"stimuli[{k}]", f"stimuli.{s.species}"):

@@ -18,7 +18,7 @@ from .arrivals import micromolar as micromolar
 from .course import RESOLVED, Course, Meeting, Stretch, at, beyond_start, follow, steady_speed, stretches, turn_between, window
 from .errors import CalciumSimError, InputError, warn
 from .names import variable
-from .paths import Ints, Path, graph, of_nodes, spacing, travel
+from .paths import Ints, Path, graph, of_nodes, region_nodes, spacing, travel
 from .units import numbers_in
 
 if TYPE_CHECKING:
@@ -319,7 +319,9 @@ def _coarse(ds: xr.Dataset, species: str, region: str, found: Reading) -> list[s
     length, front = spacing(ds, found.course.nodes), diffusion / found.speed
     if length <= _ROUNDED * front / 4.0:
         return []
-    return [f"the spacing of {length:.3g} um is coarse for a front of {front:.2g} um, take {0.25 * front:.2g} um"]
+    nodes = region_nodes(ds, region)
+    many = f" (about {float(f'{len(nodes) * 4 * length / front:.2g}'):.0f} positions)" if graph(ds, nodes)[1] else ""
+    return [f"the spacing of {length:.3g} um is coarse for a front of {front:.2g} um, take {0.25 * front:.2g} um{many}"]
 
 
 def _seen(course: Course, wave: bool = True) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from numpy.typing import ArrayLike
@@ -13,6 +14,7 @@ from . import torchscript
 from .admission import admit_bytes
 from .card import ARGS, FORMAT, VERSION, Card, card_from
 from .errors import InputError, file_path, nearest, shown
+from .reference import with_errors
 from .weights import make_weights, write_bytes, write_weights
 
 DEFAULT_K = 0.0138427
@@ -33,6 +35,7 @@ def export_channel(
     name: str | None = None,
     args: Sequence[str] | None = None,
     dtype: str | None = None,
+    reference: tuple[ArrayLike, ArrayLike] | None = None,
     **card: Any,
 ) -> Card:
     """Write a network as a channel file that `load_channel` accepts: script, freeze, examine, try, compare, save.
@@ -51,6 +54,10 @@ def export_channel(
     name : registry name; the file's stem by default.
     args : names of the arguments, where those of ``forward`` are others.
     dtype : "float32" or "float64"; the module's own by default.
+    reference : (inputs, outputs) on which the network's errors are computed and written on the card (``training["error"]``: rms, largest,
+        relative, points, and the span of the outputs). Inputs ``[rows, columns]``: those of the card in its order, then the states, the
+        rates of change, and dt, where ``forward`` takes them. Outputs ``[rows, columns]``: all that `kind` returns, side by side
+        (``rates`` of one gate: opening, closing). Numbers in the units of the card; a single column may be ``[rows]``.
     **card : `states` ({"h": "steady"}, {"h": (start, low, high)}), `powers`, `moves`, `across` or `source` and `target` (regions), `k`
         [um^3/ms], `unit`, `g` [mS/cm^2], `e_rev` [mV], `out_of_range`, `training`, `citation`, `note`, `fast`.
 
@@ -71,13 +78,22 @@ def export_channel(
     given = {"kind": kind, "inputs": inputs, "licence": licence, "flux": flux or ("none" if kind == "current" else "linear"), **card}
     names = args or _forward_args(module, str(path))
     made = _made_card({**given, "name": name or where.stem, "args": names, "dtype": dtype or torchscript.dtype_of(module)})
+    if reference is not None:
+        made = with_errors(made, torchscript.evaluator(module, made, str(path)), reference)
     admitted = admit_bytes(torchscript.script(module, made, str(path)), str(path))
     torchscript.check_module(torchscript.load_module(admitted), admitted, str(path))
     write_bytes(where, admitted.archive)
     return made
 
 
-def save_weights(path: str | os.PathLike[str], arrays: Mapping[str, ArrayLike], *, fast: Mapping[str, Any], **card: Any) -> Card:
+def save_weights(
+    path: str | os.PathLike[str],
+    arrays: Mapping[str, ArrayLike],
+    *,
+    fast: Mapping[str, Any],
+    reference: tuple[ArrayLike, ArrayLike] | None = None,
+    **card: Any,
+) -> Card:
     """Write a channel as weights only (``.npz``): no code, nothing to trust.
 
     Parameters
@@ -86,7 +102,7 @@ def save_weights(path: str | os.PathLike[str], arrays: Mapping[str, ArrayLike], 
     arrays : ``weight0`` [out, in], ``bias0`` [out], ... per layer; optional ``mean``, ``scale``, ``gain`` [inputs]; ``skip`` [out, in].
     fast : ``{"arch": "mlp", "layers": [3, 32, 32, 2], "act": "tanh", "skip": True, "out": "exp"}``, optional ``inputs`` (per column
         identity, log, log10 or asinh) and ``clip`` [low, high] before the output map. The formula is that of `weights.Weights`.
-    **card : as in `export_channel`.
+    reference, **card : as in `export_channel`.
 
     Raises
     ------
@@ -98,7 +114,11 @@ def save_weights(path: str | os.PathLike[str], arrays: Mapping[str, ArrayLike], 
         raise InputError(str(path), "expected a name that ends in .npz")
     given = {"name": where.stem, "licence": "unspecified", "args": ("x",), "dtype": "float32", "flux": "linear", **card, "fast": fast}
     made = _made_card(given)
-    write_weights(where, make_weights(made, arrays, str(path)))
+    weights = make_weights(made, arrays, str(path))
+    if reference is not None:
+        made = with_errors(made, weights.evaluate, reference)
+        weights = replace(weights, card=made)
+    write_weights(where, weights)
     return made
 
 
@@ -128,7 +148,7 @@ def _table(given: Any) -> bool:
 EXPECTED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "inputs": (_table, '{"ca@cytosol": ("uM", 0.01, 50)}'),
     "states": (lambda g: g is None or _table(g), '{"P": "steady"}'),
-    "powers": (lambda g: g is None or isinstance(g, (list, tuple)), "[1, 2]"),
+    "powers": (lambda g: g is None or isinstance(g, (list, tuple)) or _table(g), '[1, 2], one per state, or {"m": 2}'),
     "moves": (lambda g: g is None or _table(g), '{"ca": 1}'),
     "flux": (lambda g: isinstance(g, str) or _table(g), '"linear", "ohmic", "ghk", "none", or the entry of the card'),
     "args": (_texts, '["s", "x"]'),
@@ -149,7 +169,7 @@ def make_card(
     dtype: str,
     flux: str | Mapping[str, Any],
     states: Mapping[str, StateRow] | None = None,
-    powers: Sequence[int] | None = None,
+    powers: Sequence[int] | Mapping[str, int] | None = None,
     across: tuple[str, str] = ("er", "cytosol"),
     source: str | None = None,
     target: str | None = None,
@@ -188,9 +208,19 @@ def make_card(
         "licence": licence,
         "citation": [citation] if isinstance(citation, str) else list(citation),
     }
-    optional = {"powers": None if powers is None else list(powers), "training": training, "note": note, "fast": fast}
+    optional = {"powers": _powers(powers, list(states or {})), "training": training, "note": note, "fast": fast}
     document.update({key: value for key, value in optional.items() if value is not None})
     return card_from(document, "card")
+
+
+def _powers(given: Sequence[int] | Mapping[str, int] | None, states: list[str]) -> list[int] | None:
+    """One power per state, 1 where a table names none."""
+    if not isinstance(given, Mapping):
+        return None if given is None else list(given)
+    for name in given:
+        if name not in states:
+            raise InputError("powers", f"unknown state '{name}'{nearest(name, states)}; there are {', '.join(states) or 'none'}")
+    return [given.get(name, 1) for name in states]
 
 
 def _state(name: str, row: StateRow) -> dict[str, Any]:

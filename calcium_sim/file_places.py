@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .errors import InputError, nearest, shown
+from .given import ordered
 from .places import Box, Nearest, Place, Within
 from .places import checked as checked_place
 from .probes import Probe, Recorded, recorded
@@ -28,13 +29,18 @@ def place_of(given: Any, where: str) -> Place:
         if not isinstance(limits, list) or len(limits) != 2:
             found = f"{len(limits)} values" if isinstance(limits, list) else shown(limits)
             raise InputError(f"{where}.{axis}", f'{found}, expected a lower and an upper limit (e.g. {axis} = ["0 um", "5 um"])')
-    spans = {axis: (value(lo, "um", f"{where}.{axis}[0]"), value(hi, "um", f"{where}.{axis}[1]")) for axis, (lo, hi) in given.items()}
+    spans = {axis: _limits(ends, f"{where}.{axis}") for axis, ends in given.items()}
     if not spans or ("distance" in spans and len(spans) > 1):
         raise InputError(where, 'expected distance = ["0 um", "5 um"], or limits of x, y and z')
     if "distance" in spans:
-        return Within(*map(float, spans["distance"]))
+        return Within(*spans["distance"])
     ends = [spans.get(axis, (-float("inf"), float("inf"))) for axis in "xyz"]
     return Box(*((float(a), float(b), float(c)) for a, b, c in zip(*ends, strict=True)))
+
+
+def _limits(ends: list[Any], where: str) -> tuple[float, float]:
+    low, high = (float(value(end, "um", f"{where}[{k}]")) for k, end in enumerate(ends))
+    return ordered(low, high, where)
 
 
 def _nearest(given: Mapping[str, Any], where: str) -> Place:

@@ -24,6 +24,13 @@ def positive(given: Any, where: str, unit: str, *, zero: bool = False) -> float:
     return number
 
 
+def ordered(low: float, high: float, where: str) -> tuple[float, float]:
+    """A lower and an upper limit [um], refused where they are the other way round."""
+    if low > high:
+        raise InputError(where, f"{low:g} um to {high:g} um: the limits are swapped (the lower one comes first)")
+    return low, high
+
+
 def by_region(given: Any, where: str, unit: str) -> dict[str, float]:
     """One number per region."""
     if not isinstance(given, Mapping):

@@ -19,6 +19,7 @@ from .usage import python_line, toml_line
 
 if TYPE_CHECKING:
     from .config import Tell
+    from .model import Model
 
 
 def channel_lines() -> Iterator[str]:
@@ -81,7 +82,7 @@ def _first_sentence(cls: type[Channel]) -> str:
     return re.split(r"(?<!al)\. |(?<!\s): ", text)[0].rstrip(".")
 
 
-NO_ERROR = 'none on its card (training={"error": ...} puts it there)'
+NO_ERROR = 'none on its card (export_channel(..., reference=(inputs, outputs)) computes it, training={"error": ...} tells it)'
 MORPHOLOGIES = (".swc", ".asc", ".h5", ".nml", ".xml")
 
 
@@ -104,11 +105,23 @@ def check_file(path: Path, tell: Tell | None = None, picture: Path | None = None
         yield from _check_channel(str(path))
     elif not path.exists():
         raise InputError(str(path), "no such file")
+    elif ending not in kinds and _is_simulation(path):
+        raise InputError(str(path), f"is a simulation that was saved (in Python: cs.Simulation.load({path.name!r}), then run)")
     elif ending not in kinds:
         raise InputError(str(path), f"unknown kind of file, expected one of {', '.join([*kinds, '.npz', '.pt'])}, or mine.py:MyChannel")
     else:
         yield from kinds[ending](path)
     yield "ok"
+
+
+def _is_simulation(path: Path) -> bool:
+    """Whether a file begins like one that `Simulation.save` wrote."""
+    from .snapshot import MAGIC
+
+    if not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        return stream.read(12) == MAGIC[:12]
 
 
 def _check_channel(name: str) -> Iterator[str]:
@@ -153,11 +166,17 @@ def _check_model(path: Path, tell: Tell | None) -> Iterator[str]:
     start = drifts(plan)
     yield f"rest      {'; '.join(map(str, start))}"
     if any(d.moves for d in start):
-        fix = 'density or permeability = "balance" makes a cell start at rest'
-        said.append(f"not at rest at the start, before any stimulus: {'; '.join(str(d) for d in start if d.moves)} ({fix})")
+        said.append(f"not at rest at the start, before any stimulus: {'; '.join(str(d) for d in start if d.moves)} ({_unrest(model)})")
     yield f"run       {options.until:g} ms, result {readable(result_bytes(*asked))} in memory"
     for line in said:
         yield f"warning   {line}"
+
+
+def _unrest(model: Model) -> str:
+    """Why a cell may not start at rest, and what makes it."""
+    given = [f"membranes.{name}.{c.called()}" for name, channels in model.membranes.items() for c in channels if c.initial]
+    start = f"initial= of {', '.join(given)} may start channels open; left out, states start at rest; " if given else ""
+    return f'{start}density or permeability = "balance" makes a cell start at rest'
 
 
 def _check_morphology(path: Path, picture: Path | None, **reading: Any) -> Iterator[str]:

@@ -249,7 +249,7 @@ def _about(card: Card, file: str) -> str:
     rows = [f"Learned channel {card.name} ({card.kind}), from {file}; licence {card.licence}.", ""]
     rows += [f"trained on {told}" for told in trained(card)]
     if not {"error", "errors"} & set(card.training):
-        rows.append("error: none on its card")
+        rows.append("error: none on its card (export_channel(..., reference=(inputs, outputs)) computes it)")
     return "\n".join([*rows, *(f"{key}: {plainly(value)}" for key, value in card.training.items())])
 
 
@@ -268,7 +268,9 @@ def plainly(value: Any) -> str:
     """What a card tells of training, to be read: text as it is, a table as ``key value, key value``."""
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {plainly(inner)}" for key, inner in value.items())
-    return value if isinstance(value, str) else json.dumps(value)
+    if isinstance(value, list):
+        return f"[{', '.join(map(plainly, value))}]"
+    return value if isinstance(value, str) else f"{value:.4g}" if isinstance(value, float) else json.dumps(value)
 
 
 def _names(card: Card) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from .errors import InputError, nearest, shown
 from .fixed import Described, own_arrays
+from .given import ordered
 from .names import placed
 from .places import KINDS, Place, Within, asked, called
 
@@ -197,7 +198,7 @@ class Mesh(Described):
                 chosen = np.isin(nodes % len(self.structure.parent), self.faces[place].nodes % len(self.structure.parent))
         else:
             known = list(dict.fromkeys([*self.labels, *self.faces]))
-            own = [*placed(self.labels), *self.faces]
+            own = list(dict.fromkeys([*placed(self.labels), *self.faces]))
             listed = ", ".join(own[:12]) + (f" and {len(known) - 12} more" if len(known) > 12 else "")
             raise InputError(where, f"unknown place '{place}'{nearest(place, known)}; the mesh has {listed or 'no named places'}")
         if not chosen.any() and partners is not None and len(partners) and isinstance(place, str):
@@ -260,7 +261,7 @@ def within(low: Any, high: Any) -> Within:
     """Place: nodes whose path distance from the root (left end, soma) lies between two lengths (quantities, e.g. "10 um")."""
     from .units import value
 
-    return Within(*(float(value(v, "um", "within")) for v in (low, high)))
+    return Within(*ordered(float(value(low, "um", "within")), float(value(high, "um", "within")), "within"))
 
 
 def path_to(mesh: Mesh, node: int) -> Nodes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from dataclasses import replace as with_fields
 from typing import Any
@@ -60,7 +60,15 @@ class Species(Described):
                 )
         for region in self.diffusion:
             if region not in self.initial:
-                raise InputError(f"{where}.initial", f"no value for region '{region}' (add initial.{region} = '0.05 uM')")
+                raise InputError(f"{where}.initial", self._lacking(region))
+
+    def _lacking(self, region: str) -> str:
+        """What to say of a region without a start value; a name that was written like it comes first."""
+        told = f"no value for region '{region}' (add initial.{region} = '0.05 uM')"
+        for wrong in (name for name in self.initial if name not in (*self.diffusion, OUTSIDE)):
+            if like := nearest(wrong, [name for name in self.diffusion if name not in self.initial]):
+                return f"'{wrong}' stands in no entry of diffusion{like}; {told}"
+        return told
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -224,7 +232,7 @@ def _validate(model: Model) -> None:
     for b in model.buffers:
         mesh.region(b.region, f"buffers.{b.name}.region")
         if b.binds not in species:
-            raise InputError(f"buffers.{b.name}.binds", f"unknown species '{b.binds}'{nearest(b.binds, species)}")
+            raise InputError(f"buffers.{b.name}.binds", _unknown_species(b.binds, species))
         if b.region not in species[b.binds].diffusion:
             raise InputError(f"buffers.{b.name}.region", f"'{b.binds}' does not live in '{b.region}' (give it a diffusion there)")
     for name, channels in model.membranes.items():
@@ -238,6 +246,11 @@ def _validate(model: Model) -> None:
     for stimulus in model.stimuli:
         _validate_stimulus(model, stimulus, species)
     _ = model.names
+
+
+def _unknown_species(name: str, species: Iterable[str]) -> str:
+    known = list(species)
+    return f"unknown species '{name}'{nearest(name, known)}; the model has {', '.join(known)}"
 
 
 def nodes_of(mesh: Mesh, region: str) -> Nodes:
@@ -287,21 +300,19 @@ def _validate_channel(model: Model, membrane: str, channel: Channel, species: Ma
         over(start, model.mesh, model.mesh.membranes[membrane].inside, f"{where}.initial.{state}")
     for moved in channel.moves:
         if moved not in species:
-            raise InputError(
-                where, f"moves '{moved}', which is no species of the model{nearest(moved, species)} (add cs.Species('{moved}', ...))"
-            )
+            raise InputError(where, f"moves '{moved}', which is no species of the model{nearest(moved, species)} (add a species '{moved}')")
     wanted = [parse_port(p) for p in channel.reads.values()]
     wanted += [parse_port(f"{m}@{side}") for m in channel.moves for side in way]
     for port in wanted:
         if port.kind == "v" and model.voltage is None:
-            raise InputError(where, "reads the potential, which the model lacks (give voltage=-70 * u.mV)")
+            raise InputError(where, "reads the potential, which the model lacks (give it one: voltage = '-70 mV')")
         if port.kind in ("v", "t"):
             continue
         side = resolve_side(port.side, way)
         if port.species not in species:
             raise InputError(
                 where,
-                f"reads '{port.species}@{side}', but the model has no species '{port.species}' (add cs.Species('{port.species}', ...))",
+                f"reads '{port.species}@{side}', but the model has no species '{port.species}' (add a species '{port.species}')",
             )
         known = species[port.species].initial
         if side not in known or (side != OUTSIDE and side not in species[port.species].diffusion):
@@ -317,7 +328,7 @@ def _validate_channel(model: Model, membrane: str, channel: Channel, species: Ma
 def _validate_stimulus(model: Model, stimulus: Stimulus, species: Mapping[str, Species]) -> None:
     where = f"stimuli.{stimulus.species}"
     if stimulus.species not in species:
-        raise InputError(where, f"unknown species '{stimulus.species}'{nearest(stimulus.species, species)}")
+        raise InputError(where, _unknown_species(stimulus.species, species))
     span = model.mesh.span(stimulus.region) if stimulus.region in model.mesh.regions else None
     if span is None or stimulus.region not in species[stimulus.species].diffusion:
         raise InputError(f"{where}.region", f"'{stimulus.species}' does not live in '{stimulus.region}'")

@@ -27,7 +27,7 @@ class Probe(Described):
         nodes the mean by volume is taken, of membrane pairs the mean by area.
     every : interval between its times; that of the run's outputs by default. Steps end at all of them, as at outputs: the run stays within
         its tolerance, and intervals below its steps make it slower.
-    threshold : whose first crossing is noted; by default that of the species, nothing for other values.
+    threshold : whose first crossing is noted; by default that of the species where the field rests below it, nothing for other values.
     name : under which the result has it (``probe_<name>``), where it does not stand in a table ``{name: ...}``.
     """
 

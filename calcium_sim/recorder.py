@@ -84,12 +84,14 @@ class Recorder:
     def _track(self, probe: Probe, levels: Mapping[str, float]) -> Track:
         where, entries = f"record.{probe.name}", np.zeros(0, np.int64)
         target = targeted(self.plan.model, probe, where)
-        level = math.inf if target.kind != "field" else levels.get(target.key[0], math.inf)
-        if probe.threshold is not None:
-            level = number_in(probe.threshold, UNITS[target.kind], f"{where}.threshold")
+        level = math.inf
         if target.kind == "field":
             f = self.plan.fields[self.plan.index(*target.key)]
             entries = target.index - f.nodes.start + f.span.start
+            passed = levels.get(f.name, math.inf)
+            level = passed if f.rest < passed else math.inf  # none where it rests above that of its species, as in the ER
+        if probe.threshold is not None:
+            level = number_in(probe.threshold, UNITS[target.kind], f"{where}.threshold")
         gauge = next((g for g in self.plan.gauges if (g.membrane, g.label) == target.key), None) if target.kind in ("po", "flux") else None
         return Track(probe, target, level, gauge, entries)
 

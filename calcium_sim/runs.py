@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
 Progress = Callable[[float, float], None]
+WORTH_TELLING = 0.5
+"""Seconds of compiling from which they are told."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,8 @@ def execute(
     check_folder(folder, stem, force)
     check_room(model, options, folder)
     began = time.perf_counter()
-    ds = simulate(model, **options.arguments(), progress=progress)
+    with _compiling() as compiled:
+        ds = simulate(model, **options.arguments(), progress=progress)
     seconds = time.perf_counter() - began
     ds.attrs["config"] = toml
     try:
@@ -95,11 +99,27 @@ def execute(
         raise StorageError(f"{folder}: cannot be made: {error.strerror or error}") from error
     data = save(ds, folder / f"{stem}.nc")
     pictures = _pictures(ds, folder, stem) if picture else ()
-    steps = (
-        f"{ds.attrs['steps']} steps ({ds.attrs['rejected']} repeated) in {seconds:.1f} s, ledger closed to {ds.attrs['ledger_drift']:.1g}"
-    )
+    took = _took(seconds, sum(compiled))
+    steps = f"{ds.attrs['steps']} steps ({ds.attrs['rejected']} repeated) {took}, ledger closed to {ds.attrs['ledger_drift']:.1g}"
     unseen = ("no picture: whole fields were not recorded",) if picture and not pictures and _cells(ds) > 2 else ()
     return Outcome(data, pictures, (*_wave_lines(ds), *unseen, steps))
+
+
+@contextmanager
+def _compiling() -> Iterator[list[float]]:
+    """Seconds that numba compiles inside, as one number when it ends; what it finds in its cache costs none."""
+    from numba.core import event
+
+    seconds: list[float] = []
+    with event.install_timer("numba:compile", seconds.append):
+        yield seconds
+
+
+def _took(seconds: float, compiled: float) -> str:
+    """How long a run took, and apart from it what was compiled."""
+    if compiled < WORTH_TELLING:
+        return f"in {seconds:.1f} s"
+    return f"in {seconds - compiled:.1f} s (and {compiled:.2g} s of compiling, once)"
 
 
 def _cells(ds: xr.Dataset) -> int:

@@ -124,6 +124,8 @@ class Bound:
 
 HUGE = 1e30
 """Bound of what has none."""
+ENDS = {(True, 1.0): " (end with a sigmoid)", (True, HUGE): " (end with exp or softplus)"}
+"""What keeps an output within its bounds, by whether the lower one is at least 0, and the upper one."""
 
 
 def output_bounds(card: Card) -> tuple[tuple[Bound, ...], ...]:
@@ -167,7 +169,7 @@ def check_outputs(card: Card, evaluate: Evaluate, where: str, sha256: str = "") 
         out = _call(evaluate, given, where)
         if not given.same(columns):
             raise InputError(where, f"the network changes its inputs (at {n} rows), expected a pure function")
-        _check_shapes(card, out, n, where)
+        check_shapes(card, out, n, where)
         check_values(card, out, columns, where)
         again = _call(evaluate, given, where)
         if any(a.tobytes() != b.tobytes() for a, b in zip(out, again, strict=True)):
@@ -218,15 +220,25 @@ def _call(evaluate: Evaluate, columns: Columns, where: str) -> tuple[Array, ...]
     return tuple(np.array(a) for a in evaluate(columns))
 
 
-def _check_shapes(card: Card, out: tuple[Array, ...], n: int, where: str) -> None:
+def check_shapes(card: Card, out: tuple[Array, ...], n: int, where: str) -> None:
+    """Raise InputError where a network returns other arrays for `n` rows than its card says."""
     if len(out) != len(card.returns):
-        raise InputError(where, f"the network returns {len(out)} tensors, kind '{card.kind}' expects {len(card.returns)}")
+        number = f"{len(out)} tensor{'' if len(out) == 1 else 's'}"
+        raise InputError(where, f"the network returns {number}, kind '{card.kind}' expects {len(card.returns)} ({_returned(card)})")
     for array, k in zip(out, card.returns, strict=True):
+        if array.ndim == 2 and len(array) == n and array.shape[1] != k:
+            raise InputError(where, f"the network returns {array.shape[1]} columns, kind '{card.kind}' expects {k} ({_returned(card)})")
         if array.shape != (n, k):
             hint = " (keep the column: unsqueeze(1), or no squeeze)" if array.shape == (n,) and k == 1 else ""
             raise InputError(where, f"the network returns shape {list(array.shape)} for {n} rows, expected {[n, k]}{hint}")
         if array.dtype != np.dtype(card.dtype):
             raise InputError(where, f"the network returns {array.dtype}, the card says {card.dtype}")
+
+
+def _returned(card: Card) -> str:
+    """What to return: the columns of each tensor."""
+    tensors = ["[" + ", ".join(b.name for b in bounds) + "]" for bounds in output_bounds(card)]
+    return f"return {' and '.join(tensors[: len(card.returns)])}, a column each: [rows, {', '.join(map(str, dict.fromkeys(card.returns)))}]"
 
 
 def check_values(card: Card, out: tuple[Array, ...], columns: Columns, where: str) -> None:
@@ -237,7 +249,8 @@ def check_values(card: Card, out: tuple[Array, ...], columns: Columns, where: st
             if (bad := ~np.isfinite(values)).any():
                 raise InputError(where, f"{bound.name} is not finite at {_row(card, columns, bad)}")
             if (bad := (values < bound.low - bound.slack) | (values > bound.high + bound.slack)).any():
-                raise InputError(where, f"{bound.name} = {values[bad][0]:.6g} is out of bounds at {_row(card, columns, bad)}")
+                end = ENDS.get((bound.low >= 0.0, bound.high), "")
+                raise InputError(where, f"{bound.name} = {values[bad][0]:.6g} is out of bounds at {_row(card, columns, bad)}{end}")
 
 
 def _row(card: Card, columns: Columns, bad: NDArray[np.bool_]) -> str:

@@ -265,6 +265,8 @@ def _problem(e: ErrorDetails, loc: tuple[int | str, ...], table: type[BaseModel]
     if loc and loc[0] in FileTable.model_fields and len(loc) <= (2 if loc[0] == "membranes" else 1):
         return _brackets(loc, e["input"])
     kind = _KINDS.get(e["type"])
+    if e["type"] == "list_type" and isinstance(e["input"], str):
+        return InputError(dotted(loc), f"{shown(e['input'], 40)} is not an array (write {loc[-1]} = [{json.dumps(e['input'])[:40]}])")
     said = f"is not {kind}" if kind else f"{e['msg'][0].lower()}{e['msg'][1:]}"
     return InputError(dotted(loc), f"{shown(e['input'], 40)}{' ' if kind else ': '}{said}")
 

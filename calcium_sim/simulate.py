@@ -127,6 +127,8 @@ class Simulation:
     def save(self, path: str | Path) -> Path:
         """Write the simulation as it stands to a file, whole or not at all: model, options, all that the next step depends on.
 
+        A model with functions (lambdas) or channels of a file is needed again: ``load(path, model=...)``; a warning says so.
+
         Raises
         ------
         StorageError

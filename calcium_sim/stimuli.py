@@ -159,9 +159,10 @@ def _faces(mesh: Mesh, stimulus: Influx, where: str) -> tuple[np.ndarray, np.nda
     if names:
         return _several_faces(mesh, names, stimulus.region, where)
     if not isinstance(stimulus.at, str) or stimulus.at not in mesh.faces:
-        fix = f"name the membrane with through={next(iter(mesh.membranes), 'plasma')!r}"
+        fix = f"name the membrane with through = {next(iter(mesh.membranes), 'plasma')!r}"
         told = "everywhere" if stimulus.at is None else place_name(stimulus.at)
-        raise InputError(f"{where}.at", f"{told} is not a face of the mesh{_some(mesh.faces)}; {fix}")
+        like = nearest(stimulus.at, mesh.faces) if isinstance(stimulus.at, str) and stimulus.at not in mesh.labels else ""
+        raise InputError(f"{where}.at", f"{told} is not a face of the mesh{like}{_some(mesh.faces)}; {fix}")
     face = mesh.faces[stimulus.at]
     if face.region != stimulus.region:
         raise InputError(f"{where}.region", f"face '{stimulus.at}' belongs to '{face.region}'")

@@ -56,7 +56,7 @@ def targeted(model: Model, probe: Probe, where: str) -> Target:
     kind, _, rest = probe.what.partition("@")
     if probe.what == "v":
         if model.voltage is None:
-            raise InputError(where, "the model has no potential to record (give voltage=)")
+            raise InputError(where, "the model has no potential to record (give it one: voltage = '-70 mV')")
         return Target("v", ("", ""), none, np.zeros(0), none)
     if kind in ("po", "flux"):  # no species is called so
         key = _channel(model, kind, rest, where)

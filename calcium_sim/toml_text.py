@@ -122,9 +122,20 @@ def _fix(toml: str, error: str) -> str:
         return ": lines end with a carriage return alone (save it with the line ends of Unix or Windows)"
     if line.lstrip().startswith("["):
         return _header_fix(lines, number)
+    for earlier in lines[max(0, number - 2) : number]:
+        if braces := _braces_fix(_QUOTED.sub("q", earlier).split("#")[0]):
+            return braces
     if colon := re.match(r"\s*([\w.-]+)\s*:\s+(\S.*)", line):
         return f": write {colon[1]} = {_cut(colon[2])} (a key and its value are joined by =)"
     return _value_fix(line, column) or _twice(lines, number)
+
+
+def _braces_fix(line: str) -> str:
+    """What is wrong with a table in braces: one that goes on in the next line, or a comma at its end."""
+    if line.count("{") > line.count("}"):
+        key = re.search(r"([\w.-]+)\s*=\s*\{[^{}]*$", line)
+        return f": a table in braces stands in one line (write {f'{key[1]} = {{ ... }}' if key else 'it'} in one line, or as a [table])"
+    return ": no comma before }" if re.search(r",\s*\}", line) else ""
 
 
 def _header_fix(lines: list[str], number: int) -> str:
@@ -155,7 +166,7 @@ def _value_fix(line: str, column: int) -> str:
     if word.lower() in _NOTHING:
         return f": TOML has no {word} (leave {key[1]} out)"
     if word.lower() == "balance" or re.match(r"[A-Za-z_]", word) or re.match(r"[+-]?[\d.,]+(e[+-]?\d+)?\s*[A-Za-z%/\u00b5\u03bc]", word):
-        text = "balance" if word.lower() == "balance" else _cut(word)
+        text = "balance" if "balance" in word.lower() else _cut(word)
         return f": write {key[1]} = {json.dumps(text, ensure_ascii=False)} (text and quantities stand in quotes)"
     return ""
 

@@ -25,7 +25,7 @@ from .card import FORMAT, MEMBER, VERSION, Card, card_from
 from .card_fields import shown
 from .errors import InputError
 from .rowwise import check_rowwise
-from .sampling import Array, Columns, check_outputs, check_rows, sample
+from .sampling import Array, Columns, Evaluate, check_outputs, check_rows, sample
 from .straight_values import Unwritable
 
 BLOCK = 1024
@@ -163,7 +163,7 @@ def script(module: Any, card: Card, where: str) -> bytes:
 
             frozen, coarse = straightened(torch, _frozen(torch, fresh, card, where), widths(card), getattr(torch, card.dtype))
         except Unwritable as error:
-            raise InputError(where, f"refused: {error}") from None
+            raise InputError(where, f"refused: {error}{_meets(card, str(error))}") from None
         except (InputError, MemoryError):
             raise
         except Exception as error:  # torch raises many kinds
@@ -172,6 +172,19 @@ def script(module: Any, card: Card, where: str) -> bytes:
         stream = io.BytesIO()
         torch.jit.save(frozen, stream, _extra_files={MEMBER: card.json()})
     return stream.getvalue()
+
+
+def evaluator(module: Any, card: Card, where: str) -> Evaluate:
+    """A ``torch.nn.Module`` as a function of columns, in the card's precision; the module is not changed."""
+    fresh = _fresh(_torch(), module, card, where)
+
+    def outputs(columns: Columns) -> tuple[Array, ...]:
+        try:
+            return evaluate(fresh, columns)
+        except InputError as error:
+            raise InputError(where, f"the network {error.message}") from None
+
+    return outputs
 
 
 def network(given: Any) -> Any:
@@ -220,7 +233,21 @@ def _frozen(torch: Any, fresh: Any, card: Card, where: str) -> Any:
         except InputError as second:
             if isinstance(error, OSError):
                 raise
-            raise InputError(where, f"torch.jit.script refuses the module: {_last_line(error)} (and traced: {second.message})") from None
+            fix = "; a tensor is taken apart with unbind: a, b = x.unbind(1)" if "cannot be used as a tuple" in str(error) else ""
+            told = f"{_last_line(error)} (and traced: {second.message}{fix})"
+            raise InputError(where, f"torch.jit.script refuses the module: {told}") from None
+
+
+def _meets(card: Card, said: str) -> str:
+    """What columns the card gives, where a layer was made for another number of them."""
+    found = re.search(r"\(\d+x(\d+) and (\d+)x\d+\)", said)
+    if not found:
+        return ""
+    ports = ", ".join(c.port for c in card.inputs)
+    columns = {"s": f"s of {len(card.states)} ({', '.join(s.name for s in card.states)})", "x": f"x of {len(card.inputs)} ({ports})"}
+    columns["dx"] = f"dx of {len(card.inputs)}"
+    given = ", ".join(columns[a] for a in card.args if a in columns)
+    return f": a layer that expects {found[2]} columns gets {found[1]}; the card gives {given}"
 
 
 def _torch() -> Any:

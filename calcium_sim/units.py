@@ -141,6 +141,8 @@ def parse(text: str, where: str = "quantity", example: str = "50 um") -> Any:
             pass  # told below
     if fix := _plain_number(written):
         raise InputError(where, f"{_quote(text)}: {fix}")
+    if "balance" in text.lower():
+        raise InputError(where, f"{_quote(text)} is not a quantity (write 'balance' for what is chosen so that the cell starts at rest)")
     said = "is not a quantity" if match is None else "has no known unit"
     raise InputError(where, f"{_quote(text)} {said}, expected a number and a unit (e.g. '{example}')")
 
@@ -293,10 +295,26 @@ def _convert(quantity: Any, unit: str, where: str, expected: str, told: str) -> 
         hint = (
             "; 'um' is a length, 'uM' a concentration" if {_dimension(found), _DIMENSION.get(unit)} == {"length", "concentration"} else ""
         )
+        hint += _spaced(told, target)
         what = f"dimension [{_dimension(found)}]" if found.dimensionality else "no unit"
         raise InputError(where, f"{told} has {what}, {expected}{hint}") from None
     number = to_float(quantity.magnitude)
     return number * factor if factor >= 1 else number / _factor(target, found)
+
+
+def _spaced(told: str, target: Any) -> str:
+    """How a unit is written whose last factors were to be divided by as well: ``1/uM s`` is ``(1/uM) s``."""
+    match = _QUANTITY.fullmatch(told.strip("'").translate(_ASCII))
+    if match is None or not (spaced := re.search(r"/ *[A-Za-z0-9^]+(?: *[ *] *[A-Za-z][A-Za-z0-9^]*)+$", match[2])):
+        return ""
+    parts = re.findall(r"[A-Za-z][A-Za-z0-9^]*", spaced[0])
+    front = match[2][: spaced.start()]
+    try:
+        if _unit(f"{front}/{'/'.join(parts)}").dimensionality != target.dimensionality:
+            return ""
+    except Exception:
+        return ""
+    return f"; / counts for the next unit only (write '{match[1]} {front}/{'/'.join(parts)}' or '{match[1]} {front}/({' '.join(parts)})')"
 
 
 def _dimension(unit: Any) -> str:

@@ -20,6 +20,9 @@ THICKEST = 0.2
 (`benchmarks/one_dimension.py`); at 0.4 um it is 25 to 62 % too slow."""
 
 
+BEYOND = 1000.0
+"""Potential [mV] that no membrane bears."""
+
 LOOKS = 201
 """Times at which a potential given as a function is looked at before a run."""
 
@@ -41,13 +44,15 @@ def late(model: Model, end: float) -> list[str]:
 
 
 def volts(model: Model, end: float) -> list[str]:
-    """A line if a potential looks like volts: it is not 0 all the time, and stays within 1 mV up to `end` [ms]."""
+    """A line if a potential looks like volts or uV: it is not 0 and stays within 1 mV up to `end` [ms], or goes beyond 1 V."""
     given = model.voltage
     if callable(given):
         values = [abs(voltage_at(model, t)) for t in np.linspace(0.0, end, LOOKS).tolist()]
     else:
         values = [abs(v) for _, v in given] if isinstance(given, tuple) else [abs(given or 0.0)]
     largest = max(values)
+    if largest > BEYOND:
+        return [f"voltage: goes to {largest:.4g} mV, no membrane bears more than 1 V (is the unit right?)"]
     if not 0.0 < largest < 1.0:
         return []
     kind = "the function must return" if callable(given) else "they are"
@@ -84,6 +89,12 @@ def thick(radius: Floats) -> NDArray[np.bool_]:
     return wide
 
 
+def _branches(mesh: Mesh) -> bool:
+    """Whether a position of a tree has several children."""
+    children = mesh.structure.parent[1:] if isinstance(mesh.structure, Columns) else np.zeros(0, int)
+    return len(np.unique(children)) < len(children)
+
+
 def _thick_release(plan: Plan) -> str | None:
     """Say which part of a membrane releases calcium into cross-sections that are too wide."""
     radius = cell_radius(plan.model.mesh)
@@ -97,10 +108,12 @@ def _thick_release(plan: Plan) -> str | None:
                 labels.append(g.label)
         if there.any():
             share = 100 * membrane.area[there].sum() / membrane.area.sum()
+            fix = "restrict them to thin parts with at=, as the demo does"
+            fix = fix if _branches(plan.model.mesh) else f"for a neurite take dims=2, else {fix}"
             return (
                 f"membranes.{name}: {share:.3g} % of its area has {' and '.join(labels)} where the cell's radius is above {THICKEST:g} um "
                 f"(up to {radius[there].max():.3g} um); one dimension averages over the cross-section, and waves there come out too slow "
-                "or fail (for a neurite take dims=2)"
+                f"or fail ({fix})"
             )
     return None
 

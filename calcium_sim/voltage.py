@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ EXPECTED = (
     "with units (times * u.ms, potentials * u.mV)"
 )
 
+FILES = (".csv", ".txt", ".dat", ".tsv")
+"""Endings of files of two columns."""
+
 
 class Table(tuple[tuple[float, float], ...]):
     """Pairs of time [ms] and potential [mV] that have been checked."""
@@ -33,8 +37,8 @@ class Table(tuple[tuple[float, float], ...]):
         return times, potential
 
 
-def checked(given: Any) -> float | Table | Callable[[float], Any] | None:
-    """None, a number in mV, a table, or a function.
+def checked(given: Any, expected: str = EXPECTED) -> float | Table | Callable[[float], Any] | None:
+    """None, a number in mV, a table, or a function; `expected` is how a message says what may be given.
 
     Raises
     ------
@@ -44,10 +48,13 @@ def checked(given: Any) -> float | Table | Callable[[float], Any] | None:
     if given is None or callable(given) or isinstance(given, Table):
         return given
     if isinstance(given, (list, tuple)) or int(getattr(given, "ndim", 0)) > 0:
-        return _table(given)
+        return _table(given, expected)
+    if isinstance(given, str) and Path(given.strip()).suffix.lower() in FILES:
+        columns = f"t, v = numpy.loadtxt({given.strip()!r}, delimiter=',', unpack=True)"
+        raise InputError("voltage", f"{shown(given)} is the name of a file (read it: {columns}, and give t * u.ms, v * u.mV)")
     if isinstance(given, str) or hasattr(given, "units") or isinstance(given, (bool, int, float, np.number)):
         return value(given, "mV", "voltage")
-    raise InputError("voltage", f"{shown(given)} is no potential, {EXPECTED}")
+    raise InputError("voltage", f"{shown(given)} is no potential, {expected}")
 
 
 def potential_name(voltage: Any) -> str:
@@ -58,10 +65,10 @@ def potential_name(voltage: Any) -> str:
     return f"a function ({name})" if (name := function_name(voltage)) else told(voltage)
 
 
-def _table(given: Any) -> Table:
+def _table(given: Any, expected: str) -> Table:
     rows = list(given)
     try:
-        times, potential = _arrays(*rows) if len(rows) == 2 and all(map(_long, rows)) else _pairs(rows)
+        times, potential = _arrays(*rows) if len(rows) == 2 and all(map(_long, rows)) else _pairs(rows, expected)
     except InputError:
         if len(rows) != 2 or not all(isinstance(row, (list, tuple)) for row in rows):
             raise
@@ -78,11 +85,11 @@ def _long(column: Any) -> bool:
     return getattr(getattr(column, "magnitude", column), "ndim", 0) == 1
 
 
-def _pairs(rows: list[Any]) -> tuple[Floats, Floats]:
+def _pairs(rows: list[Any], expected: str) -> tuple[Floats, Floats]:
     try:
         pairs = [(t, v) for t, v in rows]
     except (TypeError, ValueError):
-        raise InputError("voltage", f"{shown(tuple(rows))} is no table, {EXPECTED}") from None
+        raise InputError("voltage", f"{shown(rows)} is no table, {expected}") from None
     return _numbers([t for t, _ in pairs], "ms"), _numbers([v for _, v in pairs], "mV")
 
 

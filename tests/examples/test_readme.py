@@ -99,6 +99,15 @@ def test_places_and_probes(wave):
     assert float(names["ds4"].probe_far_arrival) < 0.99 * float(cs.at(wave["ds"], distance=40).ca_arrival)
 
 
+def test_result_is_drawn_and_kept(wave, tmp_path, monkeypatch):
+    (code,) = [b for b in blocks("python") if "cs.open" in b]
+    monkeypatch.chdir(tmp_path)
+    names = dict(wave)
+    exec(compile(code, "README.md", "exec"), names)
+    assert (tmp_path / "wave.png").stat().st_size > 10_000
+    np.testing.assert_array_equal(names["ds"].ca, wave["ds"].ca)
+
+
 def test_change_and_go_on(wave, tmp_path, monkeypatch):
     """The saved half and the run that was not stopped are the same to the last bit."""
     (code,) = [b for b in blocks("python") if "half.sim" in b]

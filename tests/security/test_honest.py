@@ -255,7 +255,7 @@ class Fixed(nn.Module):
         (Biased(1.0), (0.01, 50), r"open probability is not finite at ca@cytosol = "),
         (Biased(-30.0), (0.01, 50), r"open probability = 1\.\d+ is out of bounds at ca@cytosol = "),
         (Inplace(), (-50, 50), r"changes its inputs|differs"),
-        (Pairs(), (0.01, 50), r"returns shape \[0, 2\] for 0 rows, expected \[0, 1\]"),
+        (Pairs(), (0.01, 50), r"returns 2 columns, kind 'open_prob' expects 1 \(return \[open"),
         (Fixed(), (0.01, 50), r"a row's result depends on other rows"),
     ],
 )

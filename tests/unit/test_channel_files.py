@@ -134,6 +134,9 @@ WRONG = {
     "nine.py:Entry": r"nine\.py:Entry: no such file in .* \(did you mean 'mine\.py'\?\)",
     "mine.py": r"mine\.py names no class of the file \(write mine\.py:Entry\); there are Entry, Other",
     "mine.py:": r"names no class of the file",
+    "empty.py": r"empty\.py names no class of the file; it has none \(a class derived from calcium_sim\.Channel\)",
+    "leaves.py": r"leaves\.py names no class of the file; it has none",
+    "syntax.py": r"syntax\.py names no class of the file, and is no Python in line 2: SyntaxError: ",
     "mine.py:Entri": r"has no class 'Entri' \(did you mean 'Entry'\?\); there are Entry, Other",
     "mine.py:three": r"three is no channel class; there are Entry, Other",
     "mine.py:Channel": r"Channel is no channel class",
@@ -185,6 +188,22 @@ def test_it_is_said_before_a_file_is_executed(here, capsys, command):
     for words in (["channels", "show", "my.npz"], ["check", "my.npz"], ["channels", "show", "leak/linear"]):
         code, _, err = command(*words)
         assert (code, err) == (0, ""), words
+
+
+def test_a_file_without_the_name_of_a_class_is_not_executed(here, capsys, command):
+    """Its classes are read off its text: bases that are called Channel or are among them, and what `channel` decorates."""
+    text = "import calcium_sim as cs\nprint('executed')\nclass A(cs.Channel): ...\nclass B(A): ...\nclass C: ...\n"
+    (here / "script.py").write_text(text + "@cs.channel('mine/d')\nclass D(Base): ...\n")
+    (here / "wave.toml").write_text(wave('channel = "script.py"'))
+    told = r"script\.py names no class of the file \(write script\.py:A\); there are A, B, D$"
+    for words in (["check", "script.py"], ["channels", "show", "script.py"], ["check", "wave.toml"]):
+        code, out, err = command(*words)
+        assert (code, out) == (2, ""), words
+        (line,) = err.splitlines()
+        assert re.search(told, line), line
+    with pytest.raises(InputError, match=told):
+        cs.get_channel("script.py")
+    assert capsys.readouterr().out == ""
 
 
 def test_show_tells_card_errors_range_and_lines_that_work(here, command):

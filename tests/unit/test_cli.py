@@ -4,9 +4,11 @@ import json
 import subprocess
 import sys
 
+import numba
 import pytest
 
 import calcium_sim as cs
+from calcium_sim.runs import _compiling, _took
 from calcium_sim.template import template
 
 SHORT = (
@@ -113,6 +115,19 @@ def test_a_result_that_does_not_fit_is_refused_before_the_run(here, command):
     assert not (here / "out").exists()
 
 
+def test_seconds_of_compiling_are_told_apart_from_those_of_the_run():
+    """What numba compiles inside, once; what is compiled already costs none."""
+    fresh = numba.njit(lambda x: x + 1.0)
+    told = []
+    for _ in range(2):
+        with _compiling() as seconds:
+            fresh(1.0)
+        told.append(sum(seconds))
+    assert told[0] > 1e-3
+    assert told[1] == 0.0
+    assert (_took(26.0, 24.3), _took(3.0, 0.2)) == ("in 1.7 s (and 24 s of compiling, once)", "in 3.0 s")
+
+
 def test_new_writes_a_template_once(here, command):
     code, out, _ = command("new", "my.toml")
     assert code == 0
@@ -134,6 +149,12 @@ def test_check_tells_what_is_in_a_result(here, cable, command):
     code, _, err = command("check", "wave.nc")
     assert code == 5
     assert "damaged" in err
+
+
+def test_check_tells_who_reads_a_saved_simulation(here, command):
+    (here / "half.sim").write_bytes(b"calcium-sim simulation 1\n" + bytes(40))
+    code, _, err = command("check", "half.sim")
+    assert (code, err) == (2, "error: half.sim: is a simulation that was saved (in Python: cs.Simulation.load('half.sim'), then run)\n")
 
 
 def test_channels_are_listed_and_shown(command):

@@ -87,6 +87,63 @@ def test_places_potential_and_set():
     assert model.mesh.select(model.stimuli[1].at, nodes).sum() == 75
 
 
+COLUMNS = {
+    "commas": "0,-70\n1.5,-20\n",
+    "heading and comments": "# patch 3\ntime (ms),V (mV)\n\n0, -70  # start\n1.5, -20\n",
+    "semicolons": "\ufefft;v\r\n0;-70;\r\n1.5;-20;\r\n",
+    "tabs": "0\t-70\n1.5\t-20",
+    "spaces": "  0   -7e1\n  1.5 -20.0\n",
+}
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_a_potential_from_a_file_of_two_columns(tmp_path, name):
+    (tmp_path / "v.csv").write_bytes(COLUMNS[name].encode())
+    (tmp_path / "wave.toml").write_text('voltage = { file = "v.csv", time = "ms", potential = "mV" }\n' + WAVE)
+    assert load(tmp_path / "wave.toml")[0].voltage == ((0.0, -70.0), (1.5, -20.0))
+    (tmp_path / "wave.toml").write_text(WAVE + '[voltage]\nfile = "./v.csv"\ntime = "s"\npotential = "V"\n')
+    assert load(tmp_path / "wave.toml")[0].voltage == ((0.0, -70e3), (1500.0, -20e3))
+
+
+FORM = r"write voltage = \{ file = \"v\.csv\", time = \"ms\", potential = \"mV\" \}"
+NO_POTENTIAL = {
+    "name alone": ('"v.csv"', "", rf"^voltage: 'v\.csv' is the name of a file \({FORM}, with its units\)$"),
+    "no unit": ('{ file = "v.csv", time = "ms" }', "0 0\n1 1", rf"^voltage\.potential: is missing \({FORM}\)$"),
+    "unit of a length": ('{ file = "v.csv", time = "um", potential = "mV" }', "0 0\n1 1", r"^voltage\.time: '1 um' has dimension \[len"),
+    "key": ('{ file = "v.csv", tim = "ms" }', "", r"^voltage\.tim: unknown key \(did you mean 'time'\?\); there are file, time, "),
+    "word": (None, "0,0\n\n1,x\n", r"^voltage\.file: v\.csv, line 3: 'x' is no finite number$"),
+    "two headings": (None, "t,v\nms,mV\n0,0\n", r"^voltage\.file: v\.csv, line 2: 'ms' is no finite number$"),
+    "nan": (None, "0,nan\n1,0\n", r"line 1: 'nan' is no finite number$"),
+    "three columns": (None, "0,0,1\n", r"line 1: has 3 columns, expected two: time and potential$"),
+    "decimal commas": (None, "0,5;-70,5\n", r"line 1: has 4 columns, .* \(a number has a decimal point and no comma\)$"),
+    "backwards": (None, "0,0\n2,0\n1,0", r"line 3: 1 ms comes after 2 ms, times must not decrease$"),
+    "one line": (None, "0,0\n", r"v\.csv: has 1 lines of numbers, expected at least two \(time, potential\)$"),
+    "bytes": (None, "0,0\n1,\udcff", r"v\.csv, line 2: is no UTF-8 text"),
+    "large": (None, "0 0\n" * 2_200_000, r"v\.csv: is larger than 8 MiB"),
+    "device": ('{ file = "/dev/zero", time = "ms", potential = "mV" }', "", r"^voltage\.file: /dev/zero: is no regular file"),
+    "none": ('{ file = "w.csv", time = "ms", potential = "mV" }', "", r": w\.csv: no such file in /.* \(did you mean 'v\.csv'\?\)$"),
+    "folder": ('{ file = ".", time = "ms", potential = "mV" }', "", r"is a directory, expected a text of two columns"),
+    "numbers": ("[1, 2, 3]", "", r"^voltage: \[1, 2, 3\] is no table, expected \"-70 mV\", pairs \[\["),
+    "truth": ("true", "", r"^voltage: 'True' is not a quantity, expected \[voltage\] \(e\.g\. '-70 mV'\)$"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NO_POTENTIAL)
+def test_what_is_no_potential_is_told_with_file_and_line(tmp_path, name):
+    given, text, message = NO_POTENTIAL[name]
+    (tmp_path / "v.csv").write_bytes(text.encode("utf-8", "surrogateescape"))
+    given = given or '{ file = "v.csv", time = "ms", potential = "mV" }'
+    with pytest.raises(cs.InputError, match=message) as caught:
+        build(parse(f"voltage = {given}\n{WAVE}"), tmp_path)
+    assert "\n" not in str(caught.value)
+    assert "u." not in str(caught.value).replace("you", "")
+
+
+def test_a_channel_that_lacks_the_potential_says_so_in_words_of_a_file():
+    with pytest.raises(cs.InputError, match=r"reads the potential, which the model lacks \(give it one: voltage = '-70 mV'\)"):
+        build(parse(WAVE.replace('channel = "ncx/hill1"', 'channel = "ncx/luo-rudy"').replace('density = "15 /um^2"\n', "")))
+
+
 def test_paths_are_relative_to_the_file(tmp_path):
     (tmp_path / "cell.swc").write_text("1 1 0 0 0 5 -1\n2 3 10 0 0 1 1\n3 3 30 0 0 1 2\n")
     mesh = '[mesh]\nkind = "swc"\npath = "cell.swc"\nspacing = "1 um"\n\n'
@@ -115,20 +172,26 @@ BAD = [
     ('"0.05 uM", er', '"-0.05 uM", er', r"species\.ca\.initial\.cytosol: -0\.05 uM must be >= 0"),
     (', er = "220 um^2/s" }', " }", r"species: region 'er' of the mesh has no species"),
     (', er = "220 um^2/s" }', ', nucleus = "220 um^2/s" }', r"species\.ca\.initial: no value for region 'nucleus'"),
-    ('binds = "ca"', 'binds = "mg"', r"buffers\.calbindin\.binds: unknown species 'mg'"),
+    ('binds = "ca"', 'binds = "mg"', r"buffers\.calbindin\.binds: unknown species 'mg'; the model has ca$"),
     ('region = "cytosol"', 'region = "cytosl"', r"buffers\.calbindin\.region: unknown region 'cytosl' \(did you mean 'cytosol'\?\)"),
     ('kon = "27 /uM/s"', 'kon = "27 /s"', r"buffers\.calbindin\.kon: '27 /s' has dimension \[rate\], expected \[binding rate\]"),
+    ('kon = "27 /uM/s"', 'kon = "27 1/uM s"', r"unit only \(write '27 1/uM/s' or '27 1/\(uM s\)'\)$"),
+    ('"0.05 uM", er', '"0.05 uM", err', r"initial: 'err' stands in no entry of diffusion \(did you mean 'er'\?\); no value for region"),
     ('total = "80 uM"', 'total = "9**9**9 uM"', r"buffers\.calbindin\.total: '9\*\*9\*\*9 uM' has no known unit"),
     ('channel = "ryr/keizer-levine"', 'channel = "ryr/keizer"', r"membranes\.er\[0\]\.channel: unknown channel 'ryr/keizer' \(did you"),
     ('density = "1 /um^2"', 'densty = "1 /um^2"', r"membranes\.er\[0\]\.densty: unknown key \(did you mean 'density'\?\)"),
     ('density = "1 /um^2"', 'density = "3 um"', r"membranes\.er\[0\]\.density: '3 um' has dimension \[length\], expected \[density\]"),
+    ('density = "1 /um^2"', 'density = "balanced"', r"membranes\.er\[0\]\.density: 'balanced' is not a quantity \(write 'balance' for"),
+    ('density = "1 /um^2"', 'density = "cs.BALANCE"', r"membranes\.er\[0\]\.density: 'cs\.BALANCE' is not .* \(write 'balance' for"),
     ('density = "1 /um^2"', 'density = "-1 /um^2"', r"membranes\.er\[0\]\.density: "),
     ('channel = "ryr/keizer-levine"', 'channel = "pmca/hill2"', r"membranes\.er\[0\]: 'pmca/hill2' moves cytosol -> outside"),
     ('channel = "ryr/keizer-levine"', 'channel = "ip3r/li-rinzel"', r"membranes\.er\[0\].*ip3"),
     ("[[membranes.plasma]]", "[[membranes.plasme]]", r"membranes\.plasme: unknown membrane \(did you mean 'plasma'\?\)"),
-    ('species = "ca"', 'species = "cl"', r"stimuli\[0\]: unknown species 'cl' \(did you mean 'ca'\?\)"),
-    ('at = "left" ', 'at = "lft" ', r"stimuli\[0\]\.at: 'lft' is not a face of the mesh"),
+    ('species = "ca"', 'species = "cl"', r"stimuli\[0\]: unknown species 'cl' \(did you mean 'ca'\?\); the model has ca$"),
+    ('at = "left" ', 'at = "lft" ', r"stimuli\[0\]\.at: 'lft' is not a face of the mesh \(did you mean 'left'\?\) \(left, "),
     ('at = "left" ', 'at = { distance = ["0 um"] } ', r"stimuli\[0\]\.at\.distance: 1 values, expected a lower and an upper"),
+    ('at = "left" ', 'at = { distance = ["5 um", "1 um"] } ', r"stimuli\[0\]\.at\.distance: 5 um to 1 um: the limits are swapped"),
+    ('at = "left" ', 'at = { x = ["5 um", "1 um"] } ', r"stimuli\[0\]\.at\.x: 5 um to 1 um: the limits are swapped \(the lower one"),
     ('at = "left" ', 'at = { distanc = ["0 um", "1 um"] } ', r"stimuli\[0\]\.at\.distanc: unknown coordinate \(did you mean 'distance'"),
     ('at = "left" ', 'at = { distance = ["0 um", "1 um"] } ', r"stimuli\[0\]\.at: name a face .* or the membrane"),
     ('flux = "2500 uM*um/s"\n', "", r"stimuli\[0\]: has neither flux and value"),
@@ -138,7 +201,7 @@ BAD = [
     ('until = "75 ms"', 'until = "75 ms"\ndt = "10 us"\ntolerance = 1e-3', r"run\.dt: give tolerance or dt, not both"),
     ('until = "75 ms"', 'until = "75 ms"\ndt = "1e-9 ms"', r"run\.until: 75 ms asks for more than 1e\+09 steps"),
     ('until = "75 ms"', 'until = "75 ms"\nrecord = ["cal"]', r"run\.record\[0\]: unknown 'cal' \(did you mean"),
-    ('until = "75 ms"', 'until = "75 ms"\nrecord = "ca"', r"run\.record: 'ca' is not an array"),
+    ('until = "75 ms"', 'until = "75 ms"\nrecord = "ca"', r"run\.record: 'ca' is not an array \(write record = \[\"ca\"\]\)"),
     ('every = "0.25 ms"', 'every = "100 ms"', r"run\.every: 100 ms is longer than the run of 75 ms"),
     ('every = "0.25 ms"', 'until = "1 ms"', r"is not valid TOML: .*line"),
 ]  # fmt: skip

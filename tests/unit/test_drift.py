@@ -50,3 +50,11 @@ def test_check_tells_how_far_a_cell_is_from_rest(tmp_path):
     assert len(told) == 1
     assert "ca in cytosol -" in told[0]
     assert "ca in er +" in told[0]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_start_values_of_states_are_named_as_what_may_open_channels(tmp_path):
+    path = tmp_path / "wave.toml"
+    path.write_text(template().replace('density = "1 /um^2"', 'density = "1 /um^2"\ninitial = { c1 = 0.9 }', 1))
+    (told,) = [line for line in check_file(path) if line.startswith("warning   not at rest at the start")]
+    assert "(initial= of membranes.er.ryr/keizer-levine may start channels open; left out, states start at rest; density or" in told

@@ -11,6 +11,7 @@ from calcium_sim import units as u
 from calcium_sim.meshes import well_mixed
 
 MESH = well_mixed({"cytosol": "1 um^3"}, {"plasma": (("cytosol", "outside"), "1 um^2")})
+CABLE = cs.meshes.neurite("1 um", "0.2 um", spacing="0.5 um")
 CA = cs.Species("ca", {"cytosol": "0 um^2/s"}, {"cytosol": "0.05 uM", "outside": "1 uM"})
 LEAK = cs.get_channel("leak/linear")
 
@@ -47,11 +48,11 @@ REFUSED = {
     "back by advance": (lambda: at_2_ms().advance(1.0), r"^until: 1 ms lies before the 2 ms"),
     "step back": (lambda: at_2_ms().step("-1 ms"), r"^duration: -1 ms must be >= 0; a run goes forward only"),
     "step of True": (lambda: at_2_ms().step(True), r"^duration: 'True' is not a quantity, expected \[time\] \(e\.g\. '10 ms'\)"),
-    "until before 0": (lambda: run(until="-1 ms"), r"^until: -1\.0 must be a positive finite number"),
+    "until before 0": (lambda: run(until="-1 ms"), r"^until: -1 ms must be > 0 \(e\.g\. '10 ms'\)"),
     "until without a unit": (lambda: run(until=1), r"^until: 1 has no unit, expected \[time\]"),
-    "every of 0": (lambda: run(every="0 ms"), r"^every: 0\.0 must be a positive"),
+    "every of 0": (lambda: run(every="0 ms"), r"^every: 0 ms must be > 0"),
     "every of False": (lambda: run(every=False), r"^every: 'False' is not a quantity"),
-    "dt below 0": (lambda: run(dt="-1 us"), r"^dt: -0\.001 must be a positive"),
+    "dt below 0": (lambda: run(dt="-1 us"), r"^dt: -0\.001 ms must be > 0"),
     "tolerance of True": (lambda: run(tolerance=True), r"^tolerance: True must be a positive finite number"),
     "active of True": (lambda: run(active=True), r"^active: True must be a positive"),
     "no threads": (lambda: run(threads=0), r"^threads: 0 is not a number of threads, expected 1, 2"),
@@ -80,6 +81,7 @@ REFUSED = {
     "potential": (lambda: model(voltage=-70), r"^voltage: -70 has no unit, expected \[voltage\] \(e\.g\. '-70 mV'\)"),
     "potential of text": (lambda: model(voltage="-70"), r"^voltage: '-70' has no unit"),
     "potential of True": (lambda: model(voltage=True), r"^voltage: 'True' is not a quantity"),
+    "potential of a file": (lambda: model(voltage="v.csv"), r"^voltage: 'v\.csv' is the name of a file \(read it: t, v = numpy\.loadtxt"),
     "potentials": (lambda: model(voltage=np.array([-70.0, 0.0])), r"^voltage: .* is no table, expected .* two arrays with units"),
     "potentials in mV": (lambda: model(voltage=np.array([-70.0, 0.0]) * u.mV), r"^voltage: .* is no table, expected"),
     "function to None": (lambda: run(model=model(voltage=lambda t: None)), r"^voltage: the function returned None at t=0 ms, expec"),
@@ -98,6 +100,8 @@ REFUSED = {
     "value below 0": (lambda: cs.Set("ca", "-1 uM"), r"^stimuli\.ca\.value: -1 uM must be >= 0"),
     "fluxes": (lambda: pulse(flux=np.array([1.0, 2.0])), r"^stimuli\.ca\.flux: 2 numbers have no unit, expected an array in uM\*um/ms"),
     "swapped tables": (lambda: cs.Species("ca", {"er": "1 uM"}, {"er": "1 um^2/s"}), r"^species\.ca\.diffusion\.er: '1 uM' has dimension"),
+    "limits": (lambda: cs.within("50 um", "10 um"), r"^within: 50 um to 10 um: the limits are swapped \(the lower one comes first\)$"),
+    "label of a face": (lambda: CABLE.select("lft", np.arange(2), "at"), r"^at: unknown place 'lft' .*; the mesh has left, right$"),
     "folder": (lambda: cs.add_channel_folder(3), r"^channel folder: 3 is no file name"),
     "result as file": (lambda: cs.save("x.nc", run()), r"^save: .* is no file name, expected text"),
     "swap of nothing": (lambda: model().swap("a", "b"), r"^swap: the model has no channel 'a'; it has none"),

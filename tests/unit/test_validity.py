@@ -81,6 +81,16 @@ def test_the_share_of_the_membrane_is_right(tmp_path, fraction):
     assert percent(line) == pytest.approx(100 * 0.5 * 19.5 / 25.5, abs=0.3)
 
 
+def test_on_a_tree_the_fix_is_a_place(tmp_path):
+    """There is no (z, r) grid of a cell that branches."""
+    path = tmp_path / "cell.swc"
+    path.write_text("1 3 0 0 0 0.5 -1\n2 3 30 0 0 0.5 1\n3 3 60 0 0 0.5 2\n4 3 30 30 0 0.5 2\n")
+    ryr = cs.get_channel("ryr/keizer-levine")(density="1 /um^2")
+    fix = "restrict them to thin parts with at=, as the demo does)"
+    assert told(with_channels(from_swc(path, "1 um"), ryr)).endswith(f"or fail ({fix}")
+    assert told(with_channels(wide(), ryr)).endswith(f"or fail (for a neurite take dims=2, else {fix}")
+
+
 RELEASES = [name for name in cs.list_channels() if cs.get_channel(name).across == ("er", "cytosol")]
 
 

@@ -4,6 +4,7 @@ References: scipy's LSODA on the Borg-Graham N-type channel, written again in SI
 """
 
 import math
+import re
 import warnings
 
 import numpy as np
@@ -15,6 +16,7 @@ from calcium_sim import units as u
 from calcium_sim.inspection import check_file
 from calcium_sim.meshes import well_mixed
 from calcium_sim.template import template
+from calcium_sim.validity import volts
 
 F, GAS, KELVIN = 96485.33212, 8.314462618, 310.0
 VOLUME, AREA, DENSITY, OUTSIDE = 10.0, 20.0, 0.02, 1500.0
@@ -211,6 +213,13 @@ def test_potentials_that_look_like_volts_are_told(case):
         said = lines(call)
         assert len(said) == wrong
         assert not wrong or "as if it were in volts" in said[0]
+
+
+@pytest.mark.parametrize("voltage", ["-70 V", [("0 ms", "-70 mV"), ("9 ms", "20 V")], lambda t: -70000.0])
+def test_potentials_beyond_a_volt_are_told(voltage):
+    (line,) = volts(cell(voltage), 2.0)
+    assert re.fullmatch(r"voltage: goes to [27]e\+04 mV, no membrane bears more than 1 V \(is the unit right\?\)", line), line
+    assert volts(cell("-1 V"), 2.0) == []
 
 
 def twice(simulation):

@@ -78,6 +78,8 @@ def test_crossings_and_peaks_are_those_of_all_steps(run):
     assert values.max() <= float(run.probe_far_peak) <= 1.01 * values.max()
     assert float(run.probe_open_peak) >= run.probe_open.values.max()
     assert run.probe_far_arrival.attrs["threshold"] == 0.3
+    assert "probe_left_arrival" in run
+    assert "probe_store_arrival" not in run, "the ER rests above the threshold of its species"
     assert "probe_dye_arrival" not in run
 
 
