@@ -3,9 +3,9 @@
 Three things are solved inside the right-hand side, each as it is defined and without any notion of a time step:
 
 * **(z, r) grids**: channels see the concentration on the wall, half a cell from the node, where the flux through the wall makes it
-  differ by J (half a cell)/D (docs/design.md). J is the sum of what stimuli bring through the membrane and of what all its channels carry at
-  these very concentrations: Newton's method, one unknown per membrane, species and slice. Node values are used where D = 0 or where
-  nothing crosses.
+  differ by J (half a cell)/D (docs/design.md). J is the sum of what stimuli bring through the membrane and of what all its channels
+  carry at these very concentrations: Newton's method, one unknown per membrane, species and slice. Node values are used where D = 0 or
+  where nothing crosses.
 * **Ports d(ca@...)**: the rate of change is the right-hand side itself at that node (on (z, r) grids that of the wall concentration,
   by a central difference along the flow). Gates read it; where a flux depends on it, it is implicit, and solved by Steffensen's method
   (not on (z, r) grids: there such a flux would be a differential equation of its own).

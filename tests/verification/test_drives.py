@@ -233,7 +233,7 @@ def test_exponentials_may_overflow():
 
 @pytest.mark.parametrize("dt", ["0.02 ms", "0.005 ms"])
 def test_a_law_follows_where_diffusion_multiplies_calcium_in_a_step(dt):
-    """Beside the edge of a `Set`: the law and the receptor whose exact reduction it is release the same within 0.4 % (6 % in four parts)."""
+    """Beside the edge of a `Set`: the law and the receptor that it reduces exactly release the same within 0.4 % (6 % in four parts)."""
     mesh = neurite("12 um", "0.25 um", "0.12 um", spacing="0.1 um")
     ca = cs.Species("ca", {"cytosol": "220 um^2/s", "er": "220 um^2/s"}, {"cytosol": "0.08 uM", "er": "180 uM"})
     jump = cs.Set("ca", "1 uM", at=cs.within("4.05 um", "6.05 um"), time="1 ms")
