@@ -1,8 +1,8 @@
 """Generates the update of paced channels at the pairs of one membrane: see `pacing`.
 
 ``pace(U0, U1, Y0, Y, P, nets, counts, t0, volts_a, volts_b, h, share, least, fine, late)``: rows of U0 and U1 hold what the channels read,
-at the beginning and at the end of a step of length h, which begins at t0; the potential goes from volts_a to volts_b. States go from Y0 over
-`share` h in `least` parts, each at the values in its middle (at its end where `late`), on straight lines, with the rate of change
+at the beginning and at the end of a step of length h, which begins at t0; the potential goes from volts_a to volts_b. States go from Y0
+over `share` h in `least` parts, each at the values in its middle (at its end where `late`), on straight lines, with the rate of change
 (U1 - U0)/h; Y takes them. Where `fine` is given, parts are so many, up to MOST, that no value whose rate of change is read changes by more
 than this part of itself in one of them; each block of lanes has its own number.
 """

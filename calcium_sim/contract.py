@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import units
-from .errors import InputError, shown
+from .errors import InputError, nearest, shown
 from .ieee import called
 
 FUNCTIONS = {
@@ -293,7 +293,8 @@ def _outcome(cls: Any, name: str, given: tuple[SimpleNamespace, ...]) -> Any:
     try:
         return called(function, *given)
     except AttributeError as error:
-        told = f"{name} uses a name that no table declares: {error} (add it to reads, states or params)"
+        known = vars(error.obj) if isinstance(error.obj, SimpleNamespace) else ()
+        told = f"{name} uses a name that no table declares: {error}{nearest(error.name or '', known)} (add it to reads, states or params)"
         raise InputError(cls.label(), told) from error
     except Exception as error:
         said = " ".join(str(error).split())

@@ -168,7 +168,8 @@ class Loop:
         saved = self._saved(state)[0]
         if clock.smooth_steps(begin, h, steps, COARSE) < steps and not self.warned:
             self.warned = True
-            warn(f"dt: the potential moves by more than 10 mV within a fixed step of {h:.3g} ms (take a smaller dt=)")
+            told = "the potential moves by more than 10 mV, or what channels read off the time by a quarter of its largest value,"
+            warn(f"dt: {told} within a fixed step of {h:.3g} ms (take a smaller dt=)")
         while done < steps:
             count = min(STRETCH, steps - done)
             count -= count % 2 if count > 1 else 0  # steps of twice the length are compared with them
@@ -345,9 +346,10 @@ class Loop:
                 "ms: more is taken out than there is (a negative flux, a channel that carries calcium away at concentration 0, or with dt= "
                 "a rate that is too fast for it)"
             )
-        raise RunStopped(
-            f"run stopped at t={saved.t:.6g} ms: no step above {h:.2g} ms meets tolerance {self.control.tolerance:g} (raise tolerance=)"
-        )
+        fix, plan = "raise tolerance=", self.stepper.plan
+        if any((saved.u[plan.fields[f].span] == 0.0).any() for f, _, _ in plan.tracked):
+            fix = "a law that reads a rate of change may have no value at the concentration 0 that is there: set a small one instead"
+        raise RunStopped(f"run stopped at t={saved.t:.6g} ms: no step above {h:.2g} ms meets tolerance {self.control.tolerance:g} ({fix})")
 
     def _diagnose(self, saved: State, h: float, count: int, clock: Clock) -> NoReturn:
         """Say where and in which channel the first value that is not finite appears."""

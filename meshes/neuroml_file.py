@@ -46,6 +46,8 @@ def read_neuroml(path: Path) -> Points:
         If it is no XML, has no morphology or several, or a segment lacks an end or a parent.
     """
     raw = read_bytes(path, "a NeuroML file")
+    if b"\x00" in raw:
+        raise InputError(path.name, "is no text in UTF-8 (save it as UTF-8)")
     if b"<!ENTITY" in raw:
         raise InputError(path.name, "declares entities, which no morphology needs (they can take any amount of memory)")
     try:
