@@ -16,8 +16,10 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from . import generated
+from .codegen_paced import MOST as MOST_PARTS
 from .codegen_paced import PacedSpec, source
 from .fallback import TorchGates
 from .gates import RELAXING, gate_of
@@ -28,6 +30,7 @@ from .mesh import Floats
 from .observe import port_entries
 from .specs import PortRef
 from .state import Clock, State, pack_networks
+from .unrolled import LANES
 
 SWEEPS = 2
 """How often a step is taken where states follow laws in du/dt: what they make of it falls with the step."""
@@ -243,13 +246,30 @@ class _Group:
         given, fine = (self.plan.parameters, self.nets, self.counts[0]), FINE if self.parts > 1 else 0.0
         self.module.pace(*ends, y0, y, *given, start.t, *volts, h, share, self.parts, fine, self.at_once)
         for g, gate in self.slow:
-            for part in range(self.parts):
-                place = (part + (1.0 if self.at_once else 0.5)) * share / self.parts
-                ports = self._ports(g, ends, place, start.t + place * h, volts[0] + place * (volts[1] - volts[0]), h)
-                self.torch.move(g, gate, start if part == 0 else state, state, ports, share * h / self.parts)
+            numbers = self._parts(ends, share)
+            new = [(row, np.empty(self.pairs)) for row in g.states]
+            for parts in np.unique(numbers).tolist():
+                for part in range(parts):
+                    place = (part + (1.0 if self.at_once else 0.5)) * share / parts
+                    ports = self._ports(g, ends, place, start.t + place * h, volts[0] + place * (volts[1] - volts[0]), h)
+                    self.torch.move(g, gate, start if part == 0 else state, state, ports, share * h / parts)
+                for row, values in new:
+                    values[numbers == parts] = state.y[row][numbers == parts]
+            for row, values in new:
+                state.y[row] = values
             if gate.kind == "current" and gate.states:  # what a network returns at once is that of the end
                 ports = self._ports(g, ends, share, start.t + share * h, volts[0] + share * (volts[1] - volts[0]), h)
                 self.torch.value(g, gate, state, ports)
+
+    def _parts(self, ends: Sequence[Floats], share: float) -> NDArray[np.int64]:
+        """In how many parts the states of each pair move, as in `codegen_paced`."""
+        parts = np.full(self.pairs, self.parts, np.int64)
+        for f, _ in self.tracked if self.parts > 1 else ():
+            first, last = (e[self.fields.index(f)] for e in ends)
+            more = np.abs(last - first) / (np.minimum(first, last) + 1e-300)
+            most = np.maximum.reduceat(more, np.arange(0, self.pairs, LANES))
+            parts = np.maximum(parts, np.repeat(np.minimum(MOST_PARTS, share * most / FINE).astype(np.int64) + 1, LANES)[: self.pairs])
+        return parts
 
     def _ports(self, g: Gauge, ends: Sequence[Floats], place: float, t: float, v: float, h: float) -> dict[str, Any]:
         """Ports of a channel as arrays over the pairs."""

@@ -101,7 +101,7 @@ TOLD = {
     "species.ca.rest: unknown region 'cytosl' (did you mean 'cytosol'?)": lambda: model(species=replace_rest({"cytosl": "1 uM"})),
     "stimuli.ca.through: unknown membrane 'membrane'; the mesh has plasma, er": lambda: influx(through="membrane"),
     "stimuli.ca.at: a function (distance 0 to 1 um) is not a face of the mesh (left, left-er, right, right-er); name the membrane with "
-    "through='plasma'": lambda: influx(at=cs.within("0 um", "1 um")),
+    "through = 'plasma'": lambda: influx(at=cs.within("0 um", "1 um")),
     "stimuli.ca.at: everywhere is not a face of the mesh": lambda: influx(at=None),
     "stimuli.ca.period: 5 ms without a number of pulses (give count=, or leave period out for one)": lambda: influx(period="5 ms"),
     "stimuli.ca.count: 3 pulses need a whole number >= 1 and a period": lambda: influx(count=3),
@@ -114,7 +114,7 @@ TOLD = {
     "from_swc.path: None is no file name": lambda: swc(path=None),
     "from_swc.er_radius: the function fails at a radius of": lambda: swc(er_radius=lambda r: r / 0),
     "well_mixed.membranes: ['er'] is not a table": lambda: point(membranes=["er"]),
-    "voltage: (1, 2) is no table, expected a potential (e.g. '-70 mV'), a function": lambda: model(voltage=(1, 2)),
+    "voltage: [1, 2] is no table, expected a potential (e.g. '-70 mV'), a function": lambda: model(voltage=(1, 2)),
     "voltage: 3 times and 2 potentials": lambda: model(voltage=(np.arange(3) * u.ms, np.arange(2) * u.mV)),
     "voltage: times have no unit, expected a potential": lambda: model(voltage=(np.arange(3.0), np.arange(3.0))),
     "progress: True is no function, expected one of (time reached, end) in ms": lambda: run(progress=True),

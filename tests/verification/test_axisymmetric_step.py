@@ -159,11 +159,27 @@ def right_side(plan: Plan, volts: float):
     def port(r, g, surface):
         return {"value": plan.parameters[r.index], "v": volts}[r.kind] if r.kind != "field" else surface[r.index, g.membrane]
 
-    def fluxes(c, y):
+    def course(s, t):
+        shape, _, duration, _, _ = s.course
+        return 1 - t / duration if shape == 1 else 1.0
+
+    def entering(k, m, t):
+        """Flux density of stimuli at the pairs of a membrane."""
+        out, f = np.zeros(len(mesh.membranes[m].area)), plan.fields[k]
+        for s in plan.sources:
+            if (s.field, s.through) == (k, m):
+                pairs = np.flatnonzero(np.isin(places[k, m], s.index))
+                out[pairs] += course(s, t) * s.rate * f.volume[s.index] / mesh.membranes[m].area[pairs]
+        return out
+
+    def fluxes(c, y, t):
         """Flux of every channel at the concentrations on the membrane: those of the nodes and half a cell of the flux into it."""
-        surface = {(k, m): c[plan.fields[k].span][at] for (k, m), at in places.items()}
+        surface, coming = (
+            {(k, m): c[plan.fields[k].span][at] for (k, m), at in places.items()},
+            {(k, m): entering(k, m, t) for k, m in places},
+        )
         for _ in range(10):
-            out, added = [], dict.fromkeys(surface, 0.0)
+            out, added = [], dict(coming)
             for g, p in zip(plan.gauges, tables, strict=True):
                 x = SimpleNamespace(**{n: port(r, g, surface) for n, r in zip(g.channel.reads, g.spec.ports, strict=True)})
                 states = SimpleNamespace(**{n: y[s] for n, s in zip(g.channel.states, g.states, strict=True)})
@@ -178,7 +194,7 @@ def right_side(plan: Plan, volts: float):
         du, dy = np.zeros(nu), np.zeros(len(y))
         for f, matrix in zip(plan.fields, laplacian, strict=True):
             du[f.span] = matrix @ c[f.span]
-        for g, (j, states, x, p) in zip(plan.gauges, fluxes(c, y), strict=True):
+        for g, (j, states, x, p) in zip(plan.gauges, fluxes(c, y, t), strict=True):
             for k, count, _ in g.spec.gains:
                 at = places[k, g.membrane]
                 du[plan.fields[k].span][at] += count * j * g.area / plan.fields[k].volume[at]
@@ -195,8 +211,7 @@ def right_side(plan: Plan, volts: float):
             rate, rest = plan.parameters[d.param : d.param + 2]
             du[plan.fields[d.field].span] -= rate * (c[plan.fields[d.field].span] - rest)
         for s in plan.sources:
-            shape, _, duration, _, _ = s.course
-            du[plan.fields[s.field].span][s.index] += s.rate * (1 - t / duration if shape == 1 else 1.0)
+            du[plan.fields[s.field].span][s.index] += s.rate * course(s, t)
         return np.concatenate([du, dy])
 
     return rates

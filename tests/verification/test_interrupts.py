@@ -271,6 +271,7 @@ import xarray as xr
 import calcium_sim as cs
 
 number, file = getattr(signal, sys.argv[1]), sys.argv[2]
+signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background begin with it ignored
 rng = np.random.default_rng(0)
 ds = xr.Dataset({f"a{k}": (("time", "node"), rng.normal(size=(400, 400))) for k in range(8)})
 threading.Timer(float(sys.argv[3]), os.kill, (os.getpid(), number)).start()
