@@ -39,8 +39,8 @@ MOST_EDGES = 10_000_000
 """Times that `edges` may return: at each a step ends."""
 
 
-MULTIPLIED, BETWEEN, MULTIPLE = 12, 3, 1e-9
-"""Random places at which a parameter is tried that may multiply the flux, sizes between the ends, and rounding of the flux there."""
+MULTIPLIED, UNSEEN, BETWEEN, MULTIPLE = 12, 200, 3, 1e-9
+"""Random places at which a parameter is tried that may multiply the flux, so many where there is none, sizes between, and rounding."""
 
 
 class Parameter(NamedTuple):
@@ -229,7 +229,9 @@ def multiplies(cls: Any, name: str, values: Mapping[str, Any], sizes: Sequence[f
         (s.low, s.high) if math.isfinite(s.high - s.low) else (s.start - 1.0, s.start + 1.0)
         for s in (state(row, name) for row in cls.states.values())
     ]
-    for _ in range(MULTIPLIED):
+    for k in range(UNSEEN):
+        if tried and k >= MULTIPLIED:
+            break
         y = SimpleNamespace(**{n: float(random.uniform(*ends)) for n, ends in zip(cls.states, bounds, strict=True)})
         x = SimpleNamespace(**{n: _drawn(kind, random) for n, kind in kinds.items()})
         found = []
@@ -248,7 +250,7 @@ def multiplies(cls: Any, name: str, values: Mapping[str, Any], sizes: Sequence[f
         if any(abs(flux - slope * factor) > MULTIPLE * abs(fluxes[k]) for flux, factor in zip(fluxes, factors, strict=True)):
             return False
         tried += fluxes[k] != 0.0
-    return tried > 0 or not ends
+    return True
 
 
 def _drawn(kind: str, random: np.random.Generator) -> float:
@@ -256,6 +258,8 @@ def _drawn(kind: str, random: np.random.Generator) -> float:
         return float(random.uniform(-90.0, 40.0))
     if kind == "rate":
         return float(random.normal())
+    if kind == "t" and random.random() < 0.5:
+        return float(random.uniform(0.0, 1000.0))
     return float(np.exp(random.normal() * 2.0))
 
 

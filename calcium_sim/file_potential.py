@@ -63,15 +63,16 @@ def _scale(unit: str, target: str, where: str) -> float:
 
 def _text(path: Path, name: str) -> str:
     """The text of a file of two columns, its size checked before it is read."""
-    if not path.exists():
-        there = sorted(p.name for p in path.parent.iterdir() if p.suffix.lower() in FILES) if path.parent.is_dir() else []
-        raise InputError("voltage.file", f"{name}: no such file in {path.parent.resolve()}{nearest(path.name, there)}")
     kind = "a text of two columns, time and potential"
     try:
+        if not path.exists():
+            there = sorted(p.name for p in path.parent.iterdir() if p.suffix.lower() in FILES) if path.parent.is_dir() else []
+            raise InputError("voltage.file", f"{shown(name)}: no such file in {path.parent.resolve()}{nearest(path.name, there)}")
         with regular_file(path, f"voltage.file: {name}", kind).open("rb") as stream:
             raw = stream.read(LARGEST + 1)
-    except OSError as error:
-        raise InputError("voltage.file", f"{name}: cannot be read: {error.strerror or error}") from None
+    except (OSError, ValueError) as error:
+        told = getattr(error, "strerror", None) or error
+        raise InputError("voltage.file", f"{shown(name)}: cannot be read: {told}") from None
     if len(raw) > LARGEST:
         raise InputError("voltage.file", f"{name}: is larger than {LARGEST // 1024**2} MiB (leave out points that lie on a line)")
     try:

@@ -76,7 +76,9 @@ def _array(given: Any, names: list[str], where: str) -> NDArray[np.float64]:
     told = f"expected [rows, {len(names)}]: {', '.join(names)}"
     if hasattr(given, "units"):
         raise InputError(where, f"has a unit, {told} as numbers in the units of the card")
-    given = given.detach().cpu().numpy() if hasattr(given, "detach") else given
+    given = given.detach().cpu().double().numpy() if hasattr(given, "detach") and not given.is_complex() else given
+    if np.iscomplexobj(given):
+        raise InputError(where, f"holds complex numbers, {told}")
     try:
         rows = np.asarray(given, float)
     except (TypeError, ValueError):

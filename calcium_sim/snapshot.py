@@ -47,6 +47,8 @@ _KEPT = {
     "drive": ("past",),
 }
 """What changes in a run, by the part of the simulation that has it."""
+SAMPLES = 4096
+"""Times at which a potential given as a function is compared."""
 _KEYS = ("seconds", "start")
 """Tables whose keys a run does not change."""
 
@@ -201,11 +203,13 @@ def digest_of(simulation: Simulation, t: float | None = None) -> str:
     digest = hashlib.sha256()
     for name in (f.name for f in fields(plan) if f.name not in ("model", "stops")):
         _feed(digest, getattr(plan, name))
-    for part in (mesh.regions, mesh.start, mesh.volume, mesh.position, mesh.distance, mesh.edges, mesh.conductance):
+    for part in (mesh.regions, mesh.start, mesh.volume, mesh.position, mesh.distance, mesh.edges, mesh.conductance, mesh.structure):
         _feed(digest, part)
     _feed(digest, {name: (m.sides, m.inside, m.outside, m.area) for name, m in mesh.membranes.items()})
     _feed(digest, [(s.time, events.of(k, s)) for k, s in events.sets])
-    _feed(digest, [voltage_at(simulation.model, k * until / 64) for k in range(65)] if math.isfinite(until) else None)
+    volts, seen = simulation.model.voltage, [k * until / SAMPLES for k in range(SAMPLES + 1)] if math.isfinite(until) else []
+    _feed(digest, [(t, v) for t, v in volts if t <= until] if isinstance(volts, tuple) else None)
+    _feed(digest, [voltage_at(simulation.model, t) for t in (seen if callable(volts) else seen[-1:])])
     return digest.hexdigest()
 
 

@@ -52,7 +52,7 @@ def told_of_gaps(points: Points) -> Points:
             part = f"{100 * size.sum() / whole[0]:.2g} % of the neurites' length" if whole[0] > 0 else "of no neurites"
             points = points.warned(
                 f"{points.file}: {_segments(len(size), 'segment')} off {where}, {size.sum():.4g} um in all ({part}); nothing is put in "
-                "between, no length, membrane or volume, as the file has none there"
+                "between, no length or volume, as the file has none there (a step of the radius leaves its ring of membrane)"
             )
     return points
 

@@ -26,8 +26,12 @@ _SAID = {
     "dendrite": r"dend",
 }
 _ANY = "|".join(_SAID.values())
-_NOT = re.compile(rf"(?<![a-z])(non|not|no|but|except|excluding|without|minus)_*((in|of|on|the)_+)*({_ANY})")
-_NEAR = re.compile(r"(?<![a-z])(all|and|plus|minus|near|next|around|prox\w*|dist\w*|to|from|off|beyond|by|until)(?![a-z])")
+_NOT = re.compile(
+    rf"(?<![a-z])(non|not|no|but|except|excluding|exclude|excl|without|minus|rm|other|outside|rest|away)_*((in|of|on|the|than|from)_+)*({_ANY})"
+)
+_NEAR = re.compile(
+    r"(?<![a-z])(all|and|plus|minus|near|next|around|adjacent|neighbou?rs?|children|behind|above|below|after|before|besides?|prox\w*|dist\w*|to|from|off|beyond|by|until)(?![a-z])"
+)
 _BODY = re.compile(r"(?<![a-z])(soma|cell_?body)")
 _PLAIN = re.compile(r"(soma(tic|ta|s)?|cell_?body|axon(al|s)?|apic(al)?|basal|basilar|dend(s|rites?|ritic)?|group|_)+")
 

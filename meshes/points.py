@@ -30,8 +30,8 @@ _VOXELS = '; of voxels give the size: unit = "8 nm" for the hemibrain'
 class Points:
     """The points of a file, in its order; `parent` is an index into them, -1 at a root.
 
-    `line` is 0 where a file has no lines of points. `apart` are points that hang on their parent though they lie off it, with no length,
-    membrane or volume in between. `told` is what a person should be warned of, `notes` what the mesh says of itself.
+    `line` is 0 where a file has no lines of points. `apart` are points that hang on their parent though they lie off it, with no length
+    or volume in between. `told` is what a person should be warned of, `notes` what the mesh says of itself.
     """
 
     file: str

@@ -62,11 +62,11 @@ def from_morphology(
     outside of the soma's radius R, with a cylinder that reaches back to the surface; it is joined to the soma's node through a length R of
     the soma's cross-section. Cylinders that make more than 1 % of the neurites are told: a note of the mesh for SWC, else a warning.
 
-    In NeuroML every segment is a cone from its own beginning, which may be a place along its parent, and the cell holds the sum of them: a
-    neurite that leaves the soma begins there with the diameter that it has there, and where a segment begins off its parent, nothing is put
-    in between; a warning says how far. A segment without length alone is a soma of one point. Types come from groups (by ``neuroLexId``,
-    else by names such as soma_group, axon, apical_dends; a name that speaks of several, as dends_and_soma, says nothing), else from the
-    names of the segments.
+    In NeuroML every segment is a cone from its own beginning, which may be a place along its parent, and the cell holds the sum of them
+    (and the rings where radii step, see below): a neurite that leaves the soma begins there with the diameter that it has there, and
+    where a segment begins off its parent, nothing is put in between; a warning says how far. A segment without length alone is a soma
+    of one point. Types come from groups (by ``neuroLexId``, else by names such as soma_group, axon, apical_dends; a name that speaks of
+    several, as dends_and_soma, says nothing), else from the names of the segments.
 
     A point that lies on its parent adds no length and no volume: the radius steps there. The ring of the step is part of the membrane,
     but not where a branch begins with a radius of its own. Tips without length are left out.

@@ -35,10 +35,20 @@ def uninterrupted() -> Iterator[None]:
             signal.signal(number, later)
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        for number in came[:1]:
-            signal.raise_signal(number)
+        try:
+            for number, handler in reversed(before.items()):  # Ctrl-C last: what comes in between waits, too
+                signal.signal(number, handler)
+        finally:
+            _deliver(list(dict.fromkeys(came)))
+
+
+def _deliver(numbers: list[int]) -> None:
+    """Send each signal, whatever the handlers of the others raise."""
+    if numbers:
+        try:
+            signal.raise_signal(numbers[0])
+        finally:
+            _deliver(numbers[1:])
 
 
 def replace_file(path: Path, content: bytes, mode: int = 0o600) -> None:

@@ -228,6 +228,13 @@ def test_a_parameter_is_tried_with_the_sizes_that_it_has(given):
     made(**CAPPED)(k="500 um/ms")
 
 
+@pytest.mark.parametrize("onset", ["0 ms", "20 ms", "500 ms"])
+def test_a_density_is_a_factor_where_the_flux_comes_late(onset):
+    """Or never: a synapse that opens at some time, a pump that is shut off."""
+    cs.get_channel("nmda/exp-ghk")(density={"a": "1 /um^2", "b": "3 /um^2"}, onset=onset)
+    cs.get_channel("nmda/exp-ghk")(density={"a": "1 /um^2", "b": "3 /um^2"}, onset=onset, permeability=0 * u.um**3 / u.ms)
+
+
 def test_a_name_that_no_table_declares_is_told_before_its_parameter_is_tried():
     """Whether a parameter multiplies the flux is found by calling it."""
     wrong = made(flux=staticmethod(lambda y, x, p: p.k * x.ip3))

@@ -19,7 +19,10 @@ NAMES = {
     "dendrite": "dend dendrite_group dend_3 Dendrite4 dends_no_tuft all_dends basal_and_apical_dends basal_obl_dends dendrit_5",
     "": "all comp_12 user7_3 Neurite4 tuft_plus OneSecGrp_SectionRef_4 ModelViewParmSubset_8 dends_and_soma soma_and_axon somatodendritic "
     "apical_dends_and_soma prox_dend_soma soma_prox_dends SomaDend axosomatic all_minus_myelin perisomatic nonsomatic not_soma non_axonal "
-    "all_soma proximal_to_soma soma_plus_20um all_but_soma without_axon not_in_the_dendrites colour_RGB200 thalamic_input",
+    "all_soma proximal_to_soma "
+    "outside_soma other_than_soma exclude_soma rest_soma soma_neighbours soma_children adjacent_soma behind_soma "
+    "above_soma after_soma beside_soma away_soma away_from_soma rm_soma excl_soma "
+    "soma_plus_20um all_but_soma without_axon not_in_the_dendrites colour_RGB200 thalamic_input",
 }
 
 

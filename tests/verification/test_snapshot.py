@@ -368,6 +368,9 @@ def test_a_model_that_differs_in_one_thing_is_refused(tmp_path):
             cs.Simulation.load(file, model.replace(path, value))
 
 
+TABLE = [("0 ms", "-70 mV"), ("9 ms", "-70 mV")]
+
+
 def test_another_array_label_or_function_is_refused(tmp_path):
     """What no description can show whole, the lowered numbers tell."""
     mesh = neurite("2 um", "0.2 um", "0.1 um", spacing="0.5 um")
@@ -376,6 +379,8 @@ def test_another_array_label_or_function_is_refused(tmp_path):
         ({"membranes.er[0].scale": lambda distance: 1.0 + distance}, {"membranes.er[0].scale": lambda distance: 1.0 + 2.0 * distance}),
         ({"membranes.er[0].scale": {"left": 2.0, "*": 1.0}}, {"mesh": other, "membranes.er[0].scale": {"left": 2.0, "*": 1.0}}),
         ({"voltage": lambda t: -70.0}, {"voltage": lambda t: -70.0 + 0.1 * t}),
+        ({"voltage": TABLE}, {"voltage": [*TABLE[:1], ("0.101 ms", "-70 mV"), ("0.102 ms", "20 mV"), ("0.103 ms", "-70 mV"), *TABLE[1:]]}),
+        ({}, {"mesh": replace(mesh, structure=replace(mesh.structure, conductance=1.5 * mesh.structure.conductance))}),
     ]
     for before, after in cases:
         simulation = cs.Simulation(small(**before))
