@@ -67,10 +67,12 @@ def _text(path: Path, name: str) -> str:
     try:
         if not path.exists():
             there = sorted(p.name for p in path.parent.iterdir() if p.suffix.lower() in FILES) if path.parent.is_dir() else []
-            raise InputError("voltage.file", f"{shown(name)}: no such file in {path.parent.resolve()}{nearest(path.name, there)}")
+            raise InputError("voltage.file", f"{name}: no such file in {path.parent.resolve()}{nearest(path.name, there)}")
         with regular_file(path, f"voltage.file: {name}", kind).open("rb") as stream:
             raw = stream.read(LARGEST + 1)
-    except (OSError, ValueError) as error:
+    except InputError:
+        raise
+    except (OSError, ValueError) as error:  # a name that is too long, or holds a zero
         told = getattr(error, "strerror", None) or error
         raise InputError("voltage.file", f"{shown(name)}: cannot be read: {told}") from None
     if len(raw) > LARGEST:

@@ -121,6 +121,7 @@ NO_POTENTIAL = {
     "bytes": (None, "0,0\n1,\udcff", r"v\.csv, line 2: is no UTF-8 text"),
     "large": (None, "0 0\n" * 2_200_000, r"v\.csv: is larger than 8 MiB"),
     "device": ('{ file = "/dev/zero", time = "ms", potential = "mV" }', "", r"^voltage\.file: /dev/zero: is no regular file"),
+    "a long name": (f'{{ file = "{"x" * 300}.csv", time = "ms", potential = "mV" }}', "", r"cannot be read: File name too long"),
     "none": ('{ file = "w.csv", time = "ms", potential = "mV" }', "", r": w\.csv: no such file in /.* \(did you mean 'v\.csv'\?\)$"),
     "folder": ('{ file = ".", time = "ms", potential = "mV" }', "", r"is a directory, expected a text of two columns"),
     "numbers": ("[1, 2, 3]", "", r"^voltage: \[1, 2, 3\] is no table, expected \"-70 mV\", pairs \[\["),
