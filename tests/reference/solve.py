@@ -22,6 +22,9 @@ from .system import System
 BAND = 40
 """Half band width up to which LSODA is used."""
 
+JUMP = 1e-6
+"""Duration [ms] for which a `Set` stands where states read rates of change."""
+
 
 @dataclass
 class Solution:
@@ -103,6 +106,7 @@ def solve(model, times, kinks=(), rtol=1e-6, method=None) -> Solution:
 def _sets(system, d, back, order, t, recorder):
     """Carry out every `Set` of time t and book what it adds."""
     z = d[back] + system.z0
+    before = z.copy()
     for s in system.model.stimuli:
         if isinstance(s, Set) and s.time == t:
             f = system.parts.fields[system.parts.find(s.species, s.region)]
@@ -115,7 +119,30 @@ def _sets(system, d, back, order, t, recorder):
             part = z[f.at]
             recorder.added.setdefault(s.species, []).append((t, float((mesh.volume[f.nodes] * (s.value - part))[chosen].sum())))
             part[chosen] = s.value
+    if (z != before).any():
+        _follow(system, before, z, t)
     return (z - system.z0)[order]
+
+
+def _follow(system, before, z, t):
+    """States that read rates of change go along with what is set, as with a short pulse: in `JUMP` ms, on a straight line."""
+    n, v = system.n, system.parts.potential(t)
+    moved = (z[:n] - before[:n]) / JUMP
+    change = [moved[r.entries] for r in system.parts.rates]
+    for k, c in enumerate(system.parts.currents):
+        if not c.states or not any(p.kind == "rate" for p in c.ports.values()):
+            continue
+        rows = np.concatenate([np.arange(s.start, s.stop) for s in c.states.values()])
+
+        def rates(s, values, k=k, c=c, rows=rows):
+            y = z[n:].copy()
+            y[rows] = values
+            given = system._spaces(k, before[:n] + s * moved, y, t, v, change, system.across)
+            return np.concatenate([np.broadcast_to(r, len(c.weight)) for r in system.function[k][1](len(c.weight), *given)])
+
+        with np.errstate(all="ignore"):
+            found = solve_ivp(rates, (0.0, JUMP), z[n:][rows], "LSODA", rtol=1e-8, atol=1e-12)
+        z[n + rows] = found.y[:, -1]
 
 
 class _Recorder:
