@@ -16,7 +16,7 @@ from .errors import InputError, StorageError, file_path, nearest
 from .kernels.files import uninterrupted
 from .mesh import Mesh
 from .paths import Path, choose, graph, of_nodes, places
-from .results import CONCENTRATION
+from .results import CONCENTRATION, FLUX
 from .units import numbers_in
 
 if TYPE_CHECKING:
@@ -236,7 +236,12 @@ def _panel(ax: Any, ds: xr.Dataset, unit: str, found: list[str]) -> None:
             ax.plot(float(ds[f"{key}_peak_time"]), float(ds[f"{key}_peak"]), "o", ms=4, color=tone)
         if f"{key}_arrival" in ds:
             ax.axvline(float(ds[f"{key}_arrival"]), color=tone, lw=0.8, ls=(0, (4, 2.5)), alpha=0.8)
-    told = {CONCENTRATION: "concentration [µM]", "mV": "potential [mV]", "1": "open probability"}.get(unit, f"flux density [{unit}]")
+    told = {
+        CONCENTRATION: "concentration [µM]",
+        "mV": "potential [mV]",
+        "1": "open probability",
+        FLUX: "flux density [µM µm/ms]",
+    }.get(unit, unit)
     ax.set_ylabel(told, color=INK)
     ax.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=9)
     ax.margins(x=0)

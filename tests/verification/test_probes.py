@@ -106,7 +106,7 @@ def test_pictures_show_all_probes(run, alone, tmp_path):
     assert [ax.get_ylabel() for ax in panels] == [
         "concentration [µM]",
         "open probability",
-        "flux density [umol L-1 um ms-1]",
+        "flux density [µM µm/ms]",
         "potential [mV]",
     ]
     assert drawn == set(PROBES)
