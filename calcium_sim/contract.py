@@ -245,11 +245,11 @@ def multiplies(cls: Any, name: str, values: Mapping[str, Any], sizes: Sequence[f
             return False
         if any(flux is None for flux in fluxes):
             continue
-        k = int(np.argmax(np.abs(fluxes)))
-        slope = fluxes[k] / factors[k] if factors[k] else 0.0
-        if any(abs(flux - slope * factor) > MULTIPLE * abs(fluxes[k]) for flux, factor in zip(fluxes, factors, strict=True)):
+        flux, factor = max(zip(fluxes, factors, strict=True), key=lambda row: abs(row[0]))
+        slope = flux / factor if factor else 0.0
+        if any(abs(other - slope * size) > MULTIPLE * abs(flux) for other, size in zip(fluxes, factors, strict=True)):
             return False
-        tried += fluxes[k] != 0.0
+        tried += flux != 0.0
     return True
 
 

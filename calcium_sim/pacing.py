@@ -268,7 +268,7 @@ class _Group:
             first, last = (e[self.fields.index(f)] for e in ends)
             more = np.abs(last - first) / (np.minimum(first, last) + 1e-300)
             most = np.maximum.reduceat(more, np.arange(0, self.pairs, LANES))
-            parts = np.maximum(parts, np.repeat(np.minimum(MOST_PARTS, share * most / FINE).astype(np.int64) + 1, LANES)[: self.pairs])
+            parts = np.maximum(parts, np.repeat(np.fmin(MOST_PARTS, share * most / FINE).astype(np.int64) + 1, LANES)[: self.pairs])
         return parts
 
     def _ports(self, g: Gauge, ends: Sequence[Floats], place: float, t: float, v: float, h: float) -> dict[str, Any]:
