@@ -17,7 +17,7 @@ from .codegen_module import Module
 from .specs import ChannelSpec
 from .unrolled import LANES, Lanes
 
-MOST = 256
+MOST = 512
 """Parts at most."""
 
 

@@ -233,7 +233,7 @@ def test_exponentials_may_overflow():
 
 @pytest.mark.parametrize("dt", ["0.02 ms", "0.005 ms"])
 def test_a_law_follows_where_diffusion_multiplies_calcium_in_a_step(dt):
-    """Beside the edge of a `Set`: the law and the receptor that it reduces exactly release the same within 0.4 % (6 % in four parts)."""
+    """Beside the edge of a `Set`: the law and the receptor that it reduces exactly release the same within 0.05 % (6 % in four parts)."""
     mesh = neurite("12 um", "0.25 um", "0.12 um", spacing="0.1 um")
     ca = cs.Species("ca", {"cytosol": "220 um^2/s", "er": "220 um^2/s"}, {"cytosol": "0.08 uM", "er": "180 uM"})
     jump = cs.Set("ca", "1 uM", at=cs.within("4.05 um", "6.05 um"), time="1 ms")
@@ -244,4 +244,21 @@ def test_a_law_follows_where_diffusion_multiplies_calcium_in_a_step(dt):
             warnings.simplefilter("ignore")
             ds = cs.simulate(model, "6 ms", "1 ms", dt=dt)
         released.append(180.0 - float(ds.ca.sel(region="er").values[-1].mean()))
-    assert released[0] == pytest.approx(released[1], rel=4e-3)
+    assert released[0] == pytest.approx(released[1], rel=5e-4)
+
+
+@pytest.mark.parametrize("options", [{}, {"dt": "0.02 ms"}, {"dt": "0.005 ms"}])
+def test_a_law_is_right_at_the_node_beside_a_set(options):
+    """There the first step doubles calcium, and the law multiplies P by 3 to 100: against the reduced receptor at a tolerance of 1e-6."""
+    mesh = neurite("2 um", "0.25 um", "0.12 um", spacing="0.25 um")
+    ca = cs.Species("ca", {"cytosol": "220 um^2/s", "er": "220 um^2/s"}, {"cytosol": "0.08 uM", "er": "180 uM"})
+    jump = cs.Set("ca", "1.5 uM", at=cs.within("0 um", "1 um"), time="1.313 ms")
+    opened = []
+    for name, given in (("ryr/scalar-law", options), ("ryr/keizer-levine-reduced", {"tolerance": 1e-6})):
+        model = cs.Model(mesh, [ca], {"er": [cs.get_channel(name)(density="0.1 1/um^2")]}, stimuli=[jump])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ds = cs.simulate(model, "3 ms", "0.1 ms", **given)
+        po = next(ds[v] for v in ds.data_vars if str(v).startswith("po_"))
+        opened.append(po.values[14:])
+    np.testing.assert_allclose(opened[0], opened[1], rtol=2.5e-3)  # 1.8e-3; beside the edge 0.7e-3 (4 to 11e-3 with a tenth)
