@@ -6,7 +6,7 @@ from scipy.optimize import brentq
 from studies import arrivals, write
 
 import calcium_sim as cs
-from calcium_sim.bench import cpu_seconds
+from calcium_sim.app.bench import cpu_seconds
 from calcium_sim.meshes import neurite
 from calcium_sim.presets import breit_queisser
 

@@ -11,7 +11,7 @@ from scipy.special import jn_zeros, jv
 from studies import write
 
 import calcium_sim as cs
-from calcium_sim.bench import cpu_seconds
+from calcium_sim.app.bench import cpu_seconds
 from calcium_sim.meshes import from_simplices
 from calcium_sim.presets import breit_queisser
 

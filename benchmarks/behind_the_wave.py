@@ -135,7 +135,7 @@ def spots(x, c, low=30.0 - 3.0, high=33.7 + 6.0):
 def figure(curves, runs):
     from matplotlib.figure import Figure
 
-    from calcium_sim.colours import scale
+    from calcium_sim.plot.colours import scale
 
     canvas = Figure(figsize=(11, 6.4), layout="constrained")
     grid = canvas.subplots(2, 2)

@@ -15,11 +15,11 @@ import numpy as np
 from train_channels import CHANNELS
 
 import calcium_sim as cs
-from calcium_sim.diagnostics import first_crossing
-from calcium_sim.learn.cli import fit_command
-from calcium_sim.learn.settings import CHOICE
-from calcium_sim.learn.waves import wave_model
+from calcium_sim.app.fit import fit_command
+from calcium_sim.learn.data.settings import CHOICE
+from calcium_sim.learn.data.waves import wave_model
 from calcium_sim.meshes import neurite
+from calcium_sim.results.diagnostics import first_crossing
 
 ODE = "ryr/keizer-levine"
 

@@ -16,13 +16,13 @@ from matplotlib.figure import Figure
 from studies import cable, write
 
 import calcium_sim as cs
-from calcium_sim.diagnostics import first_crossing
-from calcium_sim.gates import gate_of
-from calcium_sim.learn.clamping import clamp
-from calcium_sim.learn.cli import fit_command
-from calcium_sim.lowering import lower
+from calcium_sim.app.fit import fit_command
+from calcium_sim.learn.data.clamping import clamp
 from calcium_sim.meshes import neurite
-from calcium_sim.network import run as evaluate
+from calcium_sim.networks.prepared import gate_of
+from calcium_sim.networks.program import run as evaluate
+from calcium_sim.plan.lower import lower
+from calcium_sim.results.diagnostics import first_crossing
 
 FIGURES = Path(__file__).parents[1] / "docs" / "figures"
 ODE = "ryr/keizer-levine"

@@ -17,8 +17,8 @@ import torch
 from studies import cable, write
 
 import calcium_sim as cs
-from calcium_sim.diagnostics import first_crossing
 from calcium_sim.meshes import neurite
+from calcium_sim.results.diagnostics import first_crossing
 
 ODE, DT = "ryr/keizer-levine", 0.0125
 GRIDS = ((64.0, 0.1, 0.02), (40.0, 0.1, 0.01), (20.0, 0.1, 0.005))

@@ -4,8 +4,8 @@ import numpy as np
 from studies import followed, write
 
 from calcium_sim import presets
-from calcium_sim.diagnostics import first_crossing
 from calcium_sim.meshes import neurite
+from calcium_sim.results.diagnostics import first_crossing
 
 PARTS = [(550, 650), (600, 800), (650, 750)]
 PUBLISHED = {520.5: 279.2, 550.5: 602.6, 600.5: 1249.1, 650.5: 1966.8}  # um: ms after the stimulus, an independent port at 1 um

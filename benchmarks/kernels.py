@@ -51,7 +51,7 @@ def trees(seconds: float) -> Iterator[Row]:
 
 def steps() -> list[tuple[str, float, str]]:
     """Nanoseconds per position (cables) or node (grids) of a whole step of the full model, and its phases, with the design's figures."""
-    from calcium_sim.bench import CASES, measure, phase_costs
+    from calcium_sim.app.bench import CASES, measure, phase_costs
 
     out = []
     for case, design in (("cable", {"diffusion": "4 (700 M node-species/s per sweep, 3 species)", "local": "15 (67 M node-steps/s)"}),):

@@ -12,10 +12,10 @@ import numpy as np
 from studies import write
 
 import calcium_sim as cs
-from calcium_sim.diagnostics import first_crossing
-from calcium_sim.learn.settings import REPEATED, STEADY
-from calcium_sim.learn.waves import wave_model
+from calcium_sim.learn.data.settings import REPEATED, STEADY
+from calcium_sim.learn.data.waves import wave_model
 from calcium_sim.meshes import neurite
+from calcium_sim.results.diagnostics import first_crossing
 
 ODE = "ryr/keizer-levine"
 HYBRIDS = ("ryr/dnn", "ryr/dnn-latent")
@@ -121,7 +121,7 @@ TEXT = {
 The first row is the wave of README's example. As a user gets them: steps that the package chooses, spacing 0.05 um. Speeds are
 least-squares slopes of the arrivals of 1 uM over 60 to 90 um of 100 um of cable (near the stimulus the front is faster: 0.509 instead
 of 0.493 um/ms in the second row), peaks those at 75 um, release what left through the receptors of the whole cable while the wave ran.
-None of these settings is among those of training (`calcium_sim/learn/settings.py` has both lists, a test keeps them apart).
+None of these settings is among those of training (`calcium_sim/learn/data/settings.py` has both lists, a test keeps them apart).
 
 `ryr/dnn-latent` keeps two gates, of which one is the share of receptors that is not inactivated. `ryr/dnn` keeps the open probability
 alone, which does not say how inactivated the receptors are: it is trained on first waves from rest at 0.05 uM, and from higher resting

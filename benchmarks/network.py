@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from calcium_sim.bench import machine
-from calcium_sim.network import disagreement, run
-from calcium_sim.tables import tabulate
-from calcium_sim.torchgraph import lower_graph
+from calcium_sim.app.bench import machine
+from calcium_sim.networks.program import disagreement, run
+from calcium_sim.networks.table import tabulate
+from calcium_sim.networks.walk import lower_graph
 
 LAYERS = ([3, 20, 20, 20, 1], [3, 32, 32, 1], [3, 32, 32, 32, 1], [3, 64, 64, 64, 1])
 NODES = (500, 5000, 50000)

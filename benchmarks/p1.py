@@ -18,8 +18,8 @@ from contextlib import suppress  # noqa: E402
 import numpy as np  # noqa: E402
 
 import calcium_sim as cs  # noqa: E402
-from calcium_sim.bench import coaxial, cpu_seconds  # noqa: E402
-from calcium_sim.diagnostics import first_crossing  # noqa: E402
+from calcium_sim.app.bench import coaxial, cpu_seconds  # noqa: E402
+from calcium_sim.results.diagnostics import first_crossing  # noqa: E402
 
 THRESHOLD = 2.0  # uM
 

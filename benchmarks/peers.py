@@ -19,7 +19,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from calcium_sim.bench import CONVERGED_SPEED, machine
+from calcium_sim.app.bench import CONVERGED_SPEED, machine
 
 HERE = Path(__file__).resolve().parent
 TOOLS = ("calcium-sim", "Jaxley", "NEURON rxd")
@@ -163,7 +163,7 @@ compiled code between processes; "nothing compiled yet" is its first run on a ma
 the work for a given error in time: all tools use the same positions.
 
 The neurite is 50 um long (radius 0.4 um, ER 0.2 um, spacing 0.1 um: 500 positions with six unknowns each) and runs for 50 ms.
-`calcium_sim.bench.coaxial` states the model. Its leak through the plasma membrane is proportional to the gradient to 1000 uM outside, that
+`calcium_sim.app.bench.coaxial` states the model. Its leak through the plasma membrane is proportional to the gradient to 1000 uM outside, that
 of the others constant: the same at rest, 3 % less of this small term at the peak. The network in Jaxley is random and multiplied by 1e-12:
 it shows what it costs to evaluate one at every node and step.
 

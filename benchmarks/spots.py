@@ -15,9 +15,9 @@ import studies
 from behind_the_wave import RADII, spots
 
 import calcium_sim as cs
-from calcium_sim.diagnostics import wave_path
 from calcium_sim.meshes.columns import columns_mesh
 from calcium_sim.presets import breit_queisser
+from calcium_sim.results.diagnostics import wave_path
 
 FIGURES = Path(__file__).parents[1] / "docs" / "figures"
 CASES = [(0.1, 160.0), (0.05, 160.0), (0.025, 160.0), (0.05, 80.0), (0.05, 40.0)]  # spacing [um], buffer [uM]
@@ -62,7 +62,7 @@ def on_the_cable():
 def in_the_demo():
     """Spots along the way of the demo's wave at its end, and its pictures into docs/figures."""
     with tempfile.TemporaryDirectory() as folder:
-        subprocess.run([sys.executable, "-m", "calcium_sim.cli", "demo"], cwd=folder, check=True)
+        subprocess.run([sys.executable, "-m", "calcium_sim.app.cli", "demo"], cwd=folder, check=True)
         made = Path(folder) / "calcium-sim-demo"
         shutil.copy(made / "granule-cell.png", FIGURES / "kymograph.png")
         shutil.copy(made / "granule-cell-arrival.png", FIGURES / "arrival.png")

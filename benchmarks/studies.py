@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 import calcium_sim as cs
-from calcium_sim.bench import cpu_seconds, machine
-from calcium_sim.diagnostics import first_crossing
+from calcium_sim.app.bench import cpu_seconds, machine
 from calcium_sim.meshes import neurite
+from calcium_sim.results.diagnostics import first_crossing
 
 FOLDER = Path(__file__).parents[1] / "docs" / "benchmarks"
 REST = {"cytosol": "0.05 uM", "er": "250 uM", "outside": "1000 uM"}

@@ -15,8 +15,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from calcium_sim.learn.cli import fit_command
-from calcium_sim.registry import get_channel
+from calcium_sim.app.fit import fit_command
+from calcium_sim.model.registry import get_channel
 
 PAPER = "arXiv:2407.15364"
 ROOT = Path(__file__).parents[1]
@@ -60,7 +60,7 @@ def train(name: str) -> Any:
 
 def main(arguments: list[str]) -> None:
     if arguments == ["--figure"]:
-        from calcium_sim.learn.pictures import draw_fits
+        from calcium_sim.learn.fit.pictures import draw_fits
 
         draw_fits([train(name) for name in SHOWN], Path("dnn_fit.png"))
         return

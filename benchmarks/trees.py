@@ -9,7 +9,7 @@ import numpy as np
 from studies import REST, write
 
 import calcium_sim as cs
-from calcium_sim.bench import cpu_seconds
+from calcium_sim.app.bench import cpu_seconds
 from calcium_sim.meshes import example, from_swc
 
 ER_PER_CYTOSOL = 2.2

@@ -16,9 +16,7 @@ What there is, each with its own help (``help(cs.Model)``):
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -28,62 +26,62 @@ if TYPE_CHECKING:
     from . import plot as plot
     from . import presets as presets
     from . import units as units
-    from .checking import check_channel as check_channel
-    from .diagnostics import arrival_times as arrival_times
-    from .diagnostics import cite as cite
-    from .diagnostics import wave_speed as wave_speed
     from .errors import CalciumSimError as CalciumSimError
     from .errors import InputError as InputError
     from .errors import ModelWarning as ModelWarning
     from .errors import RunStopped as RunStopped
     from .errors import StorageError as StorageError
-    from .export import export_channel as export_channel
-    from .export import save_weights as save_weights
-    from .learned import load_channel as load_channel
     from .mesh import Mesh as Mesh
     from .mesh import within as within
     from .model import Buffer as Buffer
     from .model import Model as Model
     from .model import Species as Species
+    from .model.probes import Probe as Probe
+    from .model.registry import add_channel_folder as add_channel_folder
+    from .model.registry import get_channel as get_channel
+    from .model.registry import list_channels as list_channels
+    from .model.stimuli import Influx as Influx
+    from .model.stimuli import Set as Set
+    from .networks.channel import load_channel as load_channel
+    from .networks.export import export_channel as export_channel
+    from .networks.export import save_weights as save_weights
     from .plot import kymograph as kymograph
     from .plugin import BALANCE as BALANCE
     from .plugin import Channel as Channel
     from .plugin import TorchGate as TorchGate
     from .plugin import channel as channel
-    from .probes import Probe as Probe
-    from .reading import open as open
-    from .registry import add_channel_folder as add_channel_folder
-    from .registry import get_channel as get_channel
-    from .registry import list_channels as list_channels
-    from .results import save as save
-    from .selection import at as at
-    from .simulate import Simulation as Simulation
-    from .simulate import simulate as simulate
-    from .stimuli import Influx as Influx
-    from .stimuli import Set as Set
-    from .totals import total_calcium as total_calcium
+    from .results.dataset import save as save
+    from .results.diagnostics import arrival_times as arrival_times
+    from .results.diagnostics import cite as cite
+    from .results.diagnostics import wave_speed as wave_speed
+    from .results.reading import open as open
+    from .results.selection import at as at
+    from .results.totals import total_calcium as total_calcium
+    from .run.simulation import Simulation as Simulation
+    from .run.simulation import simulate as simulate
+    from .testing import check_channel as check_channel
 
     __version__: str
 
 _MODULES = ("errors", "learn", "meshes", "plot", "presets", "units")
 _NAMES = {
-    "checking": ("check_channel",),
-    "diagnostics": ("arrival_times", "cite", "wave_speed"),
-    "export": ("export_channel", "save_weights"),
     "errors": ("CalciumSimError", "InputError", "ModelWarning", "RunStopped", "StorageError"),
-    "learned": ("load_channel",),
     "mesh": ("Mesh", "within"),
     "model": ("Buffer", "Model", "Species"),
+    "model.probes": ("Probe",),
+    "model.registry": ("add_channel_folder", "get_channel", "list_channels"),
+    "model.stimuli": ("Influx", "Set"),
+    "networks.channel": ("load_channel",),
+    "networks.export": ("export_channel", "save_weights"),
     "plot": ("kymograph",),
     "plugin": ("BALANCE", "Channel", "channel", "TorchGate"),
-    "probes": ("Probe",),
-    "registry": ("add_channel_folder", "get_channel", "list_channels"),
-    "reading": ("open",),
-    "results": ("save",),
-    "selection": ("at",),
-    "simulate": ("Simulation", "simulate"),
-    "stimuli": ("Influx", "Set"),
-    "totals": ("total_calcium",),
+    "results.dataset": ("save",),
+    "results.diagnostics": ("arrival_times", "cite", "wave_speed"),
+    "results.reading": ("open",),
+    "results.selection": ("at",),
+    "results.totals": ("total_calcium",),
+    "run.simulation": ("Simulation", "simulate"),
+    "testing": ("check_channel",),
 }
 _HOME = {name: module for module, names in _NAMES.items() for name in names}
 
@@ -108,14 +106,3 @@ if not TYPE_CHECKING:  # else every misspelt name would be one
 
 def __dir__() -> list[str]:
     return sorted({*_HOME, *_MODULES, "__version__"})
-
-
-class _Package(ModuleType):
-    """The package itself: importing the submodule ``simulate`` must not hide the function of that name."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not (name in _HOME and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

@@ -10,10 +10,10 @@ import numpy as np
 from .errors import InputError, warn
 from .mesh import Floats, Mesh
 from .model import Buffer, Model, Species
+from .model.registry import get_channel
+from .model.stimuli import Influx, Set, Stimulus
+from .model.swapping import replacement
 from .plugin import BALANCE, Channel
-from .registry import get_channel
-from .stimuli import Influx, Set, Stimulus
-from .swapping import replacement
 
 CALCIUM = {"cytosol": "0.05 uM", "er": "250 uM", "outside": "1000 uM"}
 

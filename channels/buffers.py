@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from calcium_sim.errors import InputError, nearest
-from calcium_sim.model import Buffer
+from ..errors import InputError, nearest
+from ..model import Buffer
 
 
 class Binding(NamedTuple):

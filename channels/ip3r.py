@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from calcium_sim.plugin import Channel, channel
-
+from ..plugin import Channel, channel
 from .ghk import BODY, FARADAY, GAS, PARTICLES
 
 SINGLE = 1e18 * GAS * BODY / (4.0 * FARADAY**2) * 1.6e-12

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import math
 
-from calcium_sim.plugin import Channel, channel
-
+from ..plugin import Channel, channel
 from .ghk import BODY, bernoulli, reduced_voltage
 from .hill import power
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 
-from calcium_sim.plugin import Channel, channel
-
+from ..plugin import Channel, channel
 from .ghk import BODY, FARADAY, reduced_voltage
 
 

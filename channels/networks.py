@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from calcium_sim.learned import load_channel
-from calcium_sim.plugin import Channel
+from ..networks.channel import load_channel
+from ..plugin import Channel
 
 FILES = {
     "ryr_dnn": "ryr-dnn.npz",

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 
-from calcium_sim.plugin import Channel, channel
-
+from ..plugin import Channel, channel
 from .ghk import BODY, ghk, reduced_voltage
 
 READS = {"ca": "ca@cytosol", "ca_out": "ca@outside", "v": "v", "t": "t"}

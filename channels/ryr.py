@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from calcium_sim.plugin import Channel, channel
-
+from ..plugin import Channel, channel
 from .ghk import BODY, FARADAY, GAS
 from .keizer_levine import RATES, kl_available, kl_open, kl_plateau, kl_slope, kl_steady
 

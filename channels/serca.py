@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from calcium_sim.plugin import Channel, channel
-
+from ..plugin import Channel, channel
 from .ghk import PARTICLES
 from .hill import power
 

@@ -6,8 +6,7 @@ import math
 
 import numpy as np
 
-from calcium_sim.mesh import OUTSIDE, Axisymmetric, Face, Floats, Membrane, Mesh, Nodes
-
+from ..mesh import OUTSIDE, Axisymmetric, Face, Floats, Membrane, Mesh, Nodes
 from .inputs import refuse_huge
 
 LARGEST_DEFAULT = 0.05

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from calcium_sim.labels import Labels
-from calcium_sim.mesh import OUTSIDE, Columns, Face, Floats, Membrane, Mesh
+from ..mesh import OUTSIDE, Columns, Face, Floats, Membrane, Mesh
+from ..mesh.labels import Labels
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]

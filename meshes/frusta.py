@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from calcium_sim.mesh import Floats
+from ..mesh import Floats
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from calcium_sim.mesh import Floats
-
+from ..mesh import Floats
 from .points import SMALLEST, SOMA, Points, segment_lengths
 
 INSIDE = 1 + 1e-9

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from calcium_sim.errors import InputError
-from calcium_sim.units import value
+from ..errors import InputError
+from ..units import value
 
 MOST_NODES = 200_000_000
 

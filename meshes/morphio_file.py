@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from calcium_sim.errors import InputError
-from calcium_sim.mesh import Floats
-from calcium_sim.sizes import check_declared
-
+from ..description.sizes import check_declared
+from ..errors import InputError
+from ..mesh import Floats
 from .points import SOMA, Points
 from .soma import outline_of
 from .swc_text import read_bytes

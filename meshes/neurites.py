@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from calcium_sim.errors import InputError, shown
-from calcium_sim.mesh import OUTSIDE, Floats, Mesh
-from calcium_sim.units import value
-
+from ..errors import InputError, shown
+from ..mesh import OUTSIDE, Floats, Mesh
+from ..units import value
 from .columns import columns_mesh
 from .inputs import cells
 from .inputs import length as _positive_length

@@ -10,8 +10,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from calcium_sim.errors import InputError
-
+from ..errors import InputError
 from .neuroml_types import segment_types, tag
 from .points import SMALLEST, SOMA, Points
 from .swc_text import read_bytes

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calcium_sim.errors import InputError, nearest, shown
-from calcium_sim.mesh import Floats
-from calcium_sim.units import is_number, to_float, value
-
+from ..errors import InputError, nearest, shown
+from ..mesh import Floats
+from ..units import is_number, to_float, value
 from .inputs import length
 
 Ints = NDArray[np.int64]

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calcium_sim.errors import InputError, warn
-from calcium_sim.mesh import OUTSIDE, Floats
+from ..errors import InputError, warn
+from ..mesh import OUTSIDE, Floats
 
 Ints = NDArray[np.int64]
 SHAPES = {(2, 3): "triangles", (3, 4): "tetrahedra"}

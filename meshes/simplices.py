@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from calcium_sim.errors import InputError, nearest
-from calcium_sim.mesh import OUTSIDE, Floats, Membrane, Mesh, Nodes
-
+from ..errors import InputError, nearest
+from ..mesh import OUTSIDE, Floats, Membrane, Mesh, Nodes
 from .simplex_input import Ints, Simplices, check_simplices, facets_of, pair_facets, signed_volume
 
 Sides = tuple[str, str]

@@ -13,8 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from calcium_sim.mesh import Floats
-
+from ..mesh import Floats
 from .points import SMALLEST, SOMA, Ints, Points, children
 
 FEWEST = 4

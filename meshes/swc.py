@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from calcium_sim.errors import InputError, file_path, nearest, shown, warn
-from calcium_sim.mesh import Floats, Mesh
-from calcium_sim.units import number_in, value
-
+from ..errors import InputError, file_path, nearest, shown, warn
+from ..mesh import Floats, Mesh
+from ..units import number_in, value
 from .gaps import told_of_gaps
 from .inputs import length as positive_length
 from .inputs import refuse_huge

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from calcium_sim.errors import InputError, regular_file
-
+from ..errors import InputError, regular_file
 from .points import Points
 
 LARGEST_FILE = 256 * 2**20

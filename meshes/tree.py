@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from calcium_sim.mesh import OUTSIDE, Floats, Mesh
-
+from ..mesh import OUTSIDE, Floats, Mesh
 from .columns import Bools, columns_mesh
 from .frusta import Slices, cut
 from .gaps import INSIDE

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from calcium_sim.errors import InputError, nearest, shown
-from calcium_sim.mesh import OUTSIDE, Mesh
-
+from ..errors import InputError, nearest, shown
+from ..mesh import OUTSIDE, Mesh
 from .columns import columns_mesh
 from .inputs import positive
 

@@ -21,7 +21,7 @@ def _speed(model, until, dt, **options):
     import numpy as np
 
     import calcium_sim as cs
-    from calcium_sim.diagnostics import first_crossing
+    from calcium_sim.results.diagnostics import first_crossing
 
     er, span = model.mesh.membranes["er"], model.mesh.span("cytosol")
     at = (er.outside if er.sides[1] == "cytosol" else er.inside).astype(int) - span.start

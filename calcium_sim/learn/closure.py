@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ..export import export_channel
-from ..registry import get_channel
+from ..model.registry import get_channel
+from ..networks.export import export_channel
 
 NAME = "ryr/keizer-levine-closure"
 

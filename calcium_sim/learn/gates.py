@@ -180,7 +180,7 @@ def _levenberg(net: _Net, w: Floats, z: Floats, targets: Floats, evaluations: in
 def _module(net: _Net, w: Floats, mean: float, scale: float) -> Any:
     import torch
 
-    from .networks import PortNetwork
+    from .fit.networks import PortNetwork
 
     module: Any = PortNetwork(["identity"], net.layers, True).double()
     pairs, skip = net.unpack(w)

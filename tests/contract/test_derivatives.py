@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import calcium_sim as cs
-from calcium_sim.checking import _Trial
-from calcium_sim.codegen_module import Module
-from calcium_sim.derivative import tangent
-from calcium_sim.embed import embed
-from calcium_sim.gates import gate_of
+from calcium_sim.compile.derivative import tangent
+from calcium_sim.compile.embed import embed
+from calcium_sim.compile.module import Module
+from calcium_sim.networks.prepared import gate_of
+from calcium_sim.testing import _Trial
 
 CLASSIC = [n for n in cs.list_channels() if gate_of(cs.get_channel(n)) is None]
 STEP = mpmath.mpf(10) ** -30

@@ -7,10 +7,10 @@ import math
 import pytest
 
 from calcium_sim.channels.ghk import FARADAY, GAS
-from calcium_sim.checking import check_channel
 from calcium_sim.errors import InputError
+from calcium_sim.model.registry import get_channel, installed, owner
 from calcium_sim.plugin import Channel, check_class
-from calcium_sim.registry import get_channel, installed, owner
+from calcium_sim.testing import check_channel
 
 
 def nernst(p, z=2.0, c_out=2000.0, c=0.1):

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 import calcium_sim as cs
-from calcium_sim.columns import ColumnStepper
-from calcium_sim.diagnostics import first_crossing
-from calcium_sim.learn.settings import WaveSetting
-from calcium_sim.learn.waves import wave_model
-from calcium_sim.lowering import lower
+from calcium_sim.learn.data.settings import WaveSetting
+from calcium_sim.learn.data.waves import wave_model
 from calcium_sim.meshes import neurite
+from calcium_sim.plan.lower import lower
+from calcium_sim.plan.state import Clock, State
 from calcium_sim.presets import breit_queisser
-from calcium_sim.state import Clock, State
+from calcium_sim.results.diagnostics import first_crossing
+from calcium_sim.schemes.columns.stepper import ColumnStepper
 
 ODE = "ryr/keizer-levine"
 DATA = Path(__file__).parents[2] / "channels" / "data"

@@ -8,7 +8,7 @@ import pytest
 
 import calcium_sim as cs
 from calcium_sim.config import parse
-from calcium_sim.file_places import place_of
+from calcium_sim.config.places import place_of
 
 PAGE = (Path(__file__).parents[2] / "docs" / "places.md").read_text()
 

@@ -81,7 +81,7 @@ def test_ours_wins_and_says_so(asked):
     """Also once the other package has been imported, whose decorator uses the name too."""
     ours, told, again, theirs, full, listed, shown = asked(
         """
-        from calcium_sim.registry import owner
+        from calcium_sim.model.registry import owner
         with warnings.catch_warnings(record=True) as w:
             warnings.simplefilter("always")
             ours = cs.get_channel("leak/linear")
@@ -115,7 +115,7 @@ def test_every_place_that_takes_a_name(asked):
     labels, swapped, kinds, lines = asked(
         f"""
         from calcium_sim.config import build, parse
-        from calcium_sim.inspection import show_channel
+        from calcium_sim.app.inspection import show_channel
         warnings.simplefilter("ignore")
         text = {MODEL!r}
         def model(kind, channel):

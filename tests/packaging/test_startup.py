@@ -54,8 +54,8 @@ def test_public_names_resolve():
 
 
 def test_submodule_does_not_hide_the_function():
-    """`calcium_sim.simulate` is a module and a function; after importing the module the name is still the function."""
-    code = "import calcium_sim.simulate, calcium_sim as cs; assert callable(cs.simulate), cs.simulate"
+    """`calcium_sim.run.simulation` is a module and a function; after importing the module the name is still the function."""
+    code = "import calcium_sim.run.simulation, calcium_sim as cs; assert callable(cs.simulate), cs.simulate"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
 

@@ -63,7 +63,7 @@ def test_a_result_is_saved_and_read(tmp_path):
         import numpy as np
         import calcium_sim as cs
         from calcium_sim.meshes import well_mixed
-        from calcium_sim.sizes import physical_memory
+        from calcium_sim.description.sizes import physical_memory
         mesh = well_mixed({"cytosol": "1 um^3"}, {"plasma": (("cytosol", "outside"), "6 um^2")})
         ca = cs.Species("ca", {"cytosol": "0 um^2/s"}, {"cytosol": "1 uM", "outside": "1 uM"})
         ds = cs.simulate(cs.Model(mesh, [ca], {"plasma": [cs.get_channel("leak/linear")()]}), until="1 ms", every="0.5 ms")
@@ -93,7 +93,7 @@ def test_every_module_is_imported_and_time_is_measured(tmp_path):
         for found in pkgutil.walk_packages(calcium_sim.__path__, "calcium_sim."):
             if not found.name.endswith("__main__"):
                 importlib.import_module(found.name)
-        from calcium_sim.bench import cpu_seconds, machine
+        from calcium_sim.app.bench import cpu_seconds, machine
         print(cpu_seconds() > 0, machine()["cores"] >= 1)
         """,
         tmp_path,

@@ -13,7 +13,7 @@ import numpy as np
 
 import calcium_sim as cs
 from calcium_sim.errors import CalciumSimError
-from calcium_sim.stimuli import Influx
+from calcium_sim.model.stimuli import Influx
 
 from .models import Case
 from .solve import Solution, solve
@@ -71,8 +71,8 @@ def run_ours(case: Case) -> Ours:
     limit = 1 if parallel else 10**9
     began = time.process_time()
     with ExitStack() as stack:
-        for module in ("columns", "axisymmetric", "graph"):
-            stack.enter_context(patch(f"calcium_sim.{module}.PARALLEL_FROM", limit))
+        for module in ("columns", "grid", "graph"):
+            stack.enter_context(patch(f"calcium_sim.schemes.{module}.stepper.PARALLEL_FROM", limit))
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")  # a thick cable is as good a model as any here
         sim = cs.Simulation(case.model, tolerance=case.tolerance, threads=threads)

@@ -15,7 +15,7 @@ from scipy.integrate import solve_ivp
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import reverse_cuthill_mckee
 
-from calcium_sim.stimuli import Set
+from calcium_sim.model.stimuli import Set
 
 from .system import System
 

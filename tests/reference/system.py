@@ -21,7 +21,7 @@ from types import FunctionType, SimpleNamespace
 import numpy as np
 
 from calcium_sim.mesh import Axisymmetric
-from calcium_sim.stimuli import Influx
+from calcium_sim.model.stimuli import Influx
 
 from .parts import Parts
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from calcium_sim.admission import admit_bytes
+from calcium_sim.admission.admit import admit_bytes
 from calcium_sim.errors import InputError
 
 VICTIM = "victim.bin"

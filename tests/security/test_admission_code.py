@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 
-from calcium_sim.admission import admit_bytes
+from calcium_sim.admission.admit import admit_bytes
 
 FORWARD = """class Open(Module):
   __parameters__ = []

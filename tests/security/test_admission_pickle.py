@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from calcium_sim.admission import admit_bytes
+from calcium_sim.admission.admit import admit_bytes
 
 OBJECT = b"\x80\x02c__torch__\nOpen\nq\x00)\x81}(ubq\x01."
 PICKLES = {

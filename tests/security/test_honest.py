@@ -14,12 +14,12 @@ import torch
 from torch import nn
 
 import calcium_sim as cs
-from calcium_sim import probe as probing
-from calcium_sim import torchscript
-from calcium_sim.admission import Admitted, admit, admit_bytes
-from calcium_sim.card import card_from
+from calcium_sim.admission.admit import Admitted, admit, admit_bytes
+from calcium_sim.admission.card import card_from
 from calcium_sim.errors import InputError
-from calcium_sim.sampling import sample
+from calcium_sim.networks import torchscript
+from calcium_sim.networks import trial as probing
+from calcium_sim.networks.inputs import sample
 
 
 class Gates(nn.Module):

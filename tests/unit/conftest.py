@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import calcium_sim as cs
-from calcium_sim.cli import main
+from calcium_sim.app.cli import main
 from calcium_sim.meshes import neurite
 from calcium_sim.meshes.columns import columns_mesh
 from calcium_sim.plugin import Channel
-from calcium_sim.results import ChannelRecord, Frames, assemble
+from calcium_sim.results.dataset import ChannelRecord, Frames, assemble
 
 
 @pytest.fixture

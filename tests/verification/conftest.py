@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import calcium_sim as cs
-from calcium_sim.diagnostics import first_crossing
 from calcium_sim.meshes import neurite, well_mixed
+from calcium_sim.results.diagnostics import first_crossing
 
 REST = {"cytosol": "0.05 uM", "er": "250 uM", "outside": "1000 uM"}
 

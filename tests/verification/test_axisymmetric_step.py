@@ -13,13 +13,13 @@ from scipy.integrate import solve_ivp
 import calcium_sim as cs
 from calcium_sim import presets
 from calcium_sim import units as u
-from calcium_sim.axisymmetric import AxisymmetricStepper
 from calcium_sim.channels.ryr import KeizerLevine
 from calcium_sim.errors import RunStopped
-from calcium_sim.lowering import Plan, lower
 from calcium_sim.meshes import neurite
+from calcium_sim.plan.lower import Plan, lower
+from calcium_sim.plan.state import Clock, State
 from calcium_sim.plugin import Channel
-from calcium_sim.state import Clock, State
+from calcium_sim.schemes.grid.stepper import AxisymmetricStepper
 
 
 class Exchanger(Channel):

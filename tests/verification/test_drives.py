@@ -10,8 +10,8 @@ import pytest
 from scipy.integrate import solve_ivp
 
 import calcium_sim as cs
-from calcium_sim.ieee import called
 from calcium_sim.meshes import neurite, well_mixed
+from calcium_sim.plugin.ieee import called
 
 POINT = well_mixed({"cytosol": "1 um^3"}, {"plasma": (("cytosol", "outside"), "5 um^2")})
 CABLE = neurite("14 um", "0.4 um", spacing="0.1 um")

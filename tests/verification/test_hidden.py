@@ -11,8 +11,8 @@ import pytest
 from scipy.integrate import solve_ivp
 
 import calcium_sim as cs
-from calcium_sim.hidden import follows_ports
 from calcium_sim.meshes import neurite, well_mixed
+from calcium_sim.run.hidden import follows_ports
 
 END = 60.0
 SPEED, INFLUX, PUMP = 4.0, 0.05, 0.002

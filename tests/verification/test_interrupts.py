@@ -12,8 +12,8 @@ import xarray as xr
 
 import calcium_sim as cs
 from calcium_sim.meshes import neurite
-from calcium_sim.state import State
-from calcium_sim.stepping import Loop
+from calcium_sim.plan.state import State
+from calcium_sim.run.loop import Loop
 
 
 class Stop(BaseException):
@@ -149,7 +149,7 @@ def test_going_on_after_an_exception(place, kind, options, cells, monkeypatch):
     elif place == "assign":
         monkeypatch.setattr(State, "assign", every(11, State.assign))
     elif place == "booking":
-        module = sys.modules["calcium_sim.events"]
+        module = sys.modules["calcium_sim.run.events"]
         monkeypatch.setattr(module, "train_integral", every(13, module.train_integral))
     else:
         monkeypatch.setattr(Loop, "_fault", every(8, Loop._fault))

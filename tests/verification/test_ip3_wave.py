@@ -5,8 +5,8 @@ import pytest
 
 import calcium_sim as cs
 from calcium_sim import presets
-from calcium_sim.diagnostics import first_crossing
 from calcium_sim.meshes import neurite
+from calcium_sim.results.diagnostics import first_crossing
 
 
 def dendrite(length, spacing):

@@ -5,7 +5,7 @@ import pytest
 from scipy.integrate import solve_ivp
 
 import calcium_sim as cs
-from calcium_sim.codegen_module import Module
+from calcium_sim.compile.module import Module
 from calcium_sim.meshes import well_mixed
 
 CYTOSOL, LUMEN = np.pi * (0.4**2 - 0.15**2), np.pi * 0.15**2  # um^3 per um of the neurite

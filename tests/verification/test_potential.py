@@ -13,10 +13,10 @@ from scipy.integrate import solve_ivp
 
 import calcium_sim as cs
 from calcium_sim import units as u
-from calcium_sim.inspection import check_file
+from calcium_sim.app.inspection import check_file
+from calcium_sim.app.template import template
 from calcium_sim.meshes import well_mixed
-from calcium_sim.template import template
-from calcium_sim.validity import volts
+from calcium_sim.plan.validity import volts
 
 F, GAS, KELVIN = 96485.33212, 8.314462618, 310.0
 VOLUME, AREA, DENSITY, OUTSIDE = 10.0, 20.0, 0.02, 1500.0

@@ -5,12 +5,12 @@ import pytest
 from matplotlib.figure import Figure
 
 import calcium_sim as cs
+from calcium_sim.app.runs import _pictures
 from calcium_sim.config import build, parse
-from calcium_sim.limits import result_bytes
 from calcium_sim.meshes import neurite
 from calcium_sim.plot import probes
 from calcium_sim.presets import breit_queisser
-from calcium_sim.runs import _pictures
+from calcium_sim.run.limits import result_bytes
 
 MESH = neurite("10 um", "0.2 um", er_radius="0.1 um", spacing="0.2 um")
 MODEL = breit_queisser(MESH, voltage="-70 mV")

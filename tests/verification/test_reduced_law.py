@@ -81,8 +81,8 @@ def test_the_reduced_receptor_is_too_fast_by_what_its_note_says(total, until, fa
 @pytest.mark.parametrize("name", ["ryr/scalar-law", "ryr/keizer-levine-reduced", "ryr/keizer-levine-closure"])
 def test_a_model_with_it_says_so(name):
     """A warning when it runs in space."""
-    from calcium_sim.lowering import lower
     from calcium_sim.meshes import neurite
+    from calcium_sim.plan.lower import lower
     from calcium_sim.presets import breit_queisser
 
     with pytest.warns(UserWarning, match=f"{name}: for signals slower than about 1 s"):

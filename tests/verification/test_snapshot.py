@@ -11,8 +11,8 @@ import pytest
 
 import calcium_sim as cs
 from calcium_sim.meshes import from_simplices, neurite
-from calcium_sim.plainly import packed, unpacked
-from calcium_sim.snapshot import _KEPT, MAGIC, kept
+from calcium_sim.model.plainly import packed, unpacked
+from calcium_sim.run.snapshot import _KEPT, MAGIC, kept
 
 CA = cs.Species("ca", {"cytosol": "220 um^2/s", "er": "220 um^2/s"}, {"cytosol": "0.05 uM", "er": "250 uM", "outside": "1 mM"})
 

@@ -11,7 +11,7 @@ import pytest
 
 import calcium_sim as cs
 from calcium_sim import presets
-from calcium_sim.bench import coaxial
+from calcium_sim.app.bench import coaxial
 from calcium_sim.errors import ModelWarning, RunStopped
 from calcium_sim.kernels import tree
 from calcium_sim.meshes import neurite, well_mixed
@@ -43,7 +43,7 @@ def relay(length):
 @pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="needs two threads (NUMBA_NUM_THREADS)")
 def test_threads_do_not_change_a_bit(monkeypatch):
     """A cable of 6400 positions with a wave in it, on the parallel kernel where two threads are asked for."""
-    monkeypatch.setattr("calcium_sim.columns.PARALLEL_FROM", 6000)
+    monkeypatch.setattr("calcium_sim.schemes.columns.stepper.PARALLEL_FROM", 6000)
     states = []
     for threads in (1, 2):
         sim = cs.Simulation(relay(320.0), threads=threads)
@@ -59,8 +59,8 @@ def test_threads_do_not_change_a_bit(monkeypatch):
 
 def test_parallel_kernel_agrees_with_the_serial_one():
     """The same 200 positions through both."""
-    from calcium_sim.columns import ColumnStepper
-    from calcium_sim.stepping import Control, Loop
+    from calcium_sim.run.loop import Control, Loop
+    from calcium_sim.schemes.columns.stepper import ColumnStepper
 
     ends = []
     for parallel in (False, True):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import calcium_sim as cs
-from calcium_sim.diagnostics import first_crossing
 from calcium_sim.meshes import example, from_swc
+from calcium_sim.results.diagnostics import first_crossing
 
 
 def wave(bq, run, spacing, until, every):

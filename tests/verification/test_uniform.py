@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 
 import calcium_sim as cs
-from calcium_sim.checking import check_class
-from calcium_sim.lowering import lower
 from calcium_sim.mesh import OUTSIDE, Columns
 from calcium_sim.meshes import neurite
 from calcium_sim.meshes.columns import columns_mesh
+from calcium_sim.model.registry import get_channel, installed
+from calcium_sim.plan.lower import lower
 from calcium_sim.plugin import parse_port
-from calcium_sim.registry import get_channel, installed
-from calcium_sim.stepping import Control, Loop
+from calcium_sim.run.loop import Control, Loop
+from calcium_sim.testing import check_class
 
 POSITIONS = 150
 REGIONS = ("cytosol", "er", "mitochondria")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import calcium_sim as cs
-from calcium_sim.bench import coaxial
+from calcium_sim.app.bench import coaxial
 from calcium_sim.kernels import watch
 from calcium_sim.meshes import neurite, well_mixed
 from calcium_sim.meshes.columns import columns_mesh

@@ -9,9 +9,9 @@ from scipy.optimize import brentq
 from scipy.special import jn_zeros, jv
 
 import calcium_sim as cs
-from calcium_sim.axisymmetric import AxisymmetricStepper
-from calcium_sim.diagnostics import first_crossing
 from calcium_sim.meshes import neurite
+from calcium_sim.results.diagnostics import first_crossing
+from calcium_sim.schemes.grid.stepper import AxisymmetricStepper
 
 
 def grid(radial=0.05, spacing=0.05, length=5.0, radius=0.4, er_radius=0.15, scale=1.0):

@@ -1,0 +1,51 @@
+"""Turns generated source into modules; what they compile is kept on disk by `kernels.compiled`, named after the hash of the source."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+from types import ModuleType
+
+from ..kernels.files import replace_file
+from ..kernels.folder import DIGEST, cache_folder
+from .module import content_name
+from .scope import check
+
+_LOCK = threading.RLock()
+
+
+def load(text: str) -> ModuleType:
+    """Return the module with this source; the same text gives the same module, compiled once and cached on disk.
+
+    The source is written into the cache folder for whoever wants to read it and for tracebacks; it is never read from there.
+    """
+    text += f"# kernels {DIGEST}\n"
+    name = f"calcium_sim_generated.{content_name(text)}"
+    with _LOCK:
+        if name in sys.modules:
+            return sys.modules[name]
+        module = ModuleType(name)
+        module.__file__ = _written(text)
+        code = compile(text, module.__file__, "exec", dont_inherit=True)
+        sys.modules[name] = module
+        try:
+            exec(code, module.__dict__)  # text is made by our generators from checked names, numbers and functions that the user imported
+        except BaseException:
+            del sys.modules[name]
+            raise
+    return module
+
+
+def _written(text: str) -> str:
+    """Put a source into the cache folder, if there is one with room for it; return its name."""
+    folder, name = cache_folder(), f"{content_name(text)}.py"
+    if folder is None:
+        check(text)
+        return f"<{name}>"
+    path, content = folder / name, text.encode()
+    with contextlib.suppress(OSError):
+        if not path.exists() or path.read_bytes() != content:
+            check(text)
+            replace_file(path, content)
+    return str(path)

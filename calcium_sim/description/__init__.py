@@ -1,0 +1,1 @@
+"""What all descriptions share: fixed parts, names, and what is told when they are given something else."""

@@ -1,0 +1,1 @@
+"""Writes a network out as one list of elementary operations."""

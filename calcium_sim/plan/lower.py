@@ -1,0 +1,338 @@
+"""Model -> Plan: packed arrays and index tables. Chooses nothing numerical; the steppers build their step from a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from ..description.names import number_labels
+from ..errors import warn
+from ..mesh import OUTSIDE, Axisymmetric, Columns, Floats
+from ..model import Model, direction, resolve_side
+from ..model.stimuli import Influx, Set, stimulus_target
+from ..model.strength import strength
+from ..networks.prepared import RELAXING, gate_of
+from ..plugin import Channel
+from ..plugin.contract import edges_of, parse_port
+from .balance import balance
+from .memory import memory_of
+from .rest import as_it_runs, levels, parameters, starting_states, voltage_at
+from .specs import Binding, ChannelSpec, Decay, PortRef
+from .stops import Stops, Train
+
+AT_ONCE = 1000
+"""Pulses of a train whose times are listed when a model is lowered, which makes the run quicker; those of longer trains when they come."""
+
+COURSES = {"square": 0, "ramp-down": 1, "triangle": 2}
+
+
+@dataclass(frozen=True)
+class Field:
+    """One unknown concentration: a species or free buffer in a region; `span` is its part of the state vector u.
+
+    `rest` is its mean at the start, a typical size; what it starts from at each node is in `Plan.u0`.
+    """
+
+    name: str
+    region: str
+    diffusion: float
+    span: slice
+    nodes: slice
+    volume: Floats
+    rest: float
+    buffer: bool = False
+
+
+@dataclass(frozen=True)
+class Gauge:
+    """One channel on one membrane as it runs: `states` and `moved` are its parts of the state arrays y and moved."""
+
+    label: str
+    membrane: str
+    channel: Channel
+    way: tuple[str, str]
+    spec: ChannelSpec
+    states: tuple[slice, ...]
+    moved: slice
+    weight: Floats | None
+    area: Floats
+
+
+@dataclass(frozen=True)
+class Source:
+    """One influx: entries of u it feeds, the rates [uM/ms] there at unit course, the amount per ms, its course, its membrane or None."""
+
+    field: int
+    index: np.ndarray
+    rate: Floats
+    amount: float
+    course: tuple[float, float, float, float, float]
+    through: str | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A lowered model. `parameters` is the flat array that kernels read; offsets are in the specs.
+
+    `blocks` gives, per membrane, its contiguous parts of the state array y and of `moved`, each (rows, pairs) when reshaped; `tracked`
+    lists (field, last values, rates) for ports that read a rate of change; behind the rates lie the last difference quotients.
+    """
+
+    model: Model
+    fields: tuple[Field, ...]
+    gauges: tuple[Gauge, ...]
+    bindings: tuple[Binding, ...]
+    decays: tuple[Decay, ...]
+    decay_moved: tuple[slice, ...]
+    sources: tuple[Source, ...]
+    parameters: Floats
+    u0: Floats
+    y0: Floats
+    moved_size: int
+    ratios: tuple[tuple[str, str], ...]
+    tracked: tuple[tuple[int, slice, slice], ...]
+    blocks: dict[str, tuple[slice, slice]]
+    stops: Stops
+
+    def index(self, name: str, region: str) -> int:
+        """Number of the field of a species or buffer in a region."""
+        return next(i for i, f in enumerate(self.fields) if (f.name, f.region) == (name, region))
+
+
+@dataclass
+class _Builder:
+    model: Model
+    parameters: list[float] = field(default_factory=list)
+    fields: list[Field] = field(default_factory=list)
+    u0: list[Floats] = field(default_factory=list)
+    gauges: list[Gauge] = field(default_factory=list)
+    ratios: list[tuple[str, str]] = field(default_factory=list)
+    y0: list[Floats] = field(default_factory=list)
+    y_size: int = 0
+    moved_size: int = 0
+    blocks: dict[str, tuple[slice, slice]] = field(default_factory=dict)
+    tracked: dict[tuple[str, int], tuple[int, slice, slice]] = field(default_factory=dict)
+
+    def number(self, *values: float) -> int:
+        self.parameters += values
+        return len(self.parameters) - len(values)
+
+    def states(self, values: Floats) -> slice:
+        self.y0.append(values)
+        self.y_size += len(values)
+        return slice(self.y_size - len(values), self.y_size)
+
+    def amounts(self, size: int) -> slice:
+        self.moved_size += size
+        return slice(self.moved_size - size, self.moved_size)
+
+    def ratio(self, membrane: str, region: str) -> int:
+        if (membrane, region) not in self.ratios:
+            self.ratios.append((membrane, region))
+        return self.ratios.index((membrane, region))
+
+    def beside(self, membrane: str, field: int) -> Floats:
+        """Start values of a field at the pairs of a membrane."""
+        f = self.fields[field]
+        return self.u0[field][self.model.mesh.pair_nodes(membrane, f.region).astype(np.int64) - f.nodes.start]
+
+    def find(self, name: str, region: str) -> int | None:
+        return next((i for i, f in enumerate(self.fields) if (f.name, f.region) == (name, region)), None)
+
+
+def lower(model: Model) -> Plan:
+    """Turn a model into a plan: fields, parameters, channels as indices, the resting state, stimuli.
+
+    Raises
+    ------
+    InputError
+        If a balance is impossible.
+    """
+    b = _Builder(model)
+    _add_fields(b)
+    for name, channels in model.membranes.items():
+        _add_membrane(b, name, channels)
+    bindings = tuple(_binding(b, buffer) for buffer in model.buffers)
+    decays, decay_moved = _decays(b)
+    return Plan(
+        model=model,
+        fields=tuple(b.fields),
+        gauges=tuple(b.gauges),
+        bindings=bindings,
+        decays=decays,
+        decay_moved=decay_moved,
+        sources=tuple(_source(b, s) for s in model.stimuli if isinstance(s, Influx)),
+        parameters=np.array(b.parameters, float),
+        u0=np.concatenate(b.u0),
+        y0=np.concatenate([*b.y0, np.zeros(0)]),
+        moved_size=b.moved_size,
+        ratios=tuple(b.ratios),
+        tracked=tuple(b.tracked.values()),
+        blocks=b.blocks,
+        stops=_stops(b),
+    )
+
+
+def _add_fields(b: _Builder) -> None:
+    mesh, offset = b.model.mesh, 0
+    rows: list[tuple[str, str, float, Floats, bool]] = []
+    for s in b.model.species:
+        rows += [(s.name, r, s.diffusion[r], levels(b.model, s.name, r), False) for r in mesh.regions if r in s.diffusion]
+    for buffer in b.model.buffers:
+        c0 = levels(b.model, buffer.binds, buffer.region)
+        rows.append((buffer.name, buffer.region, buffer.diffusion, buffer.total * buffer.koff / (buffer.koff + buffer.kon * c0), True))
+    for name, region, diffusion, start, is_buffer in rows:
+        nodes, volume = mesh.span(region), mesh.volume[mesh.span(region)]
+        rest = float(start[0] if (start == start[0]).all() else np.average(start, weights=volume))
+        b.fields.append(Field(name, region, diffusion, slice(offset, offset + len(start)), nodes, volume, rest, is_buffer))
+        b.u0.append(start)
+        offset += len(start)
+
+
+def _add_membrane(b: _Builder, name: str, channels: Sequence[Channel]) -> None:
+    model, membrane = b.model, b.model.mesh.membranes[name]
+    pairs = len(membrane.area)
+    found = [strength(model.mesh, name, c) for c in channels]
+    numbers = [as_it_runs(c, values=s.values) for c, s in zip(channels, found, strict=True)]
+    balanced = balance(model, name, numbers, [s.weight for s in found])
+    labels = number_labels([c.called() for c in channels])
+    first = b.y_size, b.moved_size
+    for k, (c, (values, w)) in enumerate(zip(channels, found, strict=True)):
+        if k in balanced:
+            parameter, values[parameter], profile = balanced[k]
+            w = None if profile is None else np.broadcast_to(profile, (pairs,)).copy()
+        _add_channel(b, name, labels[k], c, values, w)
+    b.blocks[name] = slice(first[0], b.y_size), slice(first[1], b.moved_size)
+
+
+def _add_channel(b: _Builder, name: str, label: str, c: Channel, values: dict[str, Any], w: Floats | None) -> None:
+    model, membrane = b.model, b.model.mesh.membranes[name]
+    pairs = len(membrane.area)
+    way = direction(model.mesh, name, c)
+    if c.note and pairs > 1:
+        warn(f"{c.label()}: {c.note}")
+    running = as_it_runs(c, values=values)
+    parameter = b.number(*(float(values[n]) for n in c.params))
+    ports = tuple(_port(b, text, way, name) for text in c.reads.values())
+    row = b.y_size
+    start = starting_states(model, name, running)
+    states = tuple(b.states(s) for s in start)
+    gains = []
+    for species, count in c.moves.items():
+        for region, sign in ((way[1], 1), (way[0], -1)):
+            target = b.find(species, region)
+            if target is not None:
+                gains.append((target, sign * count, b.ratio(name, region)))
+    paced = _paced(model, name, type(c))
+    kept = memory_of(type(c), {n: p.index for n, p in zip(c.reads, ports, strict=True) if p.kind == "field"}, b.y_size)
+    if kept is not None and not paced and isinstance(model.mesh.structure, Axisymmetric | Columns):
+        rest = np.zeros((kept.size, pairs))
+        for j, f in enumerate(kept.fields):
+            rest[kept.wall(j) - kept.first] = b.beside(name, f)
+        b.states(rest.reshape(-1))
+    else:
+        kept = None
+    number, first = list(model.membranes).index(name), kept.first if kept else -1
+    spec = ChannelSpec(type(c), number, parameter, row, ports, tuple(gains), -1, first, paced)
+    b.gauges.append(Gauge(label, name, running, way, spec, states, b.amounts(pairs), w, membrane.area))
+
+
+def _paced(model: Model, membrane: str, cls: type[Channel]) -> bool:
+    """Whether a channel has to know the whole step: see `pacing`.
+
+    Networks of rates or steady values are continued on cables and grids instead. On grids this needs the fluxes at the end of a step, which
+    are known there only if no other channel of the membrane is paced.
+    """
+    gate, structure = gate_of(cls), model.mesh.structure
+    if gate is None or gate.kind not in RELAXING:
+        return _by_itself(cls, structure)
+    if isinstance(structure, Axisymmetric):
+        return any(_by_itself(type(c), structure) for c in model.membranes[membrane])
+    return not isinstance(structure, Columns) and (gate.program is None or _reads_rate(cls))
+
+
+def _by_itself(cls: type[Channel], structure: Any) -> bool:
+    gate = gate_of(cls)
+    if gate is None:
+        return _reads_rate(cls)
+    if gate.kind in RELAXING:
+        return False
+    return _reads_rate(cls) or gate.kind in ("open_prob", "current") or gate.program is None or isinstance(structure, Axisymmetric)
+
+
+def _reads_rate(cls: type[Channel]) -> bool:
+    return any(parse_port(text).kind == "rate" for text in cls.reads.values())
+
+
+def _port(b: _Builder, text: str, way: tuple[str, str], membrane: str) -> PortRef:
+    port = parse_port(text)
+    if port.kind in ("v", "t"):
+        return PortRef(port.kind)
+    side = resolve_side(port.side, way)
+    index = b.find(port.species, side)
+    if index is None:
+        species = next(s for s in b.model.species if s.name == port.species)
+        return PortRef("value", b.number(species.initial[OUTSIDE]) if port.kind == "concentration" else b.number(0.0))
+    if port.kind == "concentration":
+        return PortRef("field", index)
+    key, pairs = (membrane, index), len(b.model.mesh.membranes[membrane].area)
+    if key not in b.tracked:
+        last = b.states(b.beside(membrane, index))
+        b.tracked[key] = (index, last, b.states(np.zeros(pairs)))
+        b.states(np.zeros(pairs))
+    return PortRef("rate", b.tracked[key][2].start)
+
+
+def _binding(b: _Builder, buffer: Any) -> Binding:
+    free, ligand = b.find(buffer.name, buffer.region), b.find(buffer.binds, buffer.region)
+    assert free is not None
+    assert ligand is not None
+    return Binding(free, ligand, b.number(buffer.kon, buffer.koff, buffer.total))
+
+
+def _decays(b: _Builder) -> tuple[tuple[Decay, ...], tuple[slice, ...]]:
+    decays, slices = [], []
+    for s in b.model.species:
+        for i, f in enumerate(b.fields):
+            if s.decay > 0 and f.name == s.name:
+                rest = (s.rest or {}).get(f.region, s.initial[f.region])
+                decays.append(Decay(i, b.number(s.decay, rest)))
+                slices.append(b.amounts(len(f.volume)))
+    return tuple(decays), tuple(slices)
+
+
+def _source(b: _Builder, s: Influx) -> Source:
+    nodes, area, flux = stimulus_target(b.model.mesh, s)
+    index = b.find(s.species, s.region)
+    assert index is not None
+    f = b.fields[index]
+    local = nodes.astype(np.int64) - f.nodes.start
+    course = (float(COURSES[s.shape]), s.start, s.duration, s.period or max(s.duration, 1e-300), float(s.count))
+    return Source(index, local, flux * area / f.volume[local], float((flux * area).sum()), course, s.through)
+
+
+def _stops(b: _Builder) -> Stops:
+    """Times at which a step has to end: kinks of stimuli, jumps of fluxes and of the potential."""
+    times: set[float] = set()
+    trains: list[Train] = []
+    for s in b.model.stimuli:
+        if isinstance(s, Set):
+            times.add(s.time)
+            continue
+        kinks = (0.0, 0.5 * s.duration, s.duration) if s.shape == "triangle" else (0.0, s.duration)
+        if s.count <= AT_ONCE:
+            times |= {s.start + k * (s.period or 0.0) + kink for k in range(s.count) for kink in kinks}
+        else:
+            trains.append(Train(s.start, s.period, s.count, kinks))
+    for g in b.gauges:
+        times |= set(edges_of(type(g.channel), parameters(g.channel)))
+    if isinstance(b.model.voltage, tuple):
+        times |= {late for (early, _), (late, _) in pairwise(b.model.voltage) if late == early}
+    return Stops(tuple(sorted(float(t) for t in times if t > 0)), tuple(trains))
+
+
+__all__ = ["Field", "Gauge", "Plan", "Source", "lower", "voltage_at"]

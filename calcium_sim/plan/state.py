@@ -1,0 +1,103 @@
+"""What a run carries from step to step, and the arrays that describe its stimuli and potential."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..mesh import Floats
+from .lower import Plan
+
+
+@dataclass
+class State:
+    """Concentrations u, gate states y, amounts moved since the last observation [uM um per pair], time, previous step [ms].
+
+    `rows` keeps what `shaped` has made; `known` holds, per block, the inputs on which networks last ran (`active`), else nothing.
+    `limited`: edges of negative conductance are limited from now on, see `kernels.graph`.
+    """
+
+    u: Floats
+    y: Floats
+    moved: Floats
+    t: float = 0.0
+    before: float = 1.0
+    known: Floats = field(default_factory=lambda: np.zeros((0, 0)))
+    limited: bool = False
+    rows: tuple[Floats, Floats, Floats] | None = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def start(cls, plan: Plan) -> State:
+        """The resting state of a plan."""
+        return cls(plan.u0.copy(), plan.y0.copy(), np.zeros(plan.moved_size))
+
+    def copy(self) -> State:
+        """An independent copy."""
+        return State(self.u.copy(), self.y.copy(), self.moved.copy(), self.t, self.before, self.known.copy(), self.limited)
+
+    def shaped(self, shapes: tuple[tuple[int, int], ...]) -> tuple[Floats, Floats, Floats]:
+        """The three arrays as matrices that share their memory; made once, since states are overwritten in place."""
+        if self.rows is None:
+            self.rows = (self.u.reshape(shapes[0]), self.y.reshape(shapes[1]), self.moved.reshape(shapes[2]))
+        return self.rows
+
+    def assign(self, other: State) -> None:
+        """Overwrite with another state, keeping the arrays."""
+        self.u[:], self.y[:], self.moved[:] = other.u, other.y, other.moved
+        self.t, self.before, self.limited = other.t, other.before, other.limited
+        self.known = other.known.copy() if other.known.size else other.known
+
+
+@dataclass(frozen=True)
+class Clock:
+    """What drives the cell from outside: the membrane potential as a table of straight lines (constant outside), and how far things move.
+
+    `travel` is a table, over the times `marks`, of how far all that depends on time alone has moved, in units of what one step may see.
+    """
+
+    times: Floats
+    potential: Floats
+    marks: Floats | None = None
+    travel: Floats | None = None
+
+    @classmethod
+    def at(cls, potential: float) -> Clock:
+        """Nothing moves."""
+        return cls(np.zeros(2), np.full(2, potential))
+
+    def smooth_steps(self, t: float, h: float, count: int, most: float = 1.0) -> int:
+        """How many of `count` steps of h from t on can be taken before one in which a driving quantity moves too far."""
+        if self.marks is None or self.travel is None:
+            return count
+        travel = np.interp(t + h * np.arange(count + 1), self.marks, self.travel)
+        far = np.flatnonzero(np.diff(travel) > most)
+        return int(far[0]) if len(far) else count
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Influxes packed for `kernels.stimulus.fill_sources`; `fields` are the fields with a row in `buffer`."""
+
+    fields: tuple[int, ...]
+    buffer: Floats
+    course: Floats
+    target: np.ndarray
+    start: np.ndarray
+    node: np.ndarray
+    rate: Floats
+
+
+def pack_sources(plan: Plan, width: int) -> Sources:
+    """Pack the influxes of a plan; `width` is the length of one row of the source buffer."""
+    fields = tuple(sorted({s.field for s in plan.sources}))
+    counts = [len(s.index) for s in plan.sources]
+    return Sources(
+        fields,
+        np.zeros((len(fields), width)),
+        np.array([s.course for s in plan.sources], float).reshape(-1, 5),
+        np.array([fields.index(s.field) for s in plan.sources], np.int64),
+        np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        np.concatenate([np.zeros(0, np.int64), *(s.index for s in plan.sources)]).astype(np.int64),
+        np.concatenate([np.zeros(0), *(s.rate for s in plan.sources)]),
+    )

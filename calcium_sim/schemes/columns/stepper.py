@@ -1,0 +1,144 @@
+"""The stepper of cables, trees and single points: packs a plan for the generated kernels of `source`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ...compile import cache
+from ...compile.continued import follows
+from ...compile.kinetics import LocalKinetics
+from ...compile.lanes import LANES
+from ...kernels import tree
+from ...kernels.stimulus import fill_sources, table_value
+from ...mesh import Columns
+from ...plan.lower import Plan
+from ...plan.specs import ChannelSpec, PortRef
+from ...plan.state import Clock, State, pack_sources
+from ..pacing import Pacing
+from ..torch_gates import TorchGates
+from .source import ColumnSpec, source
+
+PARALLEL_FROM = 30000
+
+
+class ColumnStepper:
+    """Advances a state of a cable, tree or point: Strang splitting of diffusion and local kinetics."""
+
+    calibration = 1.0
+    scheme = "Strang: diffusion SDIRK2 | gates ROS2, reactions and fluxes ROS2, gates ROS2"
+
+    def __init__(self, plan: Plan, *, parallel: bool | None = None, active: float = 0.0) -> None:
+        mesh = plan.model.mesh
+        assert isinstance(mesh.structure, Columns)
+        self.plan = plan
+        self.n = n = len(mesh.structure.parent)
+        self.parent = mesh.structure.parent
+        self.sources = pack_sources(plan, n)
+        self.torch = TorchGates(plan)
+        self.pacing = Pacing(plan, self.torch)
+        self.slow = self.torch.relaxing()
+        if any(follows(g.spec) for g in plan.gauges):
+            self.scheme += " | networks of rates once per step, outputs continued"
+        self.parallel = n > PARALLEL_FROM if parallel is None else parallel
+        spec = self._spec(plan, self.parallel, active)
+        text, networks = source(spec)
+        self.module = cache.load(text)
+        self.networks = networks
+        self.nets, self.counts = networks.packed(-(-n // LANES))
+        region = [mesh.regions.index(f.region) for f in plan.fields]
+        self.conductance = np.array([mesh.structure.conductance[r] for r in region])
+        self.volume = np.array([f.volume for f in plan.fields])
+        self.diffusion = np.array([f.diffusion for f in plan.fields])
+        self.ratio = np.array([mesh.membranes[m].area / mesh.volume[mesh.span(r)] for m, r in plan.ratios]).reshape(-1, n)
+        weights = [g.weight for g in plan.gauges if g.weight is not None]
+        self.weights = np.array(weights).reshape(-1, n)
+        self.runs = tree.runs(self.parent)
+        self.rows = tree.mobile(self.diffusion)
+        self.work = tree.workspace(n)
+        self.factors: dict[float, Any] = {}
+        rows = len(plan.y0) // n
+        self.shapes = (len(plan.fields), n), (rows, n), (plan.moved_size // n, n)
+
+    def _spec(self, plan: Plan, parallel: bool, active: float) -> ColumnSpec:
+        n = self.n
+        channels = tuple(_rows(g.spec, n) for g in plan.gauges)
+        weighted = [m for m, g in enumerate(plan.gauges) if g.weight is not None]
+        channels = tuple(replace(c, weight=weighted.index(m) if m in weighted else -1) for m, c in enumerate(channels))
+        kinetics = LocalKinetics(tuple(range(len(plan.fields))), channels, plan.bindings, plan.decays, self.sources.fields)
+        weights = tuple((m, k) for k, m in enumerate(weighted))
+        return ColumnSpec(kinetics, len(plan.y0) // n, len(plan.ratios), weights, parallel, active)
+
+    def _factor(self, h: float) -> Any:
+        if h not in self.factors:
+            if len(self.factors) > 64:
+                self.factors.clear()
+            self.factors[h] = tree.factor(self.parent, self.conductance, self.volume, self.diffusion, h)
+        return self.factors[h]
+
+    def _nets(self, state: State) -> tuple[Any, ...]:
+        """What networks compute with; with `active`, and the inputs on which they ran last: they belong to the state."""
+        if not self.networks.kept:
+            return self.nets
+        if not state.known.size:
+            state.known = np.full((len(self.counts), self.networks.kept), np.nan)
+        return (*self.nets, state.known)
+
+    def advance(self, state: State, h: float, steps: int, clock: Clock) -> None:
+        """Take `steps` steps of length h [ms], in place."""
+        if self.pacing.groups:
+            self.pacing.advance(self._take, state, h, steps, clock)
+        else:
+            self._take(state, h, steps, clock)
+
+    def _take(self, state: State, h: float, steps: int, clock: Clock) -> None:
+        if self.slow:
+            self._take_with_torch(state, h, steps, clock)
+            return
+        s = self.sources
+        self.module.advance(
+            *state.shaped(self.shapes),
+            self.ratio, self.weights, s.buffer, self.plan.parameters, self._nets(state), self.counts,
+            s.course, s.target, s.start, s.node, s.rate, clock.times, clock.potential,
+            self.rows, self.runs, self._factor(0.5 * h), self._factor(h), self.work,
+            state.t, h, state.before, steps,
+        )  # fmt: skip
+        state.t += steps * h
+        state.before = h
+
+    def _take_with_torch(self, state: State, h: float, steps: int, clock: Clock) -> None:
+        """The same step by step, with the gates that run in torch around the local kinetics."""
+        s = self.sources
+        u, y, moved = state.shaped(self.shapes)
+        given = (self.ratio, self.weights, s.buffer, self.plan.parameters, self._nets(state), self.counts)
+        tree.diffuse(u, self.rows, self.runs, self._factor(0.5 * h), self.work)
+        for k in range(steps):
+            start = state.copy()
+            fill_sources(s.buffer, s.course, s.target, s.start, s.node, s.rate, state.t, h)
+            potential = [table_value(clock.times, clock.potential, state.t + share * h) for share in (0.25, 0.5, 0.75)]
+            self.module.local(u, y, moved, *given, state.t, h, state.before, *potential)
+            self.torch.midpoint(state, start, h)
+            tree.diffuse(u, self.rows, self.runs, self._factor(h if k < steps - 1 else 0.5 * h), self.work)
+            state.t += h
+            state.before = h
+
+    def phases(self, state: State, h: float) -> dict[str, Callable[[], None]]:
+        """The phases of one step as separate calls on this state, for timing: a step is one of each."""
+        u, y, moved = state.shaped(self.shapes)
+        factors, buffer, nets = self._factor(h), self.sources.buffer, self._nets(state)
+        potential = (0.0, 0.0, 0.0)
+
+        def local() -> None:
+            given = (self.ratio, self.weights, buffer, self.plan.parameters, nets, self.counts)
+            self.module.local(u, y, moved, *given, state.t, h, h, *potential)
+
+        return {"diffusion": lambda: tree.diffuse(u, self.rows, self.runs, factors, self.work), "local": local}
+
+
+def _rows(c: ChannelSpec, n: int) -> ChannelSpec:
+    """Offsets into the flat state array become rows of its (rows, n) view."""
+    ports = tuple(PortRef(p.kind, p.index // n) if p.kind == "rate" else p for p in c.ports)
+    return replace(c, state=c.state // n, ports=ports, memory=c.memory // n)

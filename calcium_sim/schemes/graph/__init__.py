@@ -1,0 +1,1 @@
+"""Any mesh: nodes and edges; explicit stages for diffusion and membrane fluxes."""

@@ -1,0 +1,1 @@
+"""Rotationally symmetric (z, r) grids: membrane fluxes and radial diffusion are solved jointly."""
