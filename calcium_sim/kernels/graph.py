@@ -1,9 +1,9 @@
 """Diffusion on any graph of control volumes: the parts of RKL2, a stabilised explicit method without solver or global reduction.
 
 The loop over the stages stands in the generated step (`schemes.graph.source`), for membrane fluxes are evaluated in every stage.
-`gather_rows` packs a mesh, `spectral_bound` and `stages` give the number of stages, `coefficients` those of the stages; `apply`,
-`first`, `stage` and `finish` work on a range of rows. Arrays of values have the shape (nodes, fields), fields interleaved; `rate` is h times the diffusion
-coefficient of every field [um^2], and one of D = 0 keeps every bit.
+`gather_rows` packs a mesh, `spectral_bound` and `stages` give the number of stages, `coefficients` those of the stages; `apply`, `first`,
+`stage` and `finish` work on a range of rows. Arrays of values have the shape (nodes, fields), fields interleaved; `rate` is h times the
+diffusion coefficient of every field [um^2], and one of D = 0 keeps every bit.
 
 The method is the second order Runge-Kutta-Legendre scheme of Meyer, Balsara & Aslam (doi 10.1016/j.jcp.2013.08.021), here for the
 increments w_j = Y_j - Y_0, so that a constant field keeps every bit. A row gathers weight * (u_j - u_i) over its edges and divides by its
