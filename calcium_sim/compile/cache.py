@@ -6,9 +6,12 @@ import contextlib
 import sys
 import threading
 from types import ModuleType
+from typing import Any
 
 from ..kernels.files import replace_file
 from ..kernels.folder import DIGEST, cache_folder
+from ..kernels.machine import COMPILED, address, by_numba
+from ..kernels.native import Kernel, Unsupported
 from .module import content_name
 from .scope import check
 
@@ -35,6 +38,21 @@ def load(text: str) -> ModuleType:
             del sys.modules[name]
             raise
     return module
+
+
+def site(text: str, entries: list[Kernel]) -> Any:
+    """Where the machine code of the first entry of a text begins, see `kernels.machine`; without JIT the function itself.
+
+    What `kernels.native` does not translate numba compiles, at ten times the time.
+    """
+    if not COMPILED:
+        return getattr(load(text), entries[0].name)
+    with _LOCK:
+        _written(text + f"# kernels {DIGEST}\n")
+        try:
+            return address(text, entries)
+        except Unsupported:
+            return by_numba(getattr(load(text), entries[0].name), entries[0])
 
 
 def _written(text: str) -> str:

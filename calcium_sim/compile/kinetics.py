@@ -16,6 +16,7 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from ..kernels.native import Kernel
 from ..networks.prepared import gate_of
 from ..plan.specs import Binding, ChannelSpec, Decay, PortRef
 from .derivative import Tangent
@@ -35,6 +36,11 @@ Own = Callable[[int, ChannelSpec], list[str] | None]
 SAFE_GAMMA = 1.0 + 1.0 / math.sqrt(2.0)
 LEVELS = 5
 """Lanes that become negative are repeated in at most 4**5 parts of the step; what is negative then is for the control of the step."""
+
+
+_AT = [("b", "row"), ("P", "row"), ("v", "double"), ("t", "double"), ("h", "double")]
+APART = (Kernel("careful", _AT), Kernel("attempt", [*_AT, ("gamma", "double")]))
+"""Functions of `LocalKinetics.reaction` that are compiled on their own, so that what calls them does not hold them once more."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ import hashlib
 import pickle
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from types import CodeType
 from typing import Any
 
@@ -70,30 +69,13 @@ class Store:
         """The code for a signature, or None: not there, damaged, or made for another one, or of another function."""
         target.refresh()
         identity = self._identity(signature, target.codegen())
-        path = self._file(identity)
-        try:
-            content = path.read_bytes() if path else b""
-            if content[:32] != hashlib.sha256(content[32:]).digest():
-                return None
-            made_for, code = pickle.loads(content[32:])
-            return CompileResult._rebuild(target, *code) if made_for == identity else None
-        except Exception:  # whatever it is, compiling mends it
-            return None
+        return kept(self._name(identity), identity, lambda code: CompileResult._rebuild(target, *code))
 
     def save_overload(self, signature: Any, result: Any) -> None:
         """Keep the code for a signature; where that fails, say so once and go on."""
         identity = self._identity(signature, result.codegen)
-        path = self._file(identity)
-        if path is None or any(not x.can_cache for x in result.lifted) or result.library.has_dynamic_globals:
-            return
-        content = dumps((identity, result._reduce()))
-        try:
-            replace_file(path, hashlib.sha256(content).digest() + content)
-        except OSError as error:
-            if str(path.parent) not in _warned:
-                _warned.add(str(path.parent))
-                what = f"compiled code cannot be kept in '{path.parent}': {error.strerror}"
-                warnings.warn(f"{what} (mend it, or set CALCIUM_SIM_CACHE)", stacklevel=2)
+        if not any(not x.can_cache for x in result.lifted) and not result.library.has_dynamic_globals:
+            keep(self._name(identity), identity, result._reduce())
 
     def _identity(self, signature: Any, codegen: Any) -> str:
         """What compiled code is made for: these kernels, the function's place, code and constants, the types, the processor."""
@@ -103,10 +85,39 @@ class Store:
         place = (DIGEST, f.__module__, f.__qualname__, code.co_firstlineno)
         return repr((*place, str(signature), codegen.magic_tuple(), code.co_code, code.co_names, constants, cells))
 
-    def _file(self, identity: str) -> Path | None:
-        """The file of what compiled code is made for."""
-        folder, f = cache_folder(), self.function
-        if folder is None:
+    def _name(self, identity: str) -> str:
+        """Of the file of what compiled code is made for."""
+        return f"{self.function.__module__.rpartition('.')[2]}.{self.function.__name__}-{short(identity)}"
+
+
+def short(identity: str) -> str:
+    """What stands for an identity in the name of a file."""
+    return hashlib.sha256(identity.encode()).hexdigest()[:20]
+
+
+def kept(name: str, identity: str, rebuild: Callable[[Any], Any]) -> Any:
+    """Compiled code made of what is kept under a name, or None: not there, damaged, or made for something else."""
+    folder = cache_folder()
+    try:
+        content = (folder / f"{name}.machine").read_bytes() if folder else b""
+        if content[:32] != hashlib.sha256(content[32:]).digest():
             return None
-        module = f.__module__.rpartition(".")[2]
-        return folder / f"{module}.{f.__name__}-{hashlib.sha256(identity.encode()).hexdigest()[:20]}.machine"
+        made_for, code = pickle.loads(content[32:])
+        return rebuild(code) if made_for == identity else None
+    except Exception:  # whatever it is, compiling mends it
+        return None
+
+
+def keep(name: str, identity: str, code: Any) -> None:
+    """Keep compiled code under a name; where that fails, say so once and go on."""
+    folder = cache_folder()
+    if folder is None:
+        return
+    content = dumps((identity, code))
+    try:
+        replace_file(folder / f"{name}.machine", hashlib.sha256(content).digest() + content)
+    except OSError as error:
+        if str(folder) not in _warned:
+            _warned.add(str(folder))
+            what = f"compiled code cannot be kept in '{folder}': {error.strerror}"
+            warnings.warn(f"{what} (mend it, or set CALCIUM_SIM_CACHE)", stacklevel=2)

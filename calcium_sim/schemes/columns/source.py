@@ -1,6 +1,7 @@
-"""Generates the step of cables, trees and single points: every region has the same positions, so a node is one column.
+"""Generates the kinetics of cables, trees and single points: every region has the same positions, so a node is one column.
 
-Strang: diffusion h/2 | gates h/2, reactions and fluxes h, gates h/2 at every position | diffusion h/2, neighbouring halves merged.
+One step over h at every position of a block of lanes: gates h/2, reactions and fluxes h, gates h/2. The loop over blocks and steps is
+`kernels.columns`; with networks, which come as arguments of many types, it is generated here, too.
 """
 
 from __future__ import annotations
@@ -8,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...compile.continued import follows, lowered, memory, midpoint, predicted
-from ...compile.kinetics import LocalKinetics
+from ...compile.kinetics import APART, LocalKinetics
 from ...compile.lanes import LANES, Lanes
 from ...compile.learned import Networks
 from ...compile.module import Module
+from ...kernels.native import Kernel
 from ...plan.specs import ChannelSpec
 
 
@@ -33,12 +35,34 @@ class ColumnSpec:
         return sorted(rows | {r for c in self.kinetics.channels if follows(c) for r in memory(c).all()})
 
 
-def source(spec: ColumnSpec) -> tuple[str, Networks]:
-    """Return the generated module (`local`: one kinetic step of all columns; `advance`: merged Strang steps) and its networks."""
-    module = Module()
+@dataclass(frozen=True)
+class Source:
+    """A generated module: `site` for `kernels.columns`, with the elements of scratch that it needs; with networks `local` and `advance`."""
+
+    text: str
+    networks: Networks
+    scratch: int
+
+
+ARRAYS = ("U", "Y", "M", "A", "W", "S")
+TIMES = ("t0", "h", "before", "volts_a", "volts_b", "volts_c")
+_ARGUMENTS = [("b", "row"), *((a, "matrix") for a in ARRAYS), ("P", "row"), ("n", "whole"), ("block", "whole")]
+SITE = [Kernel("site", [*_ARGUMENTS, *((t, "double") for t in TIMES)]), *APART]
+"""How the kinetics of a block are called."""
+
+
+def source(spec: ColumnSpec) -> Source:
+    """Return what is generated for a plan."""
+    module, lanes = Module(), Lanes()
     module.networks.active = spec.active
-    local = _local(spec, module)
-    return module.text() + "\n" + _IMPORTS + local + _ADVANCE, module.networks
+    lines, head = _block(spec, module, lanes), spec.kinetics.prologue(module)
+    nets = module.networks
+    if nets.gates:
+        return Source(module.text() + "\n" + _IMPORTS + _with_networks(spec, nets, lanes, head, lines) + _ADVANCE, nets, lanes.size)
+    names = ", ".join(name for name, _ in SITE[0].arguments)
+    text = "\n".join("    " + line for line in [*head, *lines])
+    site = f"\n@njit(cache=True, **OPTIONS)\ndef site({names}):\n{text}\n    return 0\n"
+    return Source(module.text() + "\n" + _IMPORTS + site, nets, lanes.size)
 
 
 _IMPORTS = f"""
@@ -49,8 +73,9 @@ from calcium_sim.kernels.tree import diffuse
 """
 
 
-def _local(spec: ColumnSpec, module: Module) -> str:
-    k, lanes, states = spec.kinetics, Lanes(), spec.used()
+def _block(spec: ColumnSpec, module: Module, lanes: Lanes) -> list[str]:
+    """Statements of one step of the kinetics of a block."""
+    k, states = spec.kinetics, spec.used()
     kept = {"U": [(f"u{f}", f) for f in k.fields], "Y": [(f"y{r}", r) for r in states]}
     given = {"A": [(f"ratio{r}", r) for r in range(spec.ratios)], "S": [(f"s{f}", row) for row, f in enumerate(k.sources)]}
     given["W"] = [(f"weight{m}", row) for m, row in spec.weights]
@@ -74,14 +99,15 @@ def _local(spec: ColumnSpec, module: Module) -> str:
     for array, rows in kept.items():
         lines += lanes.copies("store", array, rows, "lo, size")
     moved = [f"m{m}" for m in range(len(k.channels))] + [f"x{d.field}" for d in k.decays]
-    lines += lanes.copies("book", "M", zip(moved, range(len(moved)), strict=True), "lo, size")
-    nets = module.networks
-    if nets.gates:
-        own = ["kept = nets[-1][block]"] if nets.kept else []
-        own += ["counts = C[block]"] + ([f"works = {nets.works()}"] if spec.parallel else [])
-        lines = [*own, *lines]
-    head = [f"works = {nets.works()}"] if nets.gates and not spec.parallel else []
-    head += ["n = U.shape[1]", "blocks = (n + LANES - 1) // LANES", *k.prologue(module)]
+    return lines + lanes.copies("book", "M", zip(moved, range(len(moved)), strict=True), "lo, size")
+
+
+def _with_networks(spec: ColumnSpec, nets: Networks, lanes: Lanes, prologue: list[str], lines: list[str]) -> str:
+    """The function `local`: the kinetics of all blocks, which call networks."""
+    own = ["kept = nets[-1][block]"] if nets.kept else []
+    lines = [*own, "counts = C[block]", *([f"works = {nets.works()}"] if spec.parallel else []), *lines]
+    head = [] if spec.parallel else [f"works = {nets.works()}"]
+    head += ["n = U.shape[1]", "blocks = (n + LANES - 1) // LANES", *prologue]
     scratch = f"b = np.empty({lanes.size})"  # one for every thread
     lines = [scratch, *lines] if spec.parallel else lines
     head += [] if spec.parallel else [scratch]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from ...compile import cache
 from ...compile.continued import follows
 from ...compile.kinetics import LocalKinetics
 from ...compile.lanes import LANES
+from ...kernels import columns as kernel
 from ...kernels import tree
 from ...kernels.stimulus import fill_sources, table_value
 from ...mesh import Columns
@@ -20,7 +22,7 @@ from ...plan.specs import ChannelSpec, PortRef
 from ...plan.state import Clock, State, pack_sources
 from ..pacing import Pacing
 from ..torch_gates import TorchGates
-from .source import ColumnSpec, source
+from .source import SITE, ColumnSpec, source
 
 PARALLEL_FROM = 30000
 
@@ -45,10 +47,11 @@ class ColumnStepper:
             self.scheme += " | networks of rates once per step, outputs continued"
         self.parallel = n > PARALLEL_FROM if parallel is None else parallel
         spec = self._spec(plan, self.parallel, active)
-        text, networks = source(spec)
-        self.module = cache.load(text)
-        self.networks = networks
-        self.nets, self.counts = networks.packed(-(-n // LANES))
+        made = source(spec)
+        self.networks, self.scratch = made.networks, made.scratch
+        self.module: Any = cache.load(made.text) if self.networks.gates else None
+        self.site = None if self.networks.gates else cache.site(made.text, SITE)
+        self.nets, self.counts = self.networks.packed(-(-n // LANES))
         region = [mesh.regions.index(f.region) for f in plan.fields]
         self.conductance = np.array([mesh.structure.conductance[r] for r in region])
         self.volume = np.array([f.volume for f in plan.fields])
@@ -95,47 +98,55 @@ class ColumnStepper:
             self._take(state, h, steps, clock)
 
     def _take(self, state: State, h: float, steps: int, clock: Clock) -> None:
-        if self.slow:
-            self._take_with_torch(state, h, steps, clock)
+        if self.slow or (self.parallel and self.module is None):
+            self._take_one_by_one(state, h, steps, clock)
             return
         s = self.sources
-        self.module.advance(
-            *state.shaped(self.shapes),
-            self.ratio, self.weights, s.buffer, self.plan.parameters, self._nets(state), self.counts,
+        tail = (
             s.course, s.target, s.start, s.node, s.rate, clock.times, clock.potential,
             self.rows, self.runs, self._factor(0.5 * h), self._factor(h), self.work,
             state.t, h, state.before, steps,
         )  # fmt: skip
+        if self.module:
+            self.module.advance(*self._given(state), self._nets(state), self.counts, *tail)
+        else:
+            kernel.advance(self.site, self.scratch, self._given(state), *tail)
         state.t += steps * h
         state.before = h
 
-    def _take_with_torch(self, state: State, h: float, steps: int, clock: Clock) -> None:
-        """The same step by step, with the gates that run in torch around the local kinetics."""
-        s = self.sources
-        u, y, moved = state.shaped(self.shapes)
-        given = (self.ratio, self.weights, s.buffer, self.plan.parameters, self._nets(state), self.counts)
+    def _given(self, state: State) -> tuple[Any, ...]:
+        """What the kinetics read and write."""
+        return (*state.shaped(self.shapes), self.ratio, self.weights, self.sources.buffer, self.plan.parameters)
+
+    def _local(self, state: State, h: float, before: float, volts: tuple[float, float, float]) -> None:
+        """The kinetics of one step."""
+        times = (state.t, h, before)
+        if self.module:
+            self.module.local(*self._given(state), self._nets(state), self.counts, *times, *volts)
+        else:
+            (kernel.local_parallel if self.parallel else kernel.local)(self.site, self.scratch, self._given(state), times, volts)
+
+    def _take_one_by_one(self, state: State, h: float, steps: int, clock: Clock) -> None:
+        """The same step by step: by all threads, or with the gates that run in torch after the kinetics."""
+        s, (u, *_) = self.sources, state.shaped(self.shapes)
         tree.diffuse(u, self.rows, self.runs, self._factor(0.5 * h), self.work)
+        begin = state.t
         for k in range(steps):
-            start = state.copy()
+            start = state.copy() if self.slow else state
             fill_sources(s.buffer, s.course, s.target, s.start, s.node, s.rate, state.t, h)
-            potential = [table_value(clock.times, clock.potential, state.t + share * h) for share in (0.25, 0.5, 0.75)]
-            self.module.local(u, y, moved, *given, state.t, h, state.before, *potential)
-            self.torch.midpoint(state, start, h)
+            first, second, third = (float(table_value(clock.times, clock.potential, state.t + share * h)) for share in (0.25, 0.5, 0.75))
+            self._local(state, h, state.before, (first, second, third))
+            if self.slow:
+                self.torch.midpoint(state, start, h)
             tree.diffuse(u, self.rows, self.runs, self._factor(h if k < steps - 1 else 0.5 * h), self.work)
-            state.t += h
+            state.t = begin + (k + 1) * h
             state.before = h
 
     def phases(self, state: State, h: float) -> dict[str, Callable[[], None]]:
         """The phases of one step as separate calls on this state, for timing: a step is one of each."""
-        u, y, moved = state.shaped(self.shapes)
-        factors, buffer, nets = self._factor(h), self.sources.buffer, self._nets(state)
-        potential = (0.0, 0.0, 0.0)
-
-        def local() -> None:
-            given = (self.ratio, self.weights, buffer, self.plan.parameters, nets, self.counts)
-            self.module.local(u, y, moved, *given, state.t, h, h, *potential)
-
-        return {"diffusion": lambda: tree.diffuse(u, self.rows, self.runs, factors, self.work), "local": local}
+        (u, *_), factors = state.shaped(self.shapes), self._factor(h)
+        diffusion = partial(tree.diffuse, u, self.rows, self.runs, factors, self.work)
+        return {"diffusion": diffusion, "local": partial(self._local, state, h, h, (0.0, 0.0, 0.0))}
 
 
 def _rows(c: ChannelSpec, n: int) -> ChannelSpec:

@@ -1,0 +1,103 @@
+"""Machine code of generated text, called through its address: what calls it neither contains nor optimises it, and is compiled once.
+
+`address` translates a text (see `native`), or takes what an earlier run has kept; `run` calls it from compiled functions. Without JIT
+(NUMBA_DISABLE_JIT=1) the function of the text itself stands for the address.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numba
+from llvmlite import ir
+from numba import carray, config, types
+from numba.core import cgutils
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.registry import cpu_target
+from numba.extending import intrinsic
+
+from .compiled import keep, kept, short
+from .folder import DIGEST
+from .native import WHOLE, Kernel, Unit
+
+COMPILED = not config.DISABLE_JIT
+_LIBRARIES: dict[str, tuple[Any, int]] = {}
+"""Libraries by what they are made for, with the address of their first function: code lives as long as its library."""
+
+
+def address(text: str, entries: list[Kernel]) -> int:
+    """Where the machine code of the first entry of a text begins; the entries are the functions that are compiled on their own.
+
+    Raises
+    ------
+    native.Unsupported
+        If the text holds what is not translated.
+    """
+    with global_compiler_lock:
+        codegen = cpu_target.target_context.codegen()
+        told = [(e.name, *e.arguments) for e in entries]
+        identity = repr((DIGEST, hashlib.sha256(text.encode()).hexdigest(), told, codegen.magic_tuple()))
+        if identity not in _LIBRARIES:
+            symbol = f"calcium_sim_{short(identity)}"
+            name = f"{entries[0].name}-{short(identity)}"
+            library = kept(name, identity, codegen.unserialize_library)
+            if library is None:
+                library = _translated(codegen, text, entries, symbol)
+                keep(name, identity, library.serialize_using_object_code())
+            _LIBRARIES[identity] = library, library.get_pointer_to_function(f"{symbol}_{entries[0].name}")
+        return _LIBRARIES[identity][1]
+
+
+def _translated(codegen: Any, text: str, entries: list[Kernel], symbol: str) -> Any:
+    module = codegen._create_empty_module(symbol)
+    Unit(text, module, {e.name: e for e in entries}, symbol).function(entries[0].name)
+    library = codegen.create_library(symbol)
+    library.enable_object_caching()
+    library.add_ir_module(module)
+    library.finalize()
+    return library
+
+
+def by_numba(function: Any, kernel: Kernel) -> int:
+    """The address of a function that numba has compiled, to be called in the same way."""
+    kinds = {"double": types.float64, "whole": types.int64, "row": types.CPointer(types.float64), "matrix": types.CPointer(types.float64)}
+    names = [name for name, _ in kernel.arguments]
+    lengths = [f"{name}_length" for name, kind in kernel.arguments if kind == "matrix"]
+    shapes = {"row": "({0}, MOST)", "matrix": "({0}, (MOST, {0}_length))"}  # nothing asks how many rows there are
+    given = [f"carray{shapes[kind].format(name)}" if kind in shapes else name for name, kind in kernel.arguments]
+    scope = {"carray": carray, "MOST": 1 << 40, "function": function}
+    exec(f"def entry({', '.join([*names, *lengths])}):\n    return function({', '.join(given)})\n", scope)
+    signature = types.int64(*(kinds[kind] for _, kind in kernel.arguments), *(types.int64 for _ in lengths))
+    made = numba.cfunc(signature, error_model="numpy")(scope["entry"])
+    _LIBRARIES[f"{function.__module__}.{kernel.name}"] = made, made.address
+    return int(made.address)
+
+
+@intrinsic
+def _run(typing: Any, code: Any, arguments: Any) -> Any:
+    """Call the code at an address with a tuple of C-contiguous arrays of doubles, whole numbers and doubles; its whole number.
+
+    A matrix is handed over as its pointer, and the lengths of the rows of all matrices come last.
+    """
+    kinds = tuple(arguments)
+    if not all(isinstance(k, types.Float | types.Integer) or (isinstance(k, types.Array) and k.layout == "C") for k in kinds):
+        return None
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        values, lengths = [], []
+        for k, value in zip(kinds, cgutils.unpack_tuple(builder, args[1]), strict=True):
+            if isinstance(k, types.Array):
+                array = context.make_array(k)(context, builder, value)
+                values.append(array.data)
+                lengths += [cgutils.unpack_tuple(builder, array.shape)[1]] if k.ndim == 2 else []
+            else:
+                to = types.float64 if isinstance(k, types.Float) else types.int64
+                values.append(context.cast(builder, value, k, to))
+        kind = ir.FunctionType(WHOLE, [v.type for v in [*values, *lengths]])
+        return builder.call(builder.inttoptr(args[0], kind.as_pointer()), [*values, *lengths])
+
+    return types.int64(types.int64, arguments), generate
+
+
+run: Any = (lambda code, arguments: code(*arguments)) if not COMPILED else _run
