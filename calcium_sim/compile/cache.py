@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
 from ..kernels.files import replace_file
 from ..kernels.folder import DIGEST, cache_folder
-from ..kernels.machine import COMPILED, address, by_numba
+from ..kernels.machine import COMPILED, addresses, by_numba
 from ..kernels.native import Kernel, Unsupported
 from .module import content_name
 from .scope import check
@@ -40,19 +41,19 @@ def load(text: str) -> ModuleType:
     return module
 
 
-def site(text: str, entries: list[Kernel]) -> Any:
-    """Where the machine code of the first entry of a text begins, see `kernels.machine`; without JIT the function itself.
+def sites(text: str, entries: Sequence[Kernel]) -> tuple[Any, ...]:
+    """Where the machine code of every entry of a text begins, see `kernels.machine`; without JIT the functions themselves.
 
-    What `kernels.native` does not translate numba compiles, at ten times the time.
+    What `kernels.native` does not translate numba compiles, in ten times the time.
     """
     if not COMPILED:
-        return getattr(load(text), entries[0].name)
+        return tuple(getattr(load(text), e.name) for e in entries)
     with _LOCK:
         _written(text + f"# kernels {DIGEST}\n")
         try:
-            return address(text, entries)
+            return addresses(text, entries)
         except Unsupported:
-            return by_numba(getattr(load(text), entries[0].name), entries[0])
+            return tuple(by_numba(getattr(load(text), e.name), e) for e in entries)
 
 
 def _written(text: str) -> str:

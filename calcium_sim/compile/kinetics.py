@@ -16,13 +16,12 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from ..kernels.native import Kernel
 from ..networks.prepared import gate_of
 from ..plan.specs import Binding, ChannelSpec, Decay, PortRef
 from .derivative import Tangent
 from .lanes import GAMMA, Lanes, lu_factor, lu_solve
 from .learned import Learned, gate_lines, value_lines
-from .module import Module, bundle
+from .module import AT, Module, bundle
 
 
 def _port(p: PortRef, u: str, shifted: bool) -> str:
@@ -36,11 +35,6 @@ Own = Callable[[int, ChannelSpec], list[str] | None]
 SAFE_GAMMA = 1.0 + 1.0 / math.sqrt(2.0)
 LEVELS = 5
 """Lanes that become negative are repeated in at most 4**5 parts of the step; what is negative then is for the control of the step."""
-
-
-_AT = [("b", "row"), ("P", "row"), ("v", "double"), ("t", "double"), ("h", "double")]
-APART = (Kernel("careful", _AT), Kernel("attempt", [*_AT, ("gamma", "double")]))
-"""Functions of `LocalKinetics.reaction` that are compiled on their own, so that what calls them does not hold them once more."""
 
 
 @dataclass(frozen=True)
@@ -197,26 +191,31 @@ class LocalKinetics:
     def _moved(self) -> list[str]:
         return [f"m{m}" for m in range(len(self.channels))] + [f"x{d.field}" for d in self.decays]
 
-    def reaction(self, module: Module, lanes: Lanes, tag: str = "") -> list[str]:
+    def reaction(self, module: Module, lanes: Lanes, tag: str = "", near: bool = False) -> list[str]:
         """Statements that advance the fields over h; amounts moved come out as rows ``m{m}`` (channels) and ``x{f}`` (decays).
 
-        The functions are added to the module: ``attempt<tag>(b, P, v, t, h, g)`` is a step of ROS2 with its parameter g, which returns the
-        number of lanes where a concentration has become negative, and ``careful<tag>`` repeats these lanes in parts, with the other root
-        g = 1 + 1/sqrt(2) of ROS2. That one keeps the sign of every linear decay (its stability function is positive), where the first
-        overshoots by up to a fifth for rates above 2.4/h; a pump that saturates needs parts that are short beside km / vmax, too. Nothing
-        is cut off, so that what leaves one side still enters the other.
+        The functions are added to the module; where the statements stand in it, too (`near`), they are called by name.
+        ``attempt<tag>(b, P, v, t, h, g)`` is a step of ROS2 with its parameter g, which returns the number of lanes where a concentration
+        has become negative, and ``careful<tag>`` repeats these lanes in parts, with the other root g = 1 + 1/sqrt(2) of ROS2. That one
+        keeps the sign of every linear decay (its stability function is positive), where the first overshoots by up to a fifth for rates
+        above 2.4/h; a pump that saturates needs parts that are short beside km / vmax, too. Nothing is cut off, so that what leaves one
+        side still enters the other.
         """
         lines = self._attempt(module, lanes)
         own = [f for f in self.fields if self._changes(f)]
-        head = "\n@njit(**OPTIONS)\ndef "
-        body = [*self.prologue(module), *lines, "return count"]
-        module.parts.append(f"{head}attempt{tag}(b, P, v, t, h, gamma):\n" + "\n".join("    " + line for line in body) + "\n")
+        at = [*AT, ("h", "double")]
+        module.define(f"attempt{tag}", [*at, ("gamma", "double")], [*self.prologue(module), *lines, "return count"])
+
+        def call(name: str, *more: str) -> str:
+            given = ("b", "P", "v", "t", "h", *more)
+            return f"{name}({', '.join(given)})" if near else module.call(name, *given)
+
+        attempt = call(f"attempt{tag}", repr(GAMMA))
         if not own:
-            return [f"attempt{tag}(b, P, v, t, h, {GAMMA!r})"]
-        careful = _careful(lanes, own, self._moved(), tag)
-        module.parts.append(f"{head}careful{tag}(b, P, v, t, h):\n" + "\n".join("    " + line for line in careful) + "\n")
+            return [attempt]
+        module.define(f"careful{tag}", at, ["count = 0", *_careful(lanes, own, self._moved(), tag)])
         lanes.rename({f"new{f}": f"u{f}" for f in own})
-        return [f"if attempt{tag}(b, P, v, t, h, {GAMMA!r}) > 0:", f"    careful{tag}(b, P, v, t, h)"]
+        return [f"if {attempt} > 0:", "    " + call(f"careful{tag}")]
 
     def _rates_only(self, u: str, r: str, z: str) -> list[str]:
         return [*self._binding_rates(u, r), *self._decay_rates(u, z)]

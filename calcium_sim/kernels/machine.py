@@ -1,12 +1,13 @@
 """Machine code of generated text, called through its address: what calls it neither contains nor optimises it, and is compiled once.
 
-`address` translates a text (see `native`), or takes what an earlier run has kept; `run` calls it from compiled functions. Without JIT
-(NUMBA_DISABLE_JIT=1) the function of the text itself stands for the address.
+`addresses` translates functions of a text (see `native`), or takes what an earlier run has kept; `run` calls them from compiled functions.
+Without JIT (NUMBA_DISABLE_JIT=1) the functions of the text itself stand for their addresses.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import numba
@@ -22,12 +23,12 @@ from .folder import DIGEST
 from .native import WHOLE, Kernel, Unit
 
 COMPILED = not config.DISABLE_JIT
-_LIBRARIES: dict[str, tuple[Any, int]] = {}
-"""Libraries by what they are made for, with the address of their first function: code lives as long as its library."""
+_LIBRARIES: dict[str, tuple[Any, tuple[int, ...]]] = {}
+"""Libraries by what they are made for, with the addresses of their functions: code lives as long as its library."""
 
 
-def address(text: str, entries: list[Kernel]) -> int:
-    """Where the machine code of the first entry of a text begins; the entries are the functions that are compiled on their own.
+def addresses(text: str, entries: Sequence[Kernel]) -> tuple[int, ...]:
+    """Where the machine code of every entry of a text begins; the entries are the functions that are compiled on their own.
 
     Raises
     ------
@@ -40,18 +41,20 @@ def address(text: str, entries: list[Kernel]) -> int:
         identity = repr((DIGEST, hashlib.sha256(text.encode()).hexdigest(), told, codegen.magic_tuple()))
         if identity not in _LIBRARIES:
             symbol = f"calcium_sim_{short(identity)}"
-            name = f"{entries[0].name}-{short(identity)}"
+            name = f"site-{short(identity)}"
             library = kept(name, identity, codegen.unserialize_library)
             if library is None:
                 library = _translated(codegen, text, entries, symbol)
                 keep(name, identity, library.serialize_using_object_code())
-            _LIBRARIES[identity] = library, library.get_pointer_to_function(f"{symbol}_{entries[0].name}")
+            _LIBRARIES[identity] = library, tuple(library.get_pointer_to_function(f"{symbol}_{e.name}") for e in entries)
         return _LIBRARIES[identity][1]
 
 
-def _translated(codegen: Any, text: str, entries: list[Kernel], symbol: str) -> Any:
+def _translated(codegen: Any, text: str, entries: Sequence[Kernel], symbol: str) -> Any:
     module = codegen._create_empty_module(symbol)
-    Unit(text, module, {e.name: e for e in entries}, symbol).function(entries[0].name)
+    unit = Unit(text, module, {e.name: e for e in entries}, symbol)
+    for e in entries:
+        unit.function(e.name)
     library = codegen.create_library(symbol)
     library.enable_object_caching()
     library.add_ir_module(module)
@@ -70,7 +73,7 @@ def by_numba(function: Any, kernel: Kernel) -> int:
     exec(f"def entry({', '.join([*names, *lengths])}):\n    return function({', '.join(given)})\n", scope)
     signature = types.int64(*(kinds[kind] for _, kind in kernel.arguments), *(types.int64 for _ in lengths))
     made = numba.cfunc(signature, error_model="numpy")(scope["entry"])
-    _LIBRARIES[f"{function.__module__}.{kernel.name}"] = made, made.address
+    _LIBRARIES[f"{function.__module__}.{kernel.name}"] = made, (int(made.address),)
     return int(made.address)
 
 

@@ -43,12 +43,12 @@ class Rows:
     length: Any = None
 
 
-@dataclass
+@dataclass(frozen=True)
 class Kernel:
     """What an entry of a module is called with: (name, "double", "whole", "row" or "matrix") of every argument."""
 
     name: str
-    arguments: Sequence[tuple[str, str]]
+    arguments: tuple[tuple[str, str], ...]
 
 
 KINDS = {"double": DOUBLE, "whole": WHOLE, "row": DOUBLE.as_pointer(), "matrix": DOUBLE.as_pointer()}
@@ -94,8 +94,6 @@ class Unit:
             made = ir.Function(self.module, ir.FunctionType(WHOLE, parameters), f"{self.symbol}_{name}")
             made.attributes.add("noinline")
             made.attributes.add("nounwind")
-            if name != next(iter(self.apart)):
-                made.linkage = "internal"
             for argument, kind in zip(made.args, kinds, strict=False):
                 if kind in ("row", "matrix"):
                     argument.add_attribute("noalias")
@@ -343,7 +341,7 @@ class Scope:
         return tuple(self.value(e) for e in node.elts)
 
     def _attribute_(self, node: ast.Attribute) -> Any:
-        if isinstance(node.value, ast.Name) and node.value.id == "math":
+        if isinstance(node.value, ast.Name) and node.value.id in ("math", "np"):
             found = getattr(math, node.attr, None)
             if isinstance(found, float):
                 return found

@@ -9,11 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...compile.continued import follows, lowered, memory, midpoint, predicted
-from ...compile.kinetics import APART, LocalKinetics
-from ...compile.lanes import LANES, Lanes
+from ...compile.kinetics import LocalKinetics
+from ...compile.lanes import Lanes
 from ...compile.learned import Networks
 from ...compile.module import Module
-from ...kernels.native import Kernel
 from ...plan.specs import ChannelSpec
 
 
@@ -37,43 +36,41 @@ class ColumnSpec:
 
 @dataclass(frozen=True)
 class Source:
-    """A generated module: `site` for `kernels.columns`, with the elements of scratch that it needs; with networks `local` and `advance`."""
+    """What is generated: `site` for `kernels.columns`, with the elements of scratch that it needs; with networks `local` and `advance`."""
 
-    text: str
-    networks: Networks
+    module: Module
     scratch: int
+    text: str = ""
 
 
 ARRAYS = ("U", "Y", "M", "A", "W", "S")
 TIMES = ("t0", "h", "before", "volts_a", "volts_b", "volts_c")
 _ARGUMENTS = [("b", "row"), *((a, "matrix") for a in ARRAYS), ("P", "row"), ("n", "whole"), ("block", "whole")]
-SITE = [Kernel("site", [*_ARGUMENTS, *((t, "double") for t in TIMES)]), *APART]
+SITE = [*_ARGUMENTS, *((t, "double") for t in TIMES)]
 """How the kinetics of a block are called."""
 
 
 def source(spec: ColumnSpec) -> Source:
     """Return what is generated for a plan."""
+    networks = any(lowered(c) and not c.paced for c in spec.kinetics.channels)
     module, lanes = Module(), Lanes()
     module.networks.active = spec.active
-    lines, head = _block(spec, module, lanes), spec.kinetics.prologue(module)
-    nets = module.networks
-    if nets.gates:
-        return Source(module.text() + "\n" + _IMPORTS + _with_networks(spec, nets, lanes, head, lines) + _ADVANCE, nets, lanes.size)
-    names = ", ".join(name for name, _ in SITE[0].arguments)
-    text = "\n".join("    " + line for line in [*head, *lines])
-    site = f"\n@njit(cache=True, **OPTIONS)\ndef site({names}):\n{text}\n    return 0\n"
-    return Source(module.text() + "\n" + _IMPORTS + site, nets, lanes.size)
+    lines, head = _block(spec, module, lanes, near=not networks), spec.kinetics.prologue(module)
+    if networks:
+        step = _with_networks(spec, module.networks, lanes, head, lines) + _ADVANCE
+        return Source(module, lanes.size, module.text() + "\n" + _IMPORTS + step)
+    module.define("site", SITE, [*head, *lines])
+    module.kernels.reverse()
+    return Source(module, lanes.size)
 
 
-_IMPORTS = f"""
-LANES = {LANES}
-from calcium_sim.kernels.lanes import book, load, store
+_IMPORTS = """
 from calcium_sim.kernels.stimulus import fill_sources, table_value
 from calcium_sim.kernels.tree import diffuse
 """
 
 
-def _block(spec: ColumnSpec, module: Module, lanes: Lanes) -> list[str]:
+def _block(spec: ColumnSpec, module: Module, lanes: Lanes, near: bool) -> list[str]:
     """Statements of one step of the kinetics of a block."""
     k, states = spec.kinetics, spec.used()
     kept = {"U": [(f"u{f}", f) for f in k.fields], "Y": [(f"y{r}", r) for r in states]}
@@ -94,7 +91,7 @@ def _block(spec: ColumnSpec, module: Module, lanes: Lanes) -> list[str]:
     lines += ["v, t = volts_a, t0 + 0.25 * h", *k.gates(module, lanes, "0.5 * h", own=first)]
     seen = sorted({f for c in k.channels if follows(c) for f in memory(c).fields})
     lines += lanes.loop([f"o{f} = u{f}" for f in seen], [f"o{f}" for f in seen]) if seen else []
-    lines += ["v, t = volts_b, t0 + 0.5 * h", *k.reaction(module, lanes)]
+    lines += ["v, t = volts_b, t0 + 0.5 * h", *k.reaction(module, lanes, near=near)]
     lines += ["v, t = volts_c, t0 + 0.75 * h", *k.gates(module, lanes, "0.5 * h", own=second)]
     for array, rows in kept.items():
         lines += lanes.copies("store", array, rows, "lo, size")
@@ -114,14 +111,15 @@ def _with_networks(spec: ColumnSpec, nets: Networks, lanes: Lanes, prologue: lis
     lines = [*head, f"for block in {'prange' if spec.parallel else 'range'}(blocks):", *("    " + line for line in lines)]
     text = "\n".join("    " + line for line in lines)
     options = "parallel=True, " if spec.parallel else ""
-    names = "U, Y, M, A, W, S, P, nets, C, t0, h, before, volts_a, volts_b, volts_c"
+    names = "sites, U, Y, M, A, W, S, P, nets, C, t0, h, before, volts_a, volts_b, volts_c"
     return f"\n@njit({options}cache=True, **OPTIONS)\ndef local({names}):\n{text}\n"
 
 
 _ADVANCE = '''
 
 @njit(cache=True, **OPTIONS)
-def advance(U, Y, M, A, W, S, P, nets, C, course, target, start, node, rate, vt, vv, rows, runs, half, full, work, t, h, before, steps):
+def advance(sites, U, Y, M, A, W, S, P, nets, C,
+            course, target, start, node, rate, vt, vv, rows, runs, half, full, work, t, h, before, steps):
     """`steps` Strang steps of length h from time t; diffusion of neighbouring steps is merged."""
     diffuse(U, rows, runs, half, work)
     for k in range(steps):
@@ -130,7 +128,7 @@ def advance(U, Y, M, A, W, S, P, nets, C, course, target, start, node, rate, vt,
         volts_a = table_value(vt, vv, t0 + 0.25 * h)
         volts_b = table_value(vt, vv, t0 + 0.5 * h)
         volts_c = table_value(vt, vv, t0 + 0.75 * h)
-        local(U, Y, M, A, W, S, P, nets, C, t0, h, before if k == 0 else h, volts_a, volts_b, volts_c)
+        local(sites, U, Y, M, A, W, S, P, nets, C, t0, h, before if k == 0 else h, volts_a, volts_b, volts_c)
         if k < steps - 1:
             diffuse(U, rows, runs, full, work)
         else:

@@ -22,7 +22,7 @@ from ...plan.specs import ChannelSpec, PortRef
 from ...plan.state import Clock, State, pack_sources
 from ..pacing import Pacing
 from ..torch_gates import TorchGates
-from .source import SITE, ColumnSpec, source
+from .source import ColumnSpec, source
 
 PARALLEL_FROM = 30000
 
@@ -48,9 +48,9 @@ class ColumnStepper:
         self.parallel = n > PARALLEL_FROM if parallel is None else parallel
         spec = self._spec(plan, self.parallel, active)
         made = source(spec)
-        self.networks, self.scratch = made.networks, made.scratch
-        self.module: Any = cache.load(made.text) if self.networks.gates else None
-        self.site = None if self.networks.gates else cache.site(made.text, SITE)
+        self.networks, self.scratch = made.module.networks, made.scratch
+        self.module: Any = cache.load(made.text) if made.text else None
+        self.sites = cache.sites(made.module.text(), made.module.kernels)
         self.nets, self.counts = self.networks.packed(-(-n // LANES))
         region = [mesh.regions.index(f.region) for f in plan.fields]
         self.conductance = np.array([mesh.structure.conductance[r] for r in region])
@@ -108,9 +108,9 @@ class ColumnStepper:
             state.t, h, state.before, steps,
         )  # fmt: skip
         if self.module:
-            self.module.advance(*self._given(state), self._nets(state), self.counts, *tail)
+            self.module.advance(self.sites, *self._given(state), self._nets(state), self.counts, *tail)
         else:
-            kernel.advance(self.site, self.scratch, self._given(state), *tail)
+            kernel.advance(self.sites[0], self.scratch, self._given(state), *tail)
         state.t += steps * h
         state.before = h
 
@@ -122,9 +122,9 @@ class ColumnStepper:
         """The kinetics of one step."""
         times = (state.t, h, before)
         if self.module:
-            self.module.local(*self._given(state), self._nets(state), self.counts, *times, *volts)
+            self.module.local(self.sites, *self._given(state), self._nets(state), self.counts, *times, *volts)
         else:
-            (kernel.local_parallel if self.parallel else kernel.local)(self.site, self.scratch, self._given(state), times, volts)
+            (kernel.local_parallel if self.parallel else kernel.local)(self.sites[0], self.scratch, self._given(state), times, volts)
 
     def _take_one_by_one(self, state: State, h: float, steps: int, clock: Clock) -> None:
         """The same step by step: by all threads, or with the gates that run in torch after the kinetics."""

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ...compile.continued import lowered
 from ...compile.kinetics import LocalKinetics
-from ...compile.lanes import LANES, Lanes
-from ...compile.learned import Networks
-from ...compile.module import Module
+from ...compile.lanes import Lanes
+from ...compile.module import AT, HEADER, Module
 from ...plan.specs import Binding, ChannelSpec, Decay
 
 
@@ -50,22 +50,22 @@ class GraphSpec:
     can_limit: bool
 
 
-def source(spec: GraphSpec) -> tuple[str, Networks]:
-    """Return the generated module with `advance`, and its networks."""
+def source(spec: GraphSpec) -> tuple[str, Module]:
+    """Return the generated module with `advance`, and that of what happens at a node (`sites`)."""
     module = Module()
     parts = [_membrane(k, m, spec, module) for k, m in enumerate(spec.membranes)]
     parts += [_region(r, region, module) for r, region in enumerate(spec.regions)]
     parts += [_transport(spec, limited) for limited in ((False, True) if spec.can_limit else (False,))]
     parts.append(_advance(spec))
-    return module.text() + "\n" + _IMPORTS + "\n".join(parts), module.networks
+    head = module.text() if module.networks.gates else HEADER
+    return head + "\n" + _IMPORTS + "\n".join(parts), module
 
 
-_IMPORTS = f"""
+_IMPORTS = """
 from calcium_sim.kernels import graph
-from calcium_sim.kernels.lanes import gather, gather_sum, largest, load, load_column, scatter, store, store_column
+from calcium_sim.kernels.lanes import gather, gather_sum, largest, load_column, scatter, store_column
 from calcium_sim.kernels.stimulus import fill_sources, table_value
 
-LANES = {LANES}
 BLOCKS = graph.BLOCKS
 """
 
@@ -100,10 +100,16 @@ def _membrane(k: int, m: Membrane, spec: GraphSpec, module: Module) -> str:
         load.append(f"gather(b, I64({lanes.row(f'u{f}')}), {x}, I64({column}), {side}, lo, size)")
     states = [(f"y{r}", r) for r in range(m.states)]
     load += lanes.copies("load", "Y", states, "lo, size, LANES")
-    gates = [*load, *kin.gates(module, lanes, "h"), *lanes.copies("store", "Y", states, "lo, size")]
-    head = [f"works = {module.networks.works()}"] if any(c.cls.rates is None and c.cls.states for c in kin.channels) else []
-    lines = [*head, *kin.prologue(module), *_blocks(gates, "inside.size", lanes)]
-    text = _define(f"gates{k}", f"{xs}Y, inside, outside, P, nets, counts, t, v, h", lines)
+    head = list[str]()
+    own = kin.gates(module, lanes, "h")
+    if any(lowered(c) and not c.paced for c in kin.channels):
+        head = [f"works = {module.networks.works()}", *kin.prologue(module)]
+    elif own:
+        module.define(f"gate{k}", [*AT, ("h", "double")], [*kin.prologue(module), *own])
+        own = [module.call(f"gate{k}", "b", "P", "v", "t", "h")]
+    gates = [*load, *own, *lanes.copies("store", "Y", states, "lo, size")]
+    lines = [*head, *_blocks(gates, "inside.size", lanes)] if own else []
+    text = _define(f"gates{k}", f"sites, {xs}Y, inside, outside, P, nets, counts, t, v, h", lines)
     lanes = Lanes()
     body = []
     for f in used:
@@ -111,11 +117,12 @@ def _membrane(k: int, m: Membrane, spec: GraphSpec, module: Module) -> str:
         body.append(f"gather_sum(b, I64({lanes.row(f'u{f}')}), {x}, {x.replace('X', 'N')}, I64({column}), {side}, lo, size)")
     body += lanes.copies("load", "Y", states, "lo, size, LANES")
     body += lanes.copies("load", "W", [(f"weight{j}", row) for j, row in m.weights], "lo, size, LANES")
-    for j in range(len(kin.channels)):
-        body += lanes.loop([f"f{j} = {kin.flux(module, j, 'u')}"], [f"f{j}"])
+    fluxes = [line for j in range(len(kin.channels)) for line in lanes.loop([f"f{j} = {kin.flux(module, j, 'u')}"], [f"f{j}"])]
+    module.define(f"flux{k}", AT, [*kin.prologue(module), *fluxes])
+    body.append(module.call(f"flux{k}", "b", "P", "v", "t"))
     body += lanes.copies("store", "J", [(f"f{j}", j) for j in range(len(kin.channels))], "lo, size")
-    lines = [*kin.prologue(module), *_blocks(body, "inside.size", lanes)]
-    text += _define(f"fluxes{k}", f"{xs}{ws}Y, J, W, inside, outside, P, t, v", lines)
+    lines = _blocks(body, "inside.size", lanes)
+    text += _define(f"fluxes{k}", f"sites, {xs}{ws}Y, J, W, inside, outside, P, t, v", lines)
     text += _steepness(k, m, spec, module)
     spread = []
     for j, c in enumerate(kin.channels):
@@ -127,7 +134,7 @@ def _membrane(k: int, m: Membrane, spec: GraphSpec, module: Module) -> str:
 
 def _steepness(k: int, m: Membrane, spec: GraphSpec, module: Module) -> str:
     """The function `steep<k>`: how fast the fluxes through a membrane can move what lies beside it [1/ms], a bound of their spectrum."""
-    kin, lanes, body = m.kinetics, Lanes(), []
+    kin, lanes, body = m.kinetics, Lanes(), list[str]()
     used = sorted({f for c in kin.channels for f in kin.reads(c)})
     for f in used:
         x, column, side = _side(m, f)
@@ -137,19 +144,22 @@ def _steepness(k: int, m: Membrane, spec: GraphSpec, module: Module) -> str:
     rows = sorted({row for c in kin.channels for _, _, row in c.gains})
     body += lanes.copies("load", "A", [(f"ratio{row}", row) for row in rows], "lo, size, LANES")
     terms: dict[int, list[str]] = {}
+    own: list[str] = []
     for j, c in enumerate(kin.channels):
         slopes = [f"j{j}_{f}" for f in kin.depends(module, j)]
         if not slopes:
             continue
         total = " + ".join(f"abs({s})" for s in slopes)
-        body += lanes.loop([*kin.slopes(module, j), f"steep{j} = {total}"], [f"steep{j}"])
+        own += lanes.loop([*kin.slopes(module, j), f"steep{j} = {total}"], [f"steep{j}"])
         for f, count, row in c.gains:
             terms.setdefault(f, []).append(f"{abs(float(count))!r} * ratio{row} * steep{j}")
     sums = {f"speed{f}": " + ".join(parts) for f, parts in terms.items()}
-    body += lanes.loop([f"{name} = {total}" for name, total in sums.items()], list(sums)) if sums else []
+    own += lanes.loop([f"{name} = {total}" for name, total in sums.items()], list(sums)) if sums else []
+    module.define(f"slope{k}", AT, [*kin.prologue(module), *own])
+    body.append(module.call(f"slope{k}", "b", "P", "v", "t"))
     body += [f"most = max(most, largest(b, I64({lanes.row(name)})))" for name in sums]
-    lines = [*kin.prologue(module), "most = 0.0", *_blocks(body, "inside.size", lanes), "return most"]
-    return _define(f"steep{k}", f"{_names('X', len(spec.regions))}Y, W, A, inside, outside, P, t, v", lines)
+    lines = ["most = 0.0", *_blocks(body, "inside.size", lanes), "return most"]
+    return _define(f"steep{k}", f"sites, {_names('X', len(spec.regions))}Y, W, A, inside, outside, P, t, v", lines)
 
 
 def _region(r: int, region: Region, module: Module) -> str:
@@ -162,7 +172,7 @@ def _region(r: int, region: Region, module: Module) -> str:
     for d, decay in enumerate(region.decays):
         body += ["for i in range(size):", f"    D[{d}, lo + i] += b[{lanes.row(f'x{decay.field}')} + i]"]
     lines = _blocks(body, "X.shape[0]", lanes) if reacting else []
-    return _define(f"react{r}", "X, D, P, h", lines)
+    return _define(f"react{r}", "sites, X, D, P, h", lines)
 
 
 def _transport(spec: GraphSpec, limited: bool) -> str:
@@ -176,7 +186,7 @@ def _transport(spec: GraphSpec, limited: bool) -> str:
     graphs = [f"p{r}, i{r}, w{r}, q{r}, h * d{r}" for r in regions]
 
     def fluxes(increments: str) -> list[str]:
-        return [f"fluxes{k}({xs}{increments}Y{k}, J{k}, W{k}, I{k}, O{k}, P, t, v)" for k in membranes]
+        return [f"fluxes{k}(sites, {xs}{increments}Y{k}, J{k}, W{k}, I{k}, O{k}, P, t, v)" for k in membranes]
 
     lines = ["c = graph.coefficients(s)"]
     for r in regions:
@@ -224,7 +234,7 @@ def _rows(r: int, call: str) -> list[str]:
 
 def _arguments(spec: GraphSpec) -> str:
     """Per region: values, graph (indptr, indices, weight, inverse volume), diffusion, work, sources; per membrane: states, fluxes ..."""
-    text = "".join(f"X{r}, p{r}, i{r}, w{r}, q{r}, d{r}, K{r}, F{r}, " for r in range(len(spec.regions)))
+    text = "sites, " + "".join(f"X{r}, p{r}, i{r}, w{r}, q{r}, d{r}, K{r}, F{r}, " for r in range(len(spec.regions)))
     return text + "".join(f"Y{k}, J{k}, J0{k}, B{k}, C{k}, M{k}, W{k}, A{k}, I{k}, O{k}, " for k in range(len(spec.membranes)))
 
 
@@ -236,9 +246,9 @@ def _advance(spec: GraphSpec) -> str:
 
     def gates(time: str, step: str) -> list[str]:
         out = [f"v = table_value(vt, vv, {time})"]
-        return out + [f"gates{k}({xs}Y{k}, I{k}, O{k}, P, nets, C[0], {time}, v, {step})" for k in range(len(spec.membranes))]
+        return out + [f"gates{k}(sites, {xs}Y{k}, I{k}, O{k}, P, nets, C[0], {time}, v, {step})" for k in range(len(spec.membranes))]
 
-    react = [f"react{r}(X{r}, D{r}, P, 0.5 * h)" for r in range(len(spec.regions))]
+    react = [f"react{r}(sites, X{r}, D{r}, P, 0.5 * h)" for r in range(len(spec.regions))]
     body = ["t0 = t + k * h"]
     body += ["if k == 0:", *("    " + g for g in gates("t0 + 0.25 * h", "0.5 * h")), "else:"]
     body += ["    " + g for g in gates("t0", "h")]
@@ -257,7 +267,7 @@ def _advance(spec: GraphSpec) -> str:
     tail = "P, nets, C, S, course, target, start, node, rate, vt, vv, t, h, steps, s, limited, bound, shared"
 
     def needed(time: str) -> str:
-        calls = [f"shared[{k}] * steep{k}({xs}Y{k}, W{k}, A{k}, I{k}, O{k}, P, {time}, v)" for k in range(len(spec.membranes))]
+        calls = [f"shared[{k}] * steep{k}(sites, {xs}Y{k}, W{k}, A{k}, I{k}, O{k}, P, {time}, v)" for k in range(len(spec.membranes))]
         return f"graph.stages_for(h, bound, {' + '.join(calls) or '0.0'})"
 
     choose = ["v = table_value(vt, vv, t)", f"stages = s if s else {needed('t')}"]

@@ -37,12 +37,12 @@ class GraphStepper:
         self.sources = pack_sources(plan, max(len(f.volume) for f in plan.fields))
         self.parallel = mesh.nodes > PARALLEL_FROM if parallel is None else parallel
         self.can_limit = bool((mesh.conductance < 0).any())
-        text, networks = source.source(self._spec(self.parallel))
-        self.module = cache.load(text)
+        text, site = source.source(self._spec(self.parallel))
+        self.module, self.sites = cache.load(text), cache.sites(site.text(), site.kernels)
         self.torch = TorchGates(plan)
         self.pacing = Pacing(plan, self.torch)
-        self.networks = networks
-        self.nets, self.counts = networks.packed(1)
+        self.networks = site.networks
+        self.nets, self.counts = self.networks.packed(1)
         self.bound = 0.0
         self.region_args = {r: self._region_arrays(r) for r in self.regions}
         self.shared = np.array([_most_at_one_node(mesh.membranes[name]) for name in plan.blocks], float)
@@ -162,7 +162,8 @@ class GraphStepper:
         stages = 0
         for _ in range(RETRIES):
             used, needed = self.module.advance(
-                *arguments, *decayed, plan.parameters, self.nets, self.counts, s.buffer, s.course, s.target, s.start, s.node, s.rate,
+                self.sites, *arguments, *decayed, plan.parameters, self.nets, self.counts, s.buffer,
+                s.course, s.target, s.start, s.node, s.rate,
                 clock.times, clock.potential, state.t, h, steps, stages, state.limited, self.bound, self.shared,
             )  # fmt: skip
             if needed <= used:

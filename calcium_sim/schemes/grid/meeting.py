@@ -23,18 +23,18 @@ _GLANCES = 12
 
 
 def meeting(spec: AxisymmetricSpec, module: Module) -> str:
-    """The functions `nodes`, `meet` and `look`.
-
-    `nodes` keeps the concentrations beside the membranes; `meet` follows them over the last step and runs the networks;
-    `look` returns the concentrations on the membranes, (points, slices), those of shown open probabilities too.
-    """
+    """The functions `nodes`, which keeps the concentrations beside the membranes, and `meet`, which follows them and runs the networks."""
     taken = [f"node[{q}, k] = u[index[{q}, k]]" for q in spec.watched()]
     each = ["for k in range(node.shape[1]):", *("    " + t for t in taken)] if taken else ["pass"]
     text = f"\n@njit(**OPTIONS)\ndef nodes(u, index, node):\n{indent(each)}\n"
     given = "u, Y, P, W, nets, counts, near, index, node, excess, entering, merged, elapsed, before, t, v, h"
-    text += f"\n\n@njit(**OPTIONS)\ndef meet({given}):\n{indent(_meet(spec, module))}\n"
+    return text + f"\n\n@njit(**OPTIONS)\ndef meet({given}):\n{indent(_meet(spec, module))}\n"
+
+
+def look(spec: AxisymmetricSpec, module: Module) -> str:
+    """The function `look`: concentrations on the membranes, (points, slices), those of shown open probabilities too."""
     shown = indent(_look(replace(spec, shown=True), module))
-    return text + f"\n\n@njit(cache=True, **OPTIONS)\ndef look(u, Y, P, W, near, index, entering, t, v):\n{shown}\n"
+    return f"\n\n@njit(cache=True, **OPTIONS)\ndef look(u, Y, P, W, near, index, entering, t, v):\n{shown}\n"
 
 
 def _meet(spec: AxisymmetricSpec, module: Module) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any
 from ...compile.continued import follows, memory, stage_text
 from ...compile.kinetics import LocalKinetics
 from ...compile.lanes import Lanes, lu_factor, lu_solve
-from ...compile.module import Module, bundle, outside_text
+from ...compile.module import AT, Module, bundle, outside_text
 from ...plan.specs import ChannelSpec, PortRef
 from ...plugin import Channel
 from ...plugin.imported import definition
@@ -253,10 +253,12 @@ def _update_loop(spec: AxisymmetricSpec, text: Text, lanes: Lanes) -> list[str]:
     return lanes.loop(body, [*(f"J{j}" for j in range(n)), *(f"f{m}" for m in range(len(spec.channels)))])
 
 
-def newton(spec: AxisymmetricSpec, module: Module, lanes: Lanes) -> str:
-    """The function `newton`: fluxes J, channel fluxes f and states ys of one stage, given p (without flux), yb and yp."""
+def newton(spec: AxisymmetricSpec, module: Module, lanes: Lanes) -> None:
+    """Add the function `newton`: fluxes J, channel fluxes f and states ys of one stage, given p (without flux), yb and yp."""
+    arguments = [("b", "row"), ("P", "row"), ("K", "row"), ("v", "double"), ("t", "double"), ("g", "double"), ("late", "double")]
     if not spec.channels:
-        return "\n@njit(**OPTIONS)\ndef newton(b, P, K, v, t, g, late):\n    pass\n"
+        module.define("newton", arguments, [])
+        return
     text = Text(spec, module)
     head = _parameters(spec, module) + [f"k{q}_{j} = K[{n}]" for n, (q, j) in enumerate(spec.coupling())]
     module.parts += [_stage_text(cls, key) for cls, key in module.keys.items() if cls.states and cls.rates is not None]
@@ -282,22 +284,22 @@ def newton(spec: AxisymmetricSpec, module: Module, lanes: Lanes) -> str:
         if spec.moving(c):
             out = states_of(c, "ys")
             lines += lanes.loop([text.stage(m, out, "yb", "yp", "g")], out)
-    return f"\n@njit(**OPTIONS)\ndef newton(b, P, K, v, t, g, late):\n{indent(lines)}\n"
+    module.define("newton", arguments, lines)
 
 
-def guess(spec: AxisymmetricSpec, module: Module, lanes: Lanes) -> str:
-    """The function `guess`: fluxes J at the concentrations c and states yn, where Newton's method starts."""
+def guess(spec: AxisymmetricSpec, module: Module, lanes: Lanes) -> None:
+    """Add the function `guess`: fluxes J at the concentrations c and states yn, where Newton's method starts."""
     text = Text(spec, module)
     lines = _parameters(spec, module)
     for m, c in enumerate(spec.channels):
         lines += lanes.loop([f"f{m} = {text.flux(m, states_of(c, 'yn'))}"], [f"f{m}"])
     for j, u in enumerate(spec.unknowns):
         lines += lanes.loop([f"J{j} = {' + '.join(f'{float(count)!r} * f{m}' for m, count in u.carriers)}"], [f"J{j}"])
-    return f"\n@njit(**OPTIONS)\ndef guess(b, P, v, t):\n{indent(lines or ['pass'])}\n"
+    module.define("guess", AT, lines)
 
 
-def fallback(spec: AxisymmetricSpec, module: Module, lanes: Lanes) -> str:
-    """The function `keep_bounds`: states ys outside their bounds are advanced from yn by backward Euler instead."""
+def fallback(spec: AxisymmetricSpec, module: Module, lanes: Lanes) -> None:
+    """Add the function `keep_bounds`: states ys outside their bounds are advanced from yn by backward Euler instead."""
     text = Text(spec, module)
     lines = [*_parameters(spec, module), "late = h"]
     for m, c in enumerate(spec.channels):
@@ -309,7 +311,7 @@ def fallback(spec: AxisymmetricSpec, module: Module, lanes: Lanes) -> str:
         body = [f"if outside_{key}({', '.join(ys)}):", "    " + text.stage(m, z, "yn", "yn", "h")]
         body += [f"    {y} = {new}" for y, new in zip(ys, z, strict=True)]
         lines += ["    " + t for t in lanes.loop(body, ys)]
-    return f"\n@njit(**OPTIONS)\ndef keep_bounds(b, P, v, t, h):\n{indent(lines or ['pass'])}\n"
+    module.define("keep_bounds", [*AT, ("h", "double")], lines)
 
 
 def loop(lanes: Lanes, body: list[str], outputs: list[str]) -> list[str]:

@@ -13,28 +13,44 @@ backward Euler.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from ...compile.continued import follows, memory
 from ...compile.kinetics import LocalKinetics
 from ...compile.lanes import GAMMA, Lanes
-from ...compile.learned import Networks
-from ...compile.module import Module
+from ...compile.module import HEADER, Module
 from ...kernels.lines import SLICES
-from .meeting import meeting
+from .meeting import look, meeting
 from .newton import AxisymmetricSpec, fallback, guess, indent, loop, newton
 
 
-def source(spec: AxisymmetricSpec) -> tuple[str, list[list[int]], Networks]:
-    """Return the generated module, for each line the rows of the scratch array with the fluxes that feed it, and the networks."""
+@dataclass(frozen=True)
+class Source:
+    """What is generated: the step, `look` (see `meeting`), the functions of `module` that they call at their addresses, and for each line
+    the rows of the scratch array with the fluxes that feed it."""
+
+    step: str
+    look: str
+    module: Module
+    rows: list[list[int]]
+
+
+def source(spec: AxisymmetricSpec) -> Source:
+    """Return what is generated for a plan."""
     module, lanes = Module(), Lanes(width=SLICES)
     for name in _rows(spec):
         lanes.row(name)
-    membranes = newton(spec, module, lanes) + guess(spec, module, lanes) + fallback(spec, module, lanes)
-    across = _across(spec, lanes)
+    for write in (newton, guess, fallback):
+        write(spec, module, lanes)
+    across = _across(spec, lanes, module)
     rows = [[lanes.row(f"J{j}") for j in spec.responses(f)] for f in spec.lines]
     interior = "".join(_interior(kinetics, region, module, lanes) for region, kinetics in spec.interior)
     across = across.replace("SCRATCH", str(lanes.size))
     between = meeting(spec, module)
-    return "\n".join([module.text(), _IMPORTS, interior, membranes, across, between, _advance(spec)]), rows, module.networks
+    head = module.text() if spec.watched() else HEADER  # at membranes with networks fluxes are looked at between two steps
+    step = "\n".join([head, _IMPORTS, interior, across, between, _advance(spec)])
+    shown = look(spec, module)
+    return Source(step, "\n".join([module.text(), _IMPORTS, shown]), module, rows)
 
 
 def _rows(spec: AxisymmetricSpec) -> list[str]:
@@ -67,15 +83,15 @@ def _interior(kinetics: LocalKinetics, region: int, module: Module, lanes: Lanes
     back += [f"add_row(b, U64({inner.row(f'x{d.field}')}), a, at[{len(names) + n}] + here)" for n, d in enumerate(kinetics.decays)]
     lanes.size = max(lanes.size, inner.size)
     lines = ["v, t = 0.0, 0.0", "for cell in range(cells):", "    here = U64(SLICES) * cell"]
-    return f"\n@njit(**OPTIONS)\ndef react{region}(a, b, P, at, cells, h):\n{indent(lines)}\n{indent([*copies, *loops, *back], 8)}\n"
+    return f"\n@njit(**OPTIONS)\ndef react{region}(sites, a, b, P, at, cells, h):\n{indent(lines)}\n{indent([*copies, *loops, *back], 8)}\n"
 
 
-def _across(spec: AxisymmetricSpec, lanes: Lanes) -> str:
+def _across(spec: AxisymmetricSpec, lanes: Lanes, module: Module) -> str:
     """The functions `tile` (everything of a step but the z direction and the stimuli, for one tile) and `across` (for all of them)."""
     lines = ["lo = U64(SLICES) * U64(block)", "size = min(U64(SLICES), slices - lo)", "b = SB[block]", "a = SA[block]"]
     lines += ["g = GAMMA * h", "t1 = t0 + g", "t2 = t0 + 0.9999999 * h"]
-    lines += [*_loads(spec, lanes), *_interior_calls(spec), *_joint(spec, lanes), *_interior_calls(spec), *_stores(spec, lanes)]
-    given = "u, Y, M, W, P, K, start, at, cells, booked, factors, responses, rows, inner, slices, SA, SB, E1, E2, t0, h, v1, v2"
+    lines += [*_loads(spec, lanes), *_interior_calls(spec), *_joint(spec, lanes, module), *_interior_calls(spec), *_stores(spec, lanes)]
+    given = "sites, u, Y, M, W, P, K, start, at, cells, booked, factors, responses, rows, inner, slices, SA, SB, E1, E2, t0, h, v1, v2"
     kind, options = ("prange", "parallel=True, ") if spec.parallel else ("range", "")
     text = f"\nGAMMA = {GAMMA!r}\nSIZE = SCRATCH\n\n\n@njit(**OPTIONS)\ndef tile(block, {given}):\n{indent(lines)}\n"
     # the loop stands apart from its body: what numba does to a parallel loop takes long for a large one
@@ -111,19 +127,19 @@ def _at_membranes(spec: AxisymmetricSpec, lanes: Lanes) -> list[str]:
     return [f"move(a, {_cell(spec, q)}, b, U64({lanes.row(f'c{q}')}))" for q in range(len(spec.points))]
 
 
-def _joint(spec: AxisymmetricSpec, lanes: Lanes) -> list[str]:
+def _joint(spec: AxisymmetricSpec, lanes: Lanes, module: Module) -> list[str]:
     """The two stages of the joint step."""
     gated, channels, ratio = _gated(spec), range(len(spec.channels)), f"{(1 - GAMMA) / GAMMA!r}"
     rows = [f"{name}{r}" for r in gated for name in ("yb", "yp")]
-    lines = [*_at_membranes(spec, lanes), "guess(b, P, v1, t1)"]
+    lines = [*_at_membranes(spec, lanes), module.call("guess", "b", "P", "v1", "t1")]
     lines += loop(lanes, [t for r in gated for t in (f"yb{r} = yn{r}", f"yp{r} = yn{r}")], rows)
-    lines += _stage_calls(spec, lanes, "v1", "t1", "E1")
+    lines += _stage_calls(spec, lanes, module, "v1", "t1", "E1")
     lines += loop(lanes, [f"A{m} = {1 - GAMMA!r} * f{m}" for m in channels], [f"A{m}" for m in channels])
     lines += _combine(spec, ratio)
     lines += loop(lanes, [t for r in gated for t in (f"yb{r} = yn{r} + {ratio} * (ys{r} - yn{r})", f"yp{r} = ys{r}")], rows)
-    lines += _stage_calls(spec, lanes, "v2", "t2", "E2")
+    lines += _stage_calls(spec, lanes, module, "v2", "t2", "E2")
     lines += loop(lanes, [f"A{m} = h * (A{m} + {GAMMA!r} * f{m})" for m in channels], [f"A{m}" for m in channels])
-    return [*lines, *_combine(spec, "1.0"), "keep_bounds(b, P, v2, t2, h)"]
+    return [*lines, *_combine(spec, "1.0"), module.call("keep_bounds", "b", "P", "v2", "t2", "h")]
 
 
 def _stores(spec: AxisymmetricSpec, lanes: Lanes) -> list[str]:
@@ -146,10 +162,10 @@ def _cell(spec: AxisymmetricSpec, q: int, tile: str = "at") -> str:
 
 
 def _interior_calls(spec: AxisymmetricSpec) -> list[str]:
-    return [f"react{r}(a, b, P, inner[{n}], cells[{r}], 0.5 * h)" for n, (r, _) in enumerate(spec.interior)]
+    return [f"react{r}(sites, a, b, P, inner[{n}], cells[{r}], 0.5 * h)" for n, (r, _) in enumerate(spec.interior)]
 
 
-def _stage_calls(spec: AxisymmetricSpec, lanes: Lanes, v: str, t: str, excess: str) -> list[str]:
+def _stage_calls(spec: AxisymmetricSpec, lanes: Lanes, module: Module, v: str, t: str, excess: str) -> list[str]:
     nf = len(spec.region)
     lines = [f"increments(a, at[{f}], at[{nf + n}], cells[{spec.region[f]}], factors[{n}])" for n, f in enumerate(spec.lines)]
     for q, p in enumerate(spec.points):
@@ -160,7 +176,7 @@ def _stage_calls(spec: AxisymmetricSpec, lanes: Lanes, v: str, t: str, excess: s
             lines.append(f"move(a, {_cell(spec, q)}, b, {row})")
         if q in spec.fed:
             lines.append(f"add_part(b, {row}, {excess}, U64({q}), lo, size)")
-    return [*lines, f"newton(b, P, K, {v}, {t}, g, {t} - t0)"]
+    return [*lines, module.call("newton", "b", "P", "K", v, t, "g", f"{t} - t0")]
 
 
 def _combine(spec: AxisymmetricSpec, scale: str) -> list[str]:
@@ -180,7 +196,7 @@ def _advance(spec: AxisymmetricSpec) -> str:
     return f'''
 
 @njit(cache=True, **OPTIONS)
-def advance(u, Y, M, W, P, K, start, at, cells, booked, factors, responses, rows, inner, slices, size,
+def advance(sites, u, Y, M, W, P, K, start, at, cells, booked, factors, responses, rows, inner, slices, size,
             mobile, mobile_cells, numbers, halves, work, nets, C, index, near,
             fed, course, target, first, node, rate, enter, vt, vv, t, h, before, steps):
     """`steps` steps of length h from time t; half steps along z of neighbouring steps are merged."""
@@ -201,7 +217,7 @@ def advance(u, Y, M, W, P, K, start, at, cells, booked, factors, responses, rows
         {entering("E1", "t0 + GAMMA * h")}
         {entering("E2", "t0 + 0.9999999 * h")}
         inject(u, fed, course, target, first, node, rate, t0, h)
-        across(u, Y, M, W, P, K, start, at, cells, booked, factors, responses, rows, inner, slices, SA, SB, E1, E2, t0, h, v1, v2)
+        across(sites, u, Y, M, W, P, K, start, at, cells, booked, factors, responses, rows, inner, slices, SA, SB, E1, E2, t0, h, v1, v2)
         inject(u, fed, course, target, first, node, rate, t0, h)
         between = k < steps - 1
         nodes(u, index, beside)

@@ -50,17 +50,18 @@ class AxisymmetricStepper:
         self.region = [mesh.regions.index(f.region) for f in plan.fields]
         self.parallel = mesh.nodes >= PARALLEL_FROM if parallel is None else parallel
         self.spec = self._spec(self.parallel)
-        text, self.rows, networks = source(self.spec)
+        made = source(self.spec)
+        self.rows, self.networks = made.rows, made.module.networks
         self.shown = replace(self.spec, shown=True).watched()
         self.torch = TorchGates(plan)
         self.pacing = Pacing(plan, self.torch, self._walls)
         if any(follows(g.spec) for g in plan.gauges):
             self.scheme += " | networks of rates once per step, outputs continued"
-        self.networks = networks
-        self.nets, self.counts = networks.packed(1)
+        self.nets, self.counts = self.networks.packed(1)
         self.index = np.array([self._entries(p) for p in self.spec.points], np.int64).reshape(-1, self.grid.slices)
         self.near = np.array([self._wall(self.spec.points[q], j) for q, j in self.spec.coupling()])
-        self.module = cache.load(text)
+        self.module, self.look = cache.load(made.step), cache.load(made.look).look
+        self.sites = cache.sites(made.module.text(), made.module.kernels)
         self.sources = pack_sources(plan, 0)
         self.entering = self._entering()
         weights = [g.weight for g in plan.gauges if g.weight is not None]
@@ -282,7 +283,7 @@ class AxisymmetricStepper:
         entering = np.zeros(self.index.shape)
         fill_excess(entering, self.sources.course, *self.entering, state.t)
         given = (state.u, state.y.reshape(-1, self.grid.slices), self.plan.parameters, self.weights, self.near, self.index, entering)
-        wall = self.module.look(*given, state.t, v)
+        wall = self.look(*given, state.t, v)
         return {(self.spec.points[q].membrane, self.spec.points[q].field): wall[q] for q in self.shown}
 
     def _advance(self, state: State, h: float, steps: int, clock: Clock) -> None:
@@ -292,7 +293,8 @@ class AxisymmetricStepper:
         rows = tuple(np.array(r, np.uint64) for r in self.rows)
         work = axisymmetric.workspace(n, 1)
         self.module.advance(
-            state.u, state.y.reshape(-1, n), state.moved, self.weights, self.plan.parameters, coupling, start, at, cells, booked,
+            self.sites, state.u,
+            state.y.reshape(-1, n), state.moved, self.weights, self.plan.parameters, coupling, start, at, cells, booked,
             across, responses, rows, inner, np.uint64(n), size, mobile, mobile_cells, numbers, halves, work,
             self.nets, self.counts, self.index, self.near, fed, s.course, s.target,
             s.start, s.node, s.rate, self.entering, clock.times, clock.potential, state.t, h, state.before, steps,
