@@ -20,7 +20,7 @@ from numba.extending import intrinsic
 
 from .compiled import keep, kept, short
 from .folder import DIGEST
-from .native import WHOLE, Kernel, Unit
+from .native import WHOLE, Kernel, Unit, Unsupported
 
 COMPILED = not config.DISABLE_JIT
 _LIBRARIES: dict[str, tuple[Any, tuple[int, ...]]] = {}
@@ -51,13 +51,17 @@ def addresses(text: str, entries: Sequence[Kernel]) -> tuple[int, ...]:
 
 
 def _translated(codegen: Any, text: str, entries: Sequence[Kernel], symbol: str) -> Any:
-    module = codegen._create_empty_module(symbol)
-    unit = Unit(text, module, {e.name: e for e in entries}, symbol)
-    for e in entries:
-        unit.function(e.name)
-    library = codegen.create_library(symbol)
+    module, library = codegen._create_empty_module(symbol), codegen.create_library(symbol)
     library.enable_object_caching()
-    library.add_ir_module(module)
+    try:
+        unit = Unit(text, module, {e.name: e for e in entries}, symbol)
+        for e in entries:
+            unit.function(e.name)
+        library.add_ir_module(module)
+    except Unsupported:
+        raise
+    except Exception as error:  # a fault of ours costs time, no run: numba understands more
+        raise Unsupported(f"{type(error).__name__}: {error}") from error
     library.finalize()
     return library
 

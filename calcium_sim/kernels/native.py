@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from llvmlite import ir
+from numba.core.cgutils import get_or_insert_function
 
 from . import formulas
 from .simd import Emitter
@@ -29,6 +30,10 @@ MOST_PRODUCTS = 64
 ELEMENTARY: dict[str, Callable[..., Any]] = {
     name: getattr(formulas, name) for name in ("exp", "expm1", "log", "log10", "log1p", "tanh", "asinh")
 }
+
+
+LIBRARY = {("pow", 2), ("sin", 1), ("cos", 1)}
+"""Functions of `math` that LLVM knows, with the number of their arguments."""
 
 
 class Unsupported(Exception):
@@ -119,8 +124,11 @@ class Body:
         ir.IRBuilder(self.entry).branch(start)
 
     def variable(self, kind: Any) -> Any:
-        """A place on the stack, made at the beginning of the function."""
-        return ir.IRBuilder(self.entry).alloca(kind)
+        """A place on the stack, made at the beginning of the function; a double that is read before it is set is no number."""
+        builder = ir.IRBuilder(self.entry)
+        place = builder.alloca(kind)
+        builder.store(ir.Constant(kind, math.nan if kind == DOUBLE else 0), place)
+        return place
 
     def double(self, x: Any) -> Any:
         """A value as a double."""
@@ -192,6 +200,13 @@ class Scope:
                 raise Unsupported(type(node).__name__)
             kind(node)
 
+    def _within(self, statements: Sequence[ast.stmt]) -> None:
+        """Write statements that may not run; tuples and records that they name are not known after them."""
+        known = set(self.given)
+        self.statements(statements)
+        for name in set(self.given) - known:
+            self.given[name] = None
+
     def _expr(self, node: ast.Expr) -> None:
         if not isinstance(node.value, ast.Constant):  # a docstring
             self.value(node.value)
@@ -235,11 +250,13 @@ class Scope:
                 self._store(part, v)
         elif isinstance(target, ast.Name):
             name = target.id
-            if isinstance(value, tuple | dict | Rows):  # known where they are written; they do not change
+            if name in self.given:
+                raise Unsupported(f"argument, tuple or record '{name}' is assigned")
+            if isinstance(value, tuple | dict | Rows):  # known where they are written, and there alone: see `_within`
+                if name in self.places:
+                    raise Unsupported(f"'{name}' is a number and a tuple")
                 self.given[name] = value
                 return
-            if name in self.given:
-                raise Unsupported(f"argument '{name}' is assigned")
             if name not in self.places:
                 self.places[name] = self.body.variable(self._kind(value))
             self._put(self.places[name], value)
@@ -266,7 +283,7 @@ class Scope:
         self.builder.cbranch(self.body.truth(test), yes, no)
         for block, statements in ((yes, node.body), (no, node.orelse)):
             self.builder.position_at_end(block)
-            self.statements(statements)
+            self._within(statements)
             if not self.builder.block.is_terminated:
                 self.builder.branch(after)
         self.builder.position_at_end(after)
@@ -297,7 +314,7 @@ class Scope:
         if counter is not None:
             self._store(node.target, self.builder.load(counter))  # type: ignore[union-attr]
         outer, self.around = getattr(self, "around", None), (onward, after)
-        self.statements(node.body)
+        self._within(node.body)
         self.around = outer
         if not self.builder.block.is_terminated:
             self.builder.branch(onward)
@@ -332,6 +349,8 @@ class Scope:
         if name in self.places:
             return self.builder.load(self.places[name])
         if name in self.given:
+            if self.given[name] is None:
+                raise Unsupported(f"'{name}' may not be set")
             return self.given[name]
         if isinstance(found := self.body.unit.names.get(name), int | float):
             return found
@@ -420,19 +439,29 @@ class Scope:
         return found
 
     def _power(self, a: Any, b: Any) -> Any:
-        if isinstance(b, float) and b.is_integer() and abs(b) <= MOST_PRODUCTS:
-            raise Unsupported("a power with a whole double")  # libm's pow; rare
-        if isinstance(b, int) and not isinstance(b, bool) and abs(b) <= MOST_PRODUCTS:
+        if isinstance(a, bool) or isinstance(b, bool):
+            raise Unsupported("a power of truth values")
+        if isinstance(b, int) and abs(b) <= MOST_PRODUCTS:
             if isinstance(a, int | float):
                 return self._folded_power(a, b)
-            if a.type != DOUBLE:
-                raise Unsupported("a power of a whole number")
-            return self._products(a, b)
-        raise Unsupported("a power")
+            if a.type == DOUBLE:
+                return self._products(a, b)
+        if {self._kind(a), self._kind(b)} == {WHOLE}:
+            raise Unsupported("a power of whole numbers")
+        return self._library("pow", a, b)
+
+    def _library(self, name: str, *arguments: Any) -> Any:
+        """A function of libm, which keeps a loop from being vectorised."""
+        kind = ir.FunctionType(DOUBLE, [DOUBLE] * len(arguments))
+        function = get_or_insert_function(self.builder.module, kind, f"llvm.{name}.f64")
+        return self.builder.call(function, [self.body.double(a) for a in arguments])
 
     @staticmethod
     def _folded_power(a: Any, b: int) -> Any:
-        found = a**b if a or b >= 0 else None
+        try:
+            found = a**b
+        except ArithmeticError:
+            found = None
         if found is None or isinstance(found, complex) or (isinstance(found, int) and abs(found) >= 1 << 53):
             raise Unsupported("a power of numbers")
         return found
@@ -518,8 +547,10 @@ class Scope:
 
     def _written(self, function: ast.FunctionDef, arguments: list[Any]) -> Any:
         names = [a.arg for a in function.args.args]
-        if len(names) != len(arguments) or function.args.defaults or function.args.kwonlyargs or function.args.vararg:
+        missing = len(names) - len(arguments)
+        if not 0 <= missing <= len(function.args.defaults) or function.args.kwonlyargs or function.args.vararg or function.args.kwarg:
             raise Unsupported(f"arguments of {function.name}")
+        arguments = [*arguments, *(self.value(d) for d in function.args.defaults[len(function.args.defaults) - missing :])]
         inner = Scope(self.body, {})
         stored = {n.id for s in function.body for n in ast.walk(s) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
         for name, value in zip(names, arguments, strict=True):
@@ -542,6 +573,8 @@ class Scope:
             return m.sqrt(*arguments)
         if name == "fabs":
             return m.magnitude(*arguments)
+        if (name, len(arguments)) in LIBRARY:
+            return self._library(name, *arguments)
         raise Unsupported(f"math.{name}")
 
     # --- the copies of `kernels.lanes`: rows of a matrix to rows of scratch and back -------------------------------------------------

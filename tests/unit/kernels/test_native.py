@@ -93,6 +93,17 @@ def test_elementary_functions(name):
     np.testing.assert_allclose(b[512:768], getattr(np, {"asinh": "arcsinh"}.get(name, name))(x), rtol=9e-16)
 
 
+@pytest.mark.parametrize("text", ["x ** 2.5", "x ** y", "2.0 ** x", "x ** 2.0", "math.pow(x, y)", "math.sin(x)", "math.cos(y)"])
+def test_functions_of_libm(text):
+    """Python raises where libm has no number; there the machine code has none either."""
+    native, _ = translated(lane(f"b[512 + i] = {text}"))
+    rows = np.zeros((12, 256))
+    rows[0], rows[1] = np.linspace(0.1, 6.0, 256), np.linspace(-3.0, 3.0, 256)
+    native(rows.ctypes.data, rows.ctypes.data, 0.0)
+    right = [eval(text, {"math": math, "x": x, "y": y}) for x, y in zip(rows[0], rows[1], strict=True)]
+    np.testing.assert_allclose(rows[2], right, rtol=5e-16, atol=1e-16)
+
+
 def test_statements():
     """Branches, loops within loops, break, continue, counters, early returns, tuples, records, functions that change their arguments."""
     more = """
@@ -160,7 +171,7 @@ def test_whole_numbers():
 @pytest.mark.parametrize(
     "body",
     [
-        *("b[0] = math.gamma(h)", "b[0] = h % 2.0", "b[0] = h // 2.0", "b[0] = 2.0 ** h", "b[0] = h ** 2.0", "b[0] = h ** 0.5"),
+        *("b[0] = math.gamma(h)", "b[0] = h % 2.0", "b[0] = h // 2.0", "b[0] = 2 ** int(h)"),
         *("b[0] = sum([h])", "b[0] = [h][0]", "h = 2.0", "b[0] = nothing", "x = 1\nx = h", "b[0] = 2 ** 70", "b[0] = 1 / 0"),
         *("b[0] = True + 1", "b[0] = 1.0 if h else 0.0", "for k in range(0, 8, 2):\n    b[0] = h", "b[0] = abs(int(h))"),
         "try:\n    b[0] = h\nfinally:\n    pass",
@@ -214,3 +225,30 @@ def test_numba_takes_what_is_not_translated():
     x = b[64:].copy()
     assert CALL(place)(b.ctypes.data, p.ctypes.data, 0.5) == 5
     np.testing.assert_allclose(b[:64], [math.gamma(v) * math.sqrt(2.0) for v in x], rtol=1e-14)
+
+
+def test_records_and_tuples_are_known_where_they_are_written():
+    """One name for two of them, or one that a branch alone sets, is left to numba; within the branch it may be used."""
+    more = "R = namedtuple('R', ['u'])\ndef value(r):\n    return r.u\n"
+    same(lane("if x < y:\n    r = R(x)\n    b[512 + i] = value(r)\nelse:\n    b[512 + i] = 0.5"), more)
+    for body in (
+        "if h < 1.0:\n    r = R(h)\nelse:\n    r = R(2.0)\nb[0] = r.u",
+        "if h < 1.0:\n    r = R(h)\nb[0] = r.u",
+        "r = R(h)\nr = R(2.0)\nb[0] = r.u",
+    ):
+        with pytest.raises(Unsupported):
+            translated(body, more)
+
+
+def test_what_is_read_before_it_is_set_is_no_number():
+    """Python would stop; a run does when a concentration is no number."""
+    native, _ = translated("if h > 1.0:\n    x = h\nb[0] = x")
+    b = np.zeros(8)
+    native(b.ctypes.data, b.ctypes.data, 2.0)
+    assert b[0] == 2.0
+    native(b.ctypes.data, b.ctypes.data, 0.5)
+    assert np.isnan(b[0])
+
+
+def test_arguments_that_are_left_out_have_their_defaults():
+    same(lane("b[512 + i] = scaled(x) + scaled(y, -2.0)"), "def scaled(x, by=3.0, more=0.5):\n    return x * by + more\n")
