@@ -150,9 +150,8 @@ def phase_costs(model: Model, positions: float, rounds: int = 10) -> dict[str, f
         warnings.simplefilter("ignore", ModelWarning)
         simulation = Simulation(model, dt="0.02 ms")
     simulation.advance(1.0)
-    found = getattr(simulation.stepper, "phases", None)
     out = {}
-    for name, phase in (found(simulation.state, 0.02) if found else {}).items():
+    for name, phase in simulation.stepper.timed(simulation.state, 0.02).items():
         best = float("inf")
         for _ in range(rounds):
             began = time.process_time()

@@ -100,6 +100,16 @@ def check(
 
 
 @app.command()
+def explain(path: Path) -> None:
+    """Say what a model file (.toml) solves: the balance of every field, the phases of a step, and where the generated text stands."""
+    from ..config import load
+    from .explain import explain_lines
+
+    for line in explain_lines(load(path, _note)[0]):
+        typer.echo(line)
+
+
+@app.command()
 def new(path: Annotated[Path, typer.Argument(help="File to write.")] = Path("wave.toml")) -> None:
     """Write a commented model file to start from."""
     from ..errors import StorageError

@@ -24,7 +24,7 @@ def load(text: str) -> ModuleType:
 
     The source is written into the cache folder for whoever wants to read it and for tracebacks; it is never read from there.
     """
-    text += f"# kernels {DIGEST}\n"
+    text = _marked(text)
     name = f"calcium_sim_generated.{content_name(text)}"
     with _LOCK:
         if name in sys.modules:
@@ -49,11 +49,21 @@ def sites(text: str, entries: Sequence[Kernel]) -> tuple[Any, ...]:
     if not COMPILED:
         return tuple(getattr(load(text), e.name) for e in entries)
     with _LOCK:
-        _written(text + f"# kernels {DIGEST}\n")
+        file_of(text)
         try:
             return addresses(text, entries)
         except Unsupported:
             return tuple(by_numba(getattr(load(text), e.name), e) for e in entries)
+
+
+def file_of(text: str) -> str:
+    """The file in which a text stands for whoever wants to read it; its bare name where there is no cache folder."""
+    return _written(_marked(text))
+
+
+def _marked(text: str) -> str:
+    """A text with the digest of the kernels that it is compiled with."""
+    return f"{text}# kernels {DIGEST}\n"
 
 
 def _written(text: str) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..description.names import number_labels
 from ..errors import warn
-from ..mesh import OUTSIDE, Axisymmetric, Columns, Floats
+from ..mesh import OUTSIDE, Floats
 from ..model import Model, direction, resolve_side
 from ..model.stimuli import Influx, Set, stimulus_target
 from ..model.strength import strength
@@ -21,7 +21,7 @@ from ..plugin.contract import edges_of, parse_port
 from .balance import balance
 from .memory import memory_of
 from .rest import as_it_runs, levels, parameters, starting_states, voltage_at
-from .specs import Binding, ChannelSpec, Decay, PortRef
+from .specs import NOTHING, Binding, ChannelSpec, Decay, PortRef, Wants
 from .stops import Stops, Train
 
 AT_ONCE = 1000
@@ -106,6 +106,7 @@ class Plan:
 @dataclass
 class _Builder:
     model: Model
+    wants: Wants
     parameters: list[float] = field(default_factory=list)
     fields: list[Field] = field(default_factory=list)
     u0: list[Floats] = field(default_factory=list)
@@ -144,15 +145,15 @@ class _Builder:
         return next((i for i, f in enumerate(self.fields) if (f.name, f.region) == (name, region)), None)
 
 
-def lower(model: Model) -> Plan:
-    """Turn a model into a plan: fields, parameters, channels as indices, the resting state, stimuli.
+def lower(model: Model, wants: Wants = NOTHING) -> Plan:
+    """Turn a model into a plan: fields, parameters, channels as indices, the resting state, stimuli; with what a scheme wants.
 
     Raises
     ------
     InputError
         If a balance is impossible.
     """
-    b = _Builder(model)
+    b = _Builder(model, wants)
     _add_fields(b)
     for name, channels in model.membranes.items():
         _add_membrane(b, name, channels)
@@ -227,9 +228,9 @@ def _add_channel(b: _Builder, name: str, label: str, c: Channel, values: dict[st
             target = b.find(species, region)
             if target is not None:
                 gains.append((target, sign * count, b.ratio(name, region)))
-    paced = _paced(model, name, type(c))
+    paced = _paced(b, name, type(c))
     kept = memory_of(type(c), {n: p.index for n, p in zip(c.reads, ports, strict=True) if p.kind == "field"}, b.y_size)
-    if kept is not None and not paced and isinstance(model.mesh.structure, Axisymmetric | Columns):
+    if kept is not None and not paced and b.wants.continued:
         rest = np.zeros((kept.size, pairs))
         for j, f in enumerate(kept.fields):
             rest[kept.wall(j) - kept.first] = b.beside(name, f)
@@ -241,27 +242,27 @@ def _add_channel(b: _Builder, name: str, label: str, c: Channel, values: dict[st
     b.gauges.append(Gauge(label, name, running, way, spec, states, b.amounts(pairs), w, membrane.area))
 
 
-def _paced(model: Model, membrane: str, cls: type[Channel]) -> bool:
+def _paced(b: _Builder, membrane: str, cls: type[Channel]) -> bool:
     """Whether a channel has to know the whole step: see `pacing`.
 
     Networks of rates or steady values are continued on cables and grids instead. On grids this needs the fluxes at the end of a step, which
     are known there only if no other channel of the membrane is paced.
     """
-    gate, structure = gate_of(cls), model.mesh.structure
+    gate, joint = gate_of(cls), b.wants.joint
     if gate is None or gate.kind not in RELAXING:
-        return _by_itself(cls, structure)
-    if isinstance(structure, Axisymmetric):
-        return any(_by_itself(type(c), structure) for c in model.membranes[membrane])
-    return not isinstance(structure, Columns) and (gate.program is None or _reads_rate(cls))
+        return _by_itself(cls, joint)
+    if joint:
+        return any(_by_itself(type(c), joint) for c in b.model.membranes[membrane])
+    return not b.wants.continued and (gate.program is None or _reads_rate(cls))
 
 
-def _by_itself(cls: type[Channel], structure: Any) -> bool:
+def _by_itself(cls: type[Channel], joint: bool) -> bool:
     gate = gate_of(cls)
     if gate is None:
         return _reads_rate(cls)
     if gate.kind in RELAXING:
         return False
-    return _reads_rate(cls) or gate.kind in ("open_prob", "current") or gate.program is None or isinstance(structure, Axisymmetric)
+    return _reads_rate(cls) or gate.kind in ("open_prob", "current") or gate.program is None or joint
 
 
 def _reads_rate(cls: type[Channel]) -> bool:

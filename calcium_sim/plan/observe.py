@@ -74,6 +74,14 @@ def flux_density(plan: Plan, g: Gauge, state: State, seen: Seen | None = None, p
     return found if g.weight is None else found * (g.weight if pairs is None else g.weight[pairs])
 
 
+def state_rates(plan: Plan, g: Gauge, state: State, seen: Seen | None = None) -> list[Floats]:
+    """Rates of change of a channel's states [1/ms] at every pair; none where it has no equations for them."""
+    if g.channel.rates is None:
+        return []
+    rates, view = g.channel.rates, pair_view(plan, g, state, seen)
+    return [at_pairs(lambda y, x, p, k=k: rates(y, x, p)[k], *view, len(g.area)) for k in range(len(g.states))]
+
+
 def at_pairs(function: Callable[..., Any], y: SimpleNamespace, x: SimpleNamespace, p: SimpleNamespace, count: int) -> Floats:
     """A function of a channel at all pairs of a view."""
     try:

@@ -8,6 +8,21 @@ from ..plugin import Channel
 
 
 @dataclass(frozen=True)
+class Wants:
+    """What a scheme asks of a plan.
+
+    `continued`: networks of rates or steady values run once per step, and what they returned is kept in rows of the states. `joint`: gates
+    move in one solve with the fluxes, in which other kinds of networks have no part; they are paced (see `schemes.pacing`).
+    """
+
+    continued: bool = False
+    joint: bool = False
+
+
+NOTHING = Wants()
+
+
+@dataclass(frozen=True)
 class PortRef:
     """Where a channel's port is found: kind "field" (index of a field), "value" (index into P), "rate" (row of Y), "v" or "t"."""
 

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..mesh import OUTSIDE, Floats
-from ..plan.lower import Field, Gauge, Plan
-from ..plan.observe import flux_density
+from ..plan.lower import Plan
+from ..plan.rates import RightSide
 from ..plan.state import State
 
 AT_REST = 1e-6
@@ -39,39 +38,10 @@ class Drift:
 
 def drifts(plan: Plan) -> list[Drift]:
     """The drift of each species in each region where it lives; buffers start in equilibrium with what they bind."""
-    fields, state = [f for f in plan.fields if not f.buffer], State.start(plan)
-    rates = {(f.name, f.region): _diffused(plan, f) for f in fields}
-    for g in plan.gauges:
-        _add_fluxes(plan, g, state, rates)
-    for f, rate in zip(fields, rates.values(), strict=True):
-        rate /= f.volume
-        rate += _decayed(plan, f)
-    worst = [int(np.argmax(np.abs(r))) for r in rates.values()]
-    return [Drift(f.name, f.region, float(r[k]), float(plan.u0[f.span][k])) for f, r, k in zip(fields, rates.values(), worst, strict=True)]
-
-
-def _diffused(plan: Plan, f: Field) -> Floats:
-    """Amounts per ms that diffusion brings to each node [uM um^3/ms]: none where a species starts the same everywhere."""
-    mesh, start, out = plan.model.mesh, plan.u0[f.span], np.zeros(len(f.volume))
-    if not (start == start[0]).all():
-        edges = mesh.edges.astype(np.int64) - f.nodes.start
-        inside = ((edges >= 0) & (edges < len(start))).all(axis=1)
-        (a, b), flow = edges[inside].T, f.diffusion * mesh.conductance[inside]
-        np.add.at(out, a, flow * (start[b] - start[a]))
-        np.add.at(out, b, flow * (start[a] - start[b]))
+    rates, _, _ = RightSide(plan)(State.start(plan))
+    out = []
+    for f in plan.fields:
+        if not f.buffer:
+            worst = int(np.argmax(np.abs(rates[f.span])))
+            out.append(Drift(f.name, f.region, float(rates[f.span][worst]), float(plan.u0[f.span][worst])))
     return out
-
-
-def _add_fluxes(plan: Plan, g: Gauge, state: State, rates: dict[tuple[str, str], Floats]) -> None:
-    """Amounts per ms that a channel brings to each node [uM um^3/ms]."""
-    amount, mesh = flux_density(plan, g, state) * g.area, plan.model.mesh
-    for species, count in g.channel.moves.items():
-        for region, sign in ((g.way[1], 1.0), (g.way[0], -1.0)):
-            if region != OUTSIDE and (species, region) in rates:
-                at = mesh.pair_nodes(g.membrane, region).astype(np.int64) - mesh.span(region).start
-                np.add.at(rates[species, region], at, sign * count * amount)
-
-
-def _decayed(plan: Plan, f: Field) -> Floats:
-    species = next(s for s in plan.model.species if s.name == f.name)
-    return -species.decay * (plan.u0[f.span] - (species.rest or {}).get(f.region, f.rest))

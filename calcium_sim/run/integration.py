@@ -34,7 +34,9 @@ if TYPE_CHECKING:
 class Integration:
     """All that a run has in hand, and how it goes on; what a user sees of it is `simulation.Simulation`."""
 
-    def begin(self, model: Model, tolerance: float | None, dt: Any, threads: int | None, active: float | None, threshold: Any) -> None:
+    def begin(
+        self, model: Model, tolerance: float | None, dt: Any, threads: int | None, active: float | None, threshold: Any, scheme: Any = None
+    ) -> None:
         """Set everything up; what is to be said of the model is in `told`."""
         began = time.perf_counter()
         check_model(model)
@@ -50,7 +52,7 @@ class Integration:
         if dt is not None:
             self.control.dt = check_step(value(dt, "ms", "dt"), "dt")
         self._model, count = model, chosen(threads)
-        self.stepper = choose_stepper(model, 0.0 if active is None else check_step(active, "active"), count)
+        self.stepper = choose_stepper(model, 0.0 if active is None else check_step(active, "active"), count, scheme)
         self.threads = count if self.stepper.parallel else 1
         self.plan = self.stepper.plan
         self.sources = sources(model)
@@ -64,7 +66,7 @@ class Integration:
         self.state = State.start(self.plan)
         noticed = levels(model, threshold)
         step = None if self.control.dt is None else Canonical(self.control.dt, "ms")
-        self.options = {"tolerance": tolerance, "dt": step, "threads": threads, "active": active, "threshold": noticed}
+        self.options = {"tolerance": tolerance, "dt": step, "threads": threads, "active": active, "threshold": noticed, "scheme": scheme}
         self.ledger = Ledger(self.plan)
         self.ledger.open(self.state)
         self.observed = 0.0

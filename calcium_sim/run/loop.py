@@ -19,7 +19,7 @@ from ..errors import InputError, RunStopped, shown, warn
 from ..kernels.control import below_zero, changes, pair_error, sound
 from ..mesh import Floats
 from ..plan.state import Clock, State
-from ..schemes.base import Stepper
+from ..schemes.base import Scheme
 from .fixed_step import FixedStep
 from .hidden import HiddenStates
 from .postmortem import describe, finite, place
@@ -89,7 +89,7 @@ class Control:
 class Loop:
     """Advances one state with one stepper."""
 
-    def __init__(self, stepper: Stepper, control: Control) -> None:
+    def __init__(self, stepper: Scheme, control: Control) -> None:
         self.stepper, self.control = stepper, control
         fields = stepper.plan.fields
         self.start = np.array([f.span.start for f in fields] + [fields[-1].span.stop], np.int64)
@@ -334,7 +334,7 @@ class Loop:
         def step(state: State, length: float) -> None:
             self.stepper.advance(state, length, 1, clock)
 
-        raise RunStopped(describe(self.stepper.plan, saved, step, h, count, self.control.steps, self.ranges))
+        raise RunStopped(describe(self.stepper.plan, self.stepper.hint, saved, step, h, count, self.control.steps, self.ranges))
 
 
 def check_step(value: Any, what: str) -> float:
@@ -348,6 +348,3 @@ def check_step(value: Any, what: str) -> float:
     if not (math.isfinite(value) and value > 0):
         raise InputError(what, f"{value} must be a positive finite number")
     return value
-
-
-__all__ = ["Control", "Floats", "Loop", "Stepper", "check_step"]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..kernels.control import all_finite
-from ..mesh import OUTSIDE, Axisymmetric
+from ..mesh import OUTSIDE
 from ..plan.lower import Gauge, Plan
 from ..plan.observe import one_pair, pair_view, port_entries
 from ..plan.state import State
@@ -25,7 +25,7 @@ def finite(state: State) -> bool:
     return bool(all_finite(state.u, state.y))
 
 
-def describe(plan: Plan, saved: State, advance: Step, h: float, count: int, taken: int, ranges: Ranges) -> str:
+def describe(plan: Plan, hint: str, saved: State, advance: Step, h: float, count: int, taken: int, ranges: Ranges) -> str:
     """One line about steps that failed: `count` steps of h from the finite state `saved`, after `taken` good steps.
 
     A network that returns no number for numbers is to blame; `ranges` notes that.
@@ -41,12 +41,7 @@ def describe(plan: Plan, saved: State, advance: Step, h: float, count: int, take
         return f"run stopped at step {taken + int((last.t - saved.t) / h)}, t={last.t:.6g} ms: {broken(name)}"
     found = _first_channel(plan, before, last)
     what, node = _state_at_fault(plan, failed) if found is None else _place(plan, *found)
-    cause = "in no channel by itself: the step is too large (lower dt= or tolerance=)"
-    if isinstance(plan.model.mesh.structure, Axisymmetric):
-        cause = (
-            "in no channel by itself: the step is too large, or the cells at the membrane are too wide for so steep a flux "
-            "(lower dt=, tolerance= or radial_spacing=)"
-        )
+    cause = f"in no channel by itself: the step is too large{hint or ' (lower dt= or tolerance=)'}"
     if found is not None:
         cause = f"first seen in channel '{found[0].label}'"
     where = ", ".join(f"{x:.4g}" for x in plan.model.mesh.position[node])

@@ -38,6 +38,8 @@ class Simulation(Integration):
     threads : number of threads for large meshes, one by default (or CALCIUM_SIM_THREADS); results are the same bits for any number.
     active : on cables, trees and points: a network of opening and closing rates runs only in groups of 64 positions in which one of its
         inputs has moved by this fraction (try 0.05) since it ran last. Off by default: the result then depends on it a little.
+    scheme : how the model is advanced: "columns", "grid" or "graph" where it fits the mesh, the fastest that does by default; or a class of
+        your own (docs/schemes.md).
     threshold : concentration whose first crossing is noted at every node (``ca_arrival``), for all species or {species: threshold}.
 
     Raises
@@ -55,8 +57,9 @@ class Simulation(Integration):
         threads: int | None = None,
         active: float | None = None,
         threshold: Any = THRESHOLD,
+        scheme: Any = None,
     ) -> None:
-        self.begin(model, tolerance, dt, threads, active, threshold)
+        self.begin(model, tolerance, dt, threads, active, threshold, scheme)
         for line in self.told:
             warn(line, ModelWarning)
 
@@ -190,6 +193,7 @@ def simulate(
     threads: int | None = None,
     active: float | None = None,
     threshold: Any = THRESHOLD,
+    scheme: Any = None,
     progress: Callable[[float, float], None] | None = None,
 ) -> xr.Dataset:
     """Run a model from rest and return what happened.
@@ -198,7 +202,7 @@ def simulate(
     ----------
     model : Model.
     until, every : end of the run and interval between observations (quantities; 200 observations by default).
-    tolerance, dt, threads, active, threshold : see `Simulation`.
+    tolerance, dt, threads, active, threshold, scheme : see `Simulation`.
     record : what to keep besides the ledger, arrivals and peaks: names of species and buffers (or one), ``"flux"``, ``"po"``; everything
         by default. A table keeps single places instead, each at its own rate, and no whole fields: ``{"soma": ("ca@cytosol", "soma"),
         "tip": cs.Probe("ca@cytosol", at=mesh.nearest(10, 20, 0), every="0.1 ms")}``; a list may hold names and such tables. See `Probe`.
@@ -222,7 +226,7 @@ def simulate(
     check_run(model, end, interval, asked)
     for p in asked.probes:
         check_length(end, every=p.every, where=f"record.{p.name}.every")
-    simulation = Simulation(model, tolerance=tolerance, dt=dt, threads=threads, active=active, threshold=threshold)
+    simulation = Simulation(model, tolerance=tolerance, dt=dt, threads=threads, active=active, threshold=threshold, scheme=scheme)
     simulation._remark(end)
     for line in late(model, end):
         warn(line, ModelWarning)

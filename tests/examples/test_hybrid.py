@@ -140,7 +140,7 @@ def stepped(plan, threads, parallel):
 
 def test_threads_and_blocks_change_no_bit():
     """One thread, two threads, and blocks one after the other: the same bits."""
-    plan = lower(cable("50 um").swap(ODE, "ryr/dnn"))
+    plan = lower(cable("50 um").swap(ODE, "ryr/dnn"), ColumnStepper.wants)
     runs = [stepped(plan, 1, False), stepped(plan, 1, True), stepped(plan, numba.config.NUMBA_NUM_THREADS, True)]
     assert (runs[0] == runs[1]).all()
     assert (runs[0] == runs[2]).all()

@@ -19,7 +19,7 @@ from calcium_sim.meshes import neurite
 from calcium_sim.plan.lower import Plan, lower
 from calcium_sim.plan.state import Clock, State
 from calcium_sim.plugin import Channel
-from calcium_sim.schemes.grid.stepper import AxisymmetricStepper
+from calcium_sim.schemes.grid.stepper import GridStepper
 
 
 class Exchanger(Channel):
@@ -221,12 +221,12 @@ def right_side(plan: Plan, volts: float):
 def test_second_order_against_method_of_lines(build):
     """Error against LSODA (rtol 1e-9) falls by four per halving of the step, in concentrations and states alike."""
     model = build()
-    plan, end = lower(model), 1.6
+    plan, end = lower(model, GridStepper.wants), 1.6
     volts = -10.0
     w0 = np.concatenate([plan.u0, plan.y0])
     exact = solve_ivp(right_side(plan, volts), (0, end), w0, method="LSODA", rtol=1e-9, atol=1e-11).y[:, -1]
     assert np.abs(exact / w0 - 1).max() > 0.5, "nothing happened"
-    stepper, errors = AxisymmetricStepper(plan, parallel=False), []
+    stepper, errors = GridStepper(plan, parallel=False), []
     for steps in (80, 160, 320):
         state = State.start(plan)
         stepper.advance(state, end / steps, steps, Clock(np.zeros(2), np.full(2, volts)))
@@ -256,10 +256,10 @@ def test_same_bits_on_threads_and_split_runs():
     pumps = {"plasma": [cs.get_channel("pmca/hill2")(), cs.get_channel("leak/linear")(permeability=cs.BALANCE)]}
     mesh = neurite(length=5 * u.um, radius=0.4 * u.um, spacing=0.1 * u.um, radial_spacing=0.05 * u.um, dims=2)
     species = [cs.Species("ca", {"cytosol": FAST}, {"cytosol": 0.05 * u.uM, "outside": 1000 * u.uM})]
-    plan = lower(cs.Model(mesh, species=species, buffers=model.buffers, membranes=pumps, stimuli=model.stimuli))
+    plan = lower(cs.Model(mesh, species=species, buffers=model.buffers, membranes=pumps, stimuli=model.stimuli), GridStepper.wants)
     clock, runs = Clock(np.zeros(2), np.zeros(2)), []
     for parallel, parts in ((False, (40,)), (True, (40,)), (False, (10, 30))):
-        stepper, state = AxisymmetricStepper(plan, parallel=parallel), State.start(plan)
+        stepper, state = GridStepper(plan, parallel=parallel), State.start(plan)
         for steps in parts:
             stepper.advance(state, 0.0125, steps, clock)
         runs.append(state.u)
@@ -271,8 +271,8 @@ def test_radial_spacing_converges_at_second_order():
     """Channels see the concentration on the membrane: arrival of a wave at 3 um for 3, 6 and 12 cells across the cytosol."""
     arrivals = []
     for cells in (3, 6, 12):
-        plan = lower(_wave(cells))
-        stepper, state = AxisymmetricStepper(plan, parallel=False), State.start(plan)
+        plan = lower(_wave(cells), GridStepper.wants)
+        stepper, state = GridStepper(plan, parallel=False), State.start(plan)
         span, node = plan.fields[plan.index("ca", "cytosol")], 30 * cells
         seen = [state.u[span.span][node : node + cells].mean()]
         while seen[-1] < 0.5 and state.t < 6:

@@ -151,7 +151,8 @@ def test_threads_change_no_bit_of_a_uniform_cell(kind):
     for parallel in (False, True):
         simulation = cs.Simulation(described, tolerance=0.01)
         if parallel:
-            stepper = type(simulation.stepper)(lower(described), parallel=True)
+            scheme = type(simulation.stepper)
+            stepper = scheme(lower(described, scheme.wants), parallel=True)
             simulation.control = Control(tolerance=0.01)
             simulation.stepper, simulation.loop = stepper, Loop(stepper, simulation.control)
             simulation.threads = 2

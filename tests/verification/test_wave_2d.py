@@ -11,7 +11,7 @@ from scipy.special import jn_zeros, jv
 import calcium_sim as cs
 from calcium_sim.meshes import neurite
 from calcium_sim.results.diagnostics import first_crossing
-from calcium_sim.schemes.grid.stepper import AxisymmetricStepper
+from calcium_sim.schemes.grid.stepper import GridStepper
 
 
 def grid(radial=0.05, spacing=0.05, length=5.0, radius=0.4, er_radius=0.15, scale=1.0):
@@ -248,7 +248,7 @@ def test_graph_solver_agrees_on_the_same_cells(bq, monkeypatch):
 
     apart = [np.abs(a.u - b.u).max() for a, b in (states(r, 0.002) for r in (0.0625, 0.03125))]
     assert 1.5 < apart[0] / apart[1] < 2.5, apart
-    monkeypatch.setattr(AxisymmetricStepper, "_wall", lambda *_: 0.0)
+    monkeypatch.setattr(GridStepper, "_wall", lambda *_: 0.0)
     errors = []
     for dt in (0.002, 0.001, 0.0005):
         joint, graph = states(0.0625, dt)

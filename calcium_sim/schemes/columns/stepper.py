@@ -16,42 +16,54 @@ from ...compile.lanes import LANES
 from ...kernels import columns as kernel
 from ...kernels import tree
 from ...kernels.stimulus import fill_sources, table_value
-from ...mesh import Columns
+from ...mesh import Columns, Mesh
 from ...plan.lower import Plan
-from ...plan.specs import ChannelSpec, PortRef
+from ...plan.specs import ChannelSpec, PortRef, Wants
 from ...plan.state import Clock, State, pack_sources
-from ..pacing import Pacing
-from ..torch_gates import TorchGates
+from ..base import Scheme
 from .source import ColumnSpec, source
 
 PARALLEL_FROM = 30000
 
 
-class ColumnStepper:
+class ColumnStepper(Scheme):
     """Advances a state of a cable, tree or point: Strang splitting of diffusion and local kinetics."""
 
+    name = "columns"
+    wants = Wants(continued=True)
     calibration = 1.0
+    phases = (
+        ("diffusion of every field over half a step, implicit (SDIRK2), from the tips to the soma and back", "kernels/tree.py"),
+        ("gates of every channel over half a step (ROS2), 64 positions at a time", "compile/module.py, in the generated file"),
+        (
+            "fluxes, buffers and decays over the step (ROS2), one small linear system per position",
+            "compile/kinetics.py, in the generated file",
+        ),
+        ("gates over the other half, diffusion over the other half; the halves of two steps are one", "kernels/columns.py"),
+    )
     scheme = "Strang: diffusion SDIRK2 | gates ROS2, reactions and fluxes ROS2, gates ROS2"
+
+    @staticmethod
+    def fits(mesh: Mesh) -> bool:
+        """Regions with the same positions, joined as one tree."""
+        return isinstance(mesh.structure, Columns)
 
     def __init__(self, plan: Plan, *, parallel: bool | None = None, active: float = 0.0) -> None:
         mesh = plan.model.mesh
         assert isinstance(mesh.structure, Columns)
-        self.plan = plan
         self.n = n = len(mesh.structure.parent)
         self.parent = mesh.structure.parent
         self.sources = pack_sources(plan, n)
-        self.torch = TorchGates(plan)
-        self.pacing = Pacing(plan, self.torch)
-        self.slow = self.torch.relaxing()
         if any(follows(g.spec) for g in plan.gauges):
             self.scheme += " | networks of rates once per step, outputs continued"
-        self.parallel = n > PARALLEL_FROM if parallel is None else parallel
-        spec = self._spec(plan, self.parallel, active)
+        parallel = n > PARALLEL_FROM if parallel is None else parallel
+        spec = self._spec(plan, parallel, active)
         made = source(spec)
-        self.networks, self.scratch = made.module.networks, made.scratch
+        super().__init__(plan, parallel=parallel, networks=made.module.networks, copies=-(-n // LANES))
+        self.slow, self.scratch = self.torch.relaxing(), made.scratch
         self.module: Any = cache.load(made.text) if made.text else None
         self.sites = cache.sites(made.module.text(), made.module.kernels)
-        self.nets, self.counts = self.networks.packed(-(-n // LANES))
+        self.generated = tuple(cache.file_of(text) for text in (made.module.text(), made.text) if text)
         region = [mesh.regions.index(f.region) for f in plan.fields]
         self.conductance = np.array([mesh.structure.conductance[r] for r in region])
         self.volume = np.array([f.volume for f in plan.fields])
@@ -90,14 +102,8 @@ class ColumnStepper:
             state.known = np.full((len(self.counts), self.networks.kept), np.nan)
         return (*self.nets, state.known)
 
-    def advance(self, state: State, h: float, steps: int, clock: Clock) -> None:
+    def take(self, state: State, h: float, steps: int, clock: Clock) -> None:
         """Take `steps` steps of length h [ms], in place."""
-        if self.pacing.groups:
-            self.pacing.advance(self._take, state, h, steps, clock)
-        else:
-            self._take(state, h, steps, clock)
-
-    def _take(self, state: State, h: float, steps: int, clock: Clock) -> None:
         if self.slow or (self.parallel and self.module is None):
             self._take_one_by_one(state, h, steps, clock)
             return
@@ -142,7 +148,7 @@ class ColumnStepper:
             state.t = begin + (k + 1) * h
             state.before = h
 
-    def phases(self, state: State, h: float) -> dict[str, Callable[[], None]]:
+    def timed(self, state: State, h: float) -> dict[str, Callable[[], None]]:
         """The phases of one step as separate calls on this state, for timing: a step is one of each."""
         (u, *_), factors = state.shaped(self.shapes), self._factor(h)
         diffusion = partial(tree.diffuse, u, self.rows, self.runs, factors, self.work)

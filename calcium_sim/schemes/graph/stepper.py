@@ -10,12 +10,11 @@ import numpy as np
 from ...compile import cache
 from ...compile.kinetics import LocalKinetics
 from ...kernels import graph
-from ...mesh import OUTSIDE, Membrane
+from ...mesh import OUTSIDE, Membrane, Mesh
 from ...plan.lower import Plan
 from ...plan.specs import PortRef
 from ...plan.state import Clock, State, pack_sources
-from ..pacing import Pacing
-from ..torch_gates import TorchGates
+from ..base import Scheme
 from . import source
 
 PARALLEL_FROM = 30000
@@ -23,26 +22,35 @@ RETRIES = 8
 """How often steps are taken with more stages because fluxes have become steeper on the way."""
 
 
-class GraphStepper:
+class GraphStepper(Scheme):
     """Advances a state on any mesh: RKL2 with the membrane fluxes in its stages, gates and reactions by Strang splitting."""
 
+    name = "graph"
     calibration = 0.75
+    phases = (
+        ("gates of every channel over half a step (ROS2), 64 pairs at a time", "compile/module.py, in the generated file"),
+        ("buffers and decays over half a step (ROS2)", "compile/kinetics.py, in the generated file"),
+        ("diffusion and membrane fluxes over the step, in as many explicit stages as are stable (RKL2)", "kernels/graph.py"),
+        ("buffers and decays, then gates over the other half", "schemes/graph/source.py"),
+    )
     scheme = "Strang: gates ROS2 | reactions ROS2 | RKL2 diffusion with membrane fluxes in every stage"
 
+    @staticmethod
+    def fits(mesh: Mesh) -> bool:
+        """Any mesh."""
+        return True
+
     def __init__(self, plan: Plan, *, parallel: bool | None = None) -> None:
-        mesh = plan.model.mesh
-        self.plan = plan
+        mesh, self.plan = plan.model.mesh, plan
         self.regions = [r for r in mesh.regions if any(f.region == r for f in plan.fields)]
         self.fields = {r: [i for i, f in enumerate(plan.fields) if f.region == r] for r in self.regions}
         self.sources = pack_sources(plan, max(len(f.volume) for f in plan.fields))
-        self.parallel = mesh.nodes > PARALLEL_FROM if parallel is None else parallel
+        parallel = mesh.nodes > PARALLEL_FROM if parallel is None else parallel
         self.can_limit = bool((mesh.conductance < 0).any())
-        text, site = source.source(self._spec(self.parallel))
+        text, site = source.source(self._spec(parallel))
+        super().__init__(plan, parallel=parallel, networks=site.networks)
         self.module, self.sites = cache.load(text), cache.sites(site.text(), site.kernels)
-        self.torch = TorchGates(plan)
-        self.pacing = Pacing(plan, self.torch)
-        self.networks = site.networks
-        self.nets, self.counts = self.networks.packed(1)
+        self.generated = (cache.file_of(site.text()), cache.file_of(text))
         self.bound = 0.0
         self.region_args = {r: self._region_arrays(r) for r in self.regions}
         self.shared = np.array([_most_at_one_node(mesh.membranes[name]) for name in plan.blocks], float)
@@ -136,14 +144,8 @@ class GraphStepper:
         kinetics = LocalKinetics((), tuple(channels), (), (), ())
         return source.Membrane(kinetics, (block.stop - block.start) // pairs, sides, tuple((k, i) for i, k in enumerate(weighted)))
 
-    def advance(self, state: State, h: float, steps: int, clock: Clock) -> None:
+    def take(self, state: State, h: float, steps: int, clock: Clock) -> None:
         """Take `steps` steps of length h [ms], in place."""
-        if self.pacing.groups:
-            self.pacing.advance(self._take, state, h, steps, clock)
-        else:
-            self._take(state, h, steps, clock)
-
-    def _take(self, state: State, h: float, steps: int, clock: Clock) -> None:
         plan, s = self.plan, self.sources
         arguments: list[Any] = []
         for r in self.regions:

@@ -15,12 +15,12 @@ from ...compile.lanes import GAMMA
 from ...errors import InputError
 from ...kernels import axisymmetric, lines
 from ...kernels.stimulus import fill_excess, table_value
-from ...mesh import Axisymmetric, Floats, Membrane
+from ...mesh import Axisymmetric, Floats, Membrane, Mesh
 from ...plan.lower import Plan
-from ...plan.specs import ChannelSpec, PortRef
+from ...plan.specs import ChannelSpec, PortRef, Wants
 from ...plan.state import Clock, State, pack_sources
-from ..pacing import Pacing, Walls
-from ..torch_gates import TorchGates
+from ..base import Scheme
+from ..pacing import Walls
 from .between import Follow
 from .newton import AxisymmetricSpec, Point, Unknown
 from .source import source
@@ -31,7 +31,7 @@ PARALLEL_FROM = 20000
 Factors = tuple[Floats, tuple[Floats, ...], tuple[Floats, ...], Floats, Floats]
 
 
-class AxisymmetricStepper:
+class GridStepper(Scheme):
     """Advances a state of a (z, r) grid: gates, membrane fluxes and radial diffusion jointly, the z direction and reactions split off.
 
     Raises
@@ -40,28 +40,44 @@ class AxisymmetricStepper:
         If a membrane does not lie at the first or last cell of every slice.
     """
 
+    name = "grid"
+    wants = Wants(continued=True, joint=True)
     calibration = 2.2
+    phases = (
+        ("diffusion along z over half a step (Peaceman-Rachford), and half of what stimuli bring", "kernels/lines.py"),
+        ("buffers and decays over half a step (ROS2)", "compile/kinetics.py, in the generated file"),
+        (
+            "gates, membrane fluxes and radial diffusion together (SDIRK2), by Newton's method",
+            "schemes/grid/newton.py, in the generated file",
+        ),
+        ("buffers and decays, stimuli and diffusion along z over the other half", "schemes/grid/source.py"),
+    )
+    hint = ", or the cells at the membrane are too wide for so steep a flux (lower dt=, tolerance= or radial_spacing=)"
     scheme = "Peaceman-Rachford along z | reactions ROS2 h/2 | SDIRK2 of gates, membrane fluxes and radial diffusion | reactions ROS2 h/2"
+
+    @staticmethod
+    def fits(mesh: Mesh) -> bool:
+        """Coaxial regions on a uniform grid along the axis."""
+        return isinstance(mesh.structure, Axisymmetric)
 
     def __init__(self, plan: Plan, *, parallel: bool | None = None) -> None:
         mesh = plan.model.mesh
         assert isinstance(mesh.structure, Axisymmetric)
         self.plan, self.grid = plan, mesh.structure
         self.region = [mesh.regions.index(f.region) for f in plan.fields]
-        self.parallel = mesh.nodes >= PARALLEL_FROM if parallel is None else parallel
-        self.spec = self._spec(self.parallel)
+        parallel = mesh.nodes >= PARALLEL_FROM if parallel is None else parallel
+        self.spec = self._spec(parallel)
         made = source(self.spec)
-        self.rows, self.networks = made.rows, made.module.networks
+        self.rows = made.rows
         self.shown = replace(self.spec, shown=True).watched()
-        self.torch = TorchGates(plan)
-        self.pacing = Pacing(plan, self.torch, self._walls)
+        super().__init__(plan, parallel=parallel, networks=made.module.networks, look=self._walls)
         if any(follows(g.spec) for g in plan.gauges):
             self.scheme += " | networks of rates once per step, outputs continued"
-        self.nets, self.counts = self.networks.packed(1)
         self.index = np.array([self._entries(p) for p in self.spec.points], np.int64).reshape(-1, self.grid.slices)
         self.near = np.array([self._wall(self.spec.points[q], j) for q, j in self.spec.coupling()])
         self.module, self.look = cache.load(made.step), cache.load(made.look).look
         self.sites = cache.sites(made.module.text(), made.module.kernels)
+        self.generated = (cache.file_of(made.module.text()), cache.file_of(made.step))
         self.sources = pack_sources(plan, 0)
         self.entering = self._entering()
         weights = [g.weight for g in plan.gauges if g.weight is not None]
@@ -244,14 +260,8 @@ class AxisymmetricStepper:
             out.append(lines.line_response(factors, len(radii) - 2 if last else 0, amount))
         return np.array(out).reshape(-1, len(radii) - 1)
 
-    def advance(self, state: State, h: float, steps: int, clock: Clock) -> None:
+    def take(self, state: State, h: float, steps: int, clock: Clock) -> None:
         """Take `steps` steps of length h [ms], in place."""
-        if self.pacing.groups:
-            self.pacing.advance(self._take, state, h, steps, clock)
-        else:
-            self._take(state, h, steps, clock)
-
-    def _take(self, state: State, h: float, steps: int, clock: Clock) -> None:
         if not self.torch.relaxing():
             self._advance(state, h, steps, clock)
             return

@@ -252,3 +252,15 @@ def test_check_lists_the_places_of_a_morphology(command, tmp_path, monkeypatch):
     assert (code, err.count("\n")) == (2, 1)
     code, _, err = command("check", "none.toml", "--picture-file", "a.png")
     assert code == 2
+
+
+def test_explain_says_what_a_file_solves(here, command):
+    (here / "wave.toml").write_text(SHORT)
+    code, out, err = command("explain", "wave.toml")
+    assert (code, err) == (0, "")
+    assert "d ca@cytosol / dt =" in out
+    assert "generated  " in out
+    (here / "bad.toml").write_text(SHORT.replace("ryr/keizer-levine", "ryr/keizer"))
+    code, out, err = command("explain", "bad.toml")
+    assert (code, out) == (2, "")
+    assert "unknown channel 'ryr/keizer'" in err

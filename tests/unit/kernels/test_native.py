@@ -216,15 +216,13 @@ def test_functions_apart_call_each_other():
 
 def test_numba_takes_what_is_not_translated():
     """The same call and the same numbers, for a function of math that is not among ours."""
-    text = (
-        HEADER
-        + "\n@njit(**OPTIONS)\ndef site(b, P, h):\n    for i in range(64):\n        b[i] = math.gamma(b[64 + i]) * P[0] ** h\n    return 5\n"
-    )
+    loop = "    for i in range(64):\n        b[i] = math.gamma(b[64 + i])\n"
+    text = f"{HEADER}\n@njit(**OPTIONS)\ndef site(b, P, h):\n{loop}    return 5\n"
     (place,) = cache.sites(text, [Kernel("site", (("b", "row"), ("P", "row"), ("h", "double")))])
     b, p = np.linspace(1.0, 4.0, 128), np.array([2.0])
     x = b[64:].copy()
     assert CALL(place)(b.ctypes.data, p.ctypes.data, 0.5) == 5
-    np.testing.assert_allclose(b[:64], [math.gamma(v) * math.sqrt(2.0) for v in x], rtol=1e-14)
+    np.testing.assert_allclose(b[:64], [math.gamma(v) for v in x], rtol=1e-14)
 
 
 def test_records_and_tuples_are_known_where_they_are_written():
