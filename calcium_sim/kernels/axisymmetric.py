@@ -19,36 +19,24 @@ WIDTH = Index(8)
 BLOCKS = 16
 
 
-@njit(**OPTIONS)
 def _line_factor(conductance: Floats, volume: Floats, diffusion: float, h: float) -> Floats:
-    n = len(volume)
-    parent = np.zeros(n, np.uint32)
-    for i in range(1, n):
-        parent[i] = i - 1
-    factors = factor(parent, conductance.reshape(1, n), volume.reshape(1, n), np.full(1, diffusion), h)
-    return factors[0].copy() if len(factors) else np.zeros((0, n))
+    parent = np.maximum(np.arange(len(volume)) - 1, 0).astype(np.uint32)
+    return factor(parent, conductance.reshape(1, -1), volume.reshape(1, -1), np.full(1, diffusion), h)[0]
 
 
-@njit(**OPTIONS)
 def z_factor(slices: int, diffusion: float, spacing: float, h: float) -> Floats:
-    """Factors of a line along z, per unit volume: shape (4, slices), or (0, slices) where nothing diffuses."""
+    """Factors of a line along z, per unit volume: shape (4, slices)."""
     return _line_factor(np.full(slices, 1.0 / (spacing * spacing)), np.ones(slices), diffusion, h)
 
 
-@njit(**OPTIONS)
 def radial_factor(radii: Floats, diffusion: float, h: float) -> Floats:
     """Factors of a line along r, per radian and unit length: volume (r2^2 - r1^2)/2, conductance r over the distance of the centres."""
-    cells = len(radii) - 1
-    volume = np.empty(cells)
-    conductance = np.zeros(cells)
-    for j in range(cells):
-        volume[j] = 0.5 * (radii[j + 1] - radii[j]) * (radii[j + 1] + radii[j])
-        if j > 0:
-            conductance[j] = radii[j] / (0.5 * (radii[j + 1] - radii[j - 1]))
+    volume = 0.5 * (radii[1:] - radii[:-1]) * (radii[1:] + radii[:-1])
+    conductance = np.zeros(len(volume))
+    conductance[1:] = radii[1:-1] / (0.5 * (radii[2:] - radii[:-2]))
     return _line_factor(conductance, volume, diffusion, h)
 
 
-@njit(**OPTIONS)
 def workspace(slices: int, cells: int) -> Floats:
     """Scratch memory of the half steps along z, a part for each of `BLOCKS` groups of lines."""
     return np.zeros((BLOCKS, 8 * max(2 * slices, 3 * cells)))

@@ -25,20 +25,16 @@ SLICES = 32
 TILE = Index(SLICES)
 
 
-@njit(**OPTIONS)
 def line_factor(radii: Floats, diffusion: float, h: float) -> Floats:
     """Factors of `increments`, shape (4, cells): as `radial_factor`, and the trivial ones where nothing diffuses."""
     if diffusion > 0.0:
         return radial_factor(radii, diffusion, h)
-    cells = len(radii) - 1
-    factors = np.zeros((4, cells))
-    for j in range(cells):
-        factors[VOLUME, j] = 0.5 * (radii[j + 1] - radii[j]) * (radii[j + 1] + radii[j])
-        factors[INVERSE, j] = 1.0 / factors[VOLUME, j]
+    factors = np.zeros((4, len(radii) - 1))
+    factors[VOLUME] = 0.5 * (radii[1:] - radii[:-1]) * (radii[1:] + radii[:-1])
+    factors[INVERSE] = 1.0 / factors[VOLUME]
     return factors
 
 
-@njit(**OPTIONS)
 def line_response(factors: Floats, cell: int, amount: float) -> Floats:
     """Solve (V - g h C) x = amount at one cell: the change of a line by an amount per radian and unit length, shape (cells,)."""
     n = factors.shape[1]
@@ -52,7 +48,6 @@ def line_response(factors: Floats, cell: int, amount: float) -> Floats:
     return x
 
 
-@njit(**OPTIONS)
 def half_factor(slices: int, diffusion: float, spacing: float, h: float) -> Floats:
     """Factors of `implicit_half` for a step h."""
     return z_factor(slices, diffusion, spacing, 0.5 * h / GAMMA)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from .compiled import njit
 
 SQUARE, RAMP_DOWN, TRIANGLE = 0, 1, 2
@@ -86,7 +84,13 @@ def table_value(times, values, t):
     last = times.size - 1
     if t >= times[last]:
         return values[last]
-    k = np.searchsorted(times, t, side="right") - 1
+    k, above = 0, last  # times[k] <= t < times[above]; numba takes half a second for numpy's search
+    while above - k > 1:
+        middle = (k + above) // 2
+        if times[middle] <= t:
+            k = middle
+        else:
+            above = middle
     return values[k] + (values[k + 1] - values[k]) * (t - times[k]) / (times[k + 1] - times[k])
 
 
@@ -99,7 +103,9 @@ def fill_sources(source, course, target, start, node, rate, t, h):
     """
     if source.size == 0:
         return
-    source[:] = 0.0
+    for row in range(source.shape[0]):
+        for i in range(source.shape[1]):
+            source[row, i] = 0.0
     for k in range(target.size):
         c = course[k]
         mean = mean_course(c[0], c[1], c[2], c[3], c[4], t, h)

@@ -60,7 +60,6 @@ def runs(parent: Indices) -> Indices:
     return plan
 
 
-@njit(**OPTIONS)
 def moving(diffusion: Floats) -> Indices:
     """Indices of the fields that diffuse; the first field where none does, for there has to be a group."""
     found = np.flatnonzero(diffusion).astype(np.uint32)
@@ -81,23 +80,28 @@ def mobile(diffusion: Floats) -> Groups:
     return tuple(groups)
 
 
-@njit(**OPTIONS)
 def workspace(n: int) -> Floats:
     """Scratch memory for `diffuse` on n nodes."""
     return np.zeros((3, 3, n))
 
 
-@njit(**OPTIONS)
 def factor(parent: Indices, conductance: Floats, volume: Floats, diffusion: Floats, h: float) -> Floats:
     """Factors of `diffuse` for a step h [ms], shape (mobile fields, 4, n): couplings g h D C, elimination weights, pivots, volumes.
 
     With s_i = V_i + sum over the children k of w_k s_k, the pivot is s_i + c_i and the weight w_i = c_i / (s_i + c_i): all terms are
     positive, so nothing cancels however large h is.
     """
-    rows = moving(diffusion)
-    n = len(parent)
+    rows, n = moving(diffusion), len(parent)
     factors = np.zeros((len(rows), 4, n))
-    held = np.empty(n)
+    _factor(rows, np.asarray(parent), conductance, volume, diffusion, h, factors, np.empty(n))
+    return factors
+
+
+@njit(**OPTIONS)
+def _factor(
+    rows: Indices, parent: Indices, conductance: Floats, volume: Floats, diffusion: Floats, h: float, factors: Floats, held: Floats
+) -> None:
+    n = len(parent)
     for f in range(len(rows)):
         row = rows[f]
         for i in range(n):
@@ -111,7 +115,6 @@ def factor(parent: Indices, conductance: Floats, volume: Floats, diffusion: Floa
             factors[f, WEIGHT, i] = c / pivot
             factors[f, INVERSE, i] = 1.0 / pivot
             held[parent[i]] += c / pivot * held[i]
-    return factors
 
 
 @njit(**OPTIONS)
@@ -139,7 +142,9 @@ def push(queue: Group, new: float) -> Group:
 
 @njit(inline="always", **OPTIONS)  # one level less to compile: a quarter of the time
 def _step(rows: tuple[np.uint64, ...], zero: Group, first: np.uint64, u: Floats, plan: Indices, factors: Floats, work: Floats) -> None:
-    work[BRANCH, :, : plan.shape[1]] = 0.0
+    for f in range(U(len(zero))):
+        for run in range(U(plan.shape[1])):
+            work[BRANCH, f, run] = 0.0
     _eliminate_fluxes(rows, zero, first, u, plan, factors, work)
     _substitute(zero, first, plan, factors, work)
     _eliminate_increment(zero, first, plan, factors, work)
@@ -199,8 +204,10 @@ def _substitute(zero: Group, first: np.uint64, plan: Indices, factors: Floats, w
 def _eliminate_increment(zero: Group, first: np.uint64, plan: Indices, factors: Floats, work: Floats) -> None:
     """Leaves to root, with V d1 on the right: r in work[OTHER]."""
     m = U(len(zero))
-    work[BRANCH, :, : plan.shape[1]] = 0.0
     count = U(plan.shape[1]) - ONE
+    for f in range(m):
+        for run in range(count + ONE):
+            work[BRANCH, f, run] = 0.0
     for k in range(count):
         run = count - ONE - U(k)
         head, last, above = U(plan[0, run]), U(plan[0, run + ONE]) - ONE, U(plan[1, run])

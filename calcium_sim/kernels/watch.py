@@ -48,30 +48,30 @@ def look(u, spans, levels, memory, times, t):
     states. Blocks in which nothing crosses and nothing turns are only copied.
     """
     for f in range(spans.shape[0]):
-        now, level, first = u[spans[f, 0] : spans[f, 1]], levels[f], spans[f, 2]
-        rows = memory[:, first : first + len(now)]
-        previous, last, peak = rows[PREVIOUS], rows[LAST], rows[PEAK]
-        n, lo = np.uint64(len(now)), np.uint64(0)  # indices without a sign: see the design notes
+        level = levels[f]
+        start, first, n = np.uint64(spans[f, 0]), np.uint64(spans[f, 2]), np.uint64(spans[f, 1] - spans[f, 0])
+        lo = np.uint64(0)  # indices without a sign: see the design notes
         while lo < n:
             hi = min(lo + BLOCK, n)
             found = 0
             for i in range(lo, hi):
-                p, b, a = previous[i], last[i], now[i]
-                found |= ((b < level) & (a >= level)) | ((b >= p) & (b > a) & (b > peak[i]))
+                p, b, a = memory[PREVIOUS, first + i], memory[LAST, first + i], u[start + i]
+                found |= ((b < level) & (a >= level)) | ((b >= p) & (b > a) & (b > memory[PEAK, first + i]))
             if found:
-                _note(now, lo, hi, level, rows, times, t)
+                for i in range(lo, hi):
+                    _note(u[start + i], level, memory, first + i, times, t)
             for i in range(lo, hi):
-                previous[i] = last[i]
-                last[i] = now[i]
+                memory[PREVIOUS, first + i] = memory[LAST, first + i]
+                memory[LAST, first + i] = u[start + i]
             lo = hi
     times[0], times[1] = times[1], t
 
 
 @njit(cache=True, error_model="numpy")
-def _note(now, lo, hi, level, rows, times, t):
-    for i in range(lo, hi):
-        p, b, a = rows[PREVIOUS, i], rows[LAST, i], now[i]
-        if b < level and a >= level and np.isnan(rows[ARRIVAL, i]):
-            rows[ARRIVAL, i] = times[1] + (t - times[1]) * crossing(b, a, level, rows[REST, i])
-        if b >= p and b > a and b > rows[PEAK, i]:
-            rows[PEAK_TIME, i], rows[PEAK, i] = vertex(times[0], times[1], t, p, b, a)
+def _note(a, level, rows, i, times, t):
+    """Take down what entry i did in the last two intervals, at whose end it is `a`."""
+    p, b = rows[PREVIOUS, i], rows[LAST, i]
+    if b < level and a >= level and np.isnan(rows[ARRIVAL, i]):
+        rows[ARRIVAL, i] = times[1] + (t - times[1]) * crossing(b, a, level, rows[REST, i])
+    if b >= p and b > a and b > rows[PEAK, i]:
+        rows[PEAK_TIME, i], rows[PEAK, i] = vertex(times[0], times[1], t, p, b, a)

@@ -9,6 +9,7 @@ from calcium_sim.kernels import watch
 from calcium_sim.meshes import neurite, well_mixed
 from calcium_sim.meshes.columns import columns_mesh
 from calcium_sim.presets import breit_queisser
+from calcium_sim.results.arrivals import first_crossing
 
 TOLERANCE = 2e-4
 
@@ -51,7 +52,7 @@ def test_arrivals_do_not_depend_on_the_outputs(name):
     fine = cs.simulate(model, f"{until} ms", "0.01 ms", tolerance=TOLERANCE, threads=1, record=["ca"])
     here = fine.region.values == "cytosol"
     time, course = fine.time.values, fine.ca.values[:, here]
-    sought = cs.diagnostics.first_crossing(time, course, 0.2)
+    sought = first_crossing(time, course, 0.2)
     assert np.isfinite(sought).mean() > 0.5
     for every in (0.25, 0.5, 1, 2, 5):
         ds = cs.simulate(model, f"{until} ms", f"{min(every, until)} ms", tolerance=TOLERANCE, threads=1, record=[])
