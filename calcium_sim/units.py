@@ -147,6 +147,41 @@ def parse(text: str, where: str = "quantity", example: str = "50 um") -> Any:
     raise InputError(where, f"{_quote(text)} {said}, expected a number and a unit (e.g. '{example}')")
 
 
+_TENS = {
+    **{"nm": ("um", -3), "um": ("um", 0), "mm": ("um", 3), "cm": ("um", 4), "m": ("um", 6)},
+    **{"us": ("ms", -3), "ms": ("ms", 0), "s": ("ms", 3), "nM": ("uM", -3), "uM": ("uM", 0), "mM": ("uM", 3), "M": ("uM", 6)},
+    **{"mV": ("mV", 0), "V": ("mV", 3), "K": ("K", 0), "pA": ("pA", 0), "nA": ("pA", 3), "nS": ("nS", 0), "pS": ("nS", -3)},
+}
+"""Common units as powers of ten of the canonical ones: they need no pint, whose import and tables take longer than a small model."""
+
+
+@lru_cache(maxsize=512)
+def _tens(text: str) -> tuple[dict[str, int], int] | None:
+    """Exponents of the canonical units in a product of common ones, and its power of ten; None where another unit is among them."""
+    found: dict[str, int] = {}
+    power = 0
+    for name, exponent in _factors(text):
+        if name not in _TENS:
+            return None
+        base, ten = _TENS[name]
+        found[base] = found.get(base, 0) + exponent
+        power += ten * exponent
+    return {base: e for base, e in found.items() if e}, power
+
+
+def _quick(text: str, unit: str) -> float | None:
+    """A quantity of common units in `unit`, rounded once; None for what pint has to look at, such as another dimension."""
+    match = _QUANTITY.fullmatch(text.translate(_ASCII).replace("^-^", "^-")) if len(text) <= _LONGEST else None
+    try:
+        given, wanted = (_tens(match[2]), _tens("" if unit == "1" else unit)) if match else (None, None)
+    except ValueError:
+        return None
+    if match is None or given is None or wanted is None or given[0] != wanted[0] or (not given[0] and match[2]):
+        return None
+    power = given[1] - wanted[1]
+    return float(match[1]) * 10.0**power if power >= 0 else float(match[1]) / 10.0**-power
+
+
 _POWER = re.compile(r"\s*([+-]?[0-9.]+)\s*[x\u00d7*]\s*10\s*(?:\^|\*\*|e)?\s*\(?([+-]?[0-9]+)\)?(?![0-9])\s*(.*)", re.S)
 _COMMA = re.compile(r"\s*([+-]?[0-9][0-9.,'_\u2019 ]*[0-9])(e[+-]?[0-9]+)?(?![0-9.])\s*(.*)", re.S | re.I)
 _THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(?P<mark>[.,'_\u2019 ])[0-9]{3}(?:(?P=mark)[0-9]{3})*")
@@ -220,6 +255,8 @@ def value(quantity: Any, unit: str, where: str, *, zero: bool = False) -> Canoni
     example = _EXAMPLE.get(unit, f"1 {unit}")
     expected += f" (e.g. {example})" if unit == "1" else f" (e.g. '{example}')"
     written = _quote(quantity) if isinstance(quantity, str) else ""
+    if isinstance(quantity, str) and (quick := _quick(quantity, unit)) is not None and math.isfinite(quick):
+        return Canonical(quick, unit)
     if isinstance(quantity, str):
         quantity = parse(quantity, where, example)
     if hasattr(quantity, "units"):

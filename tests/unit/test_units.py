@@ -1,5 +1,7 @@
 """Quantities: what people write, what is refused, and that no string is ever evaluated."""
 
+import math
+import re
 import subprocess
 import sys
 import textwrap
@@ -135,3 +137,32 @@ def test_threads_that_convert_first_share_one_registry():
     for _ in range(2):
         done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.parametrize(
+    "unit", ["um", "ms", "uM", "mV", "um^2/ms", "um/ms", "1/um^2", "uM*um/ms", "1/ms", "1/uM/ms", "um^3", "uM*um^3/ms", "K", "1"]
+)
+def test_common_units_are_those_of_pint(unit):
+    """What is read without pint, rounded once, is what pint makes of it in several roundings."""
+    swaps = {"um": ("nm", "mm", "cm", "m"), "ms": ("us", "s"), "uM": ("nM", "mM", "M"), "mV": ("V",)}
+    texts = {unit if unit != "1" else ""}
+    for name, others in swaps.items():
+        texts |= {re.sub(rf"\b{name}\b", other, t) for t in texts for other in others}
+    assert len(texts) > 1 or unit in ("K", "1")
+    for written in sorted(texts):
+        for number in ("1", "-70", "220", "0.05", "3.7e-3", "1e200"):
+            right = u.parse(f"{number} {written}").to(unit if unit != "1" else "").magnitude
+            assert u._quick(f"{number} {written}", unit) == pytest.approx(right, rel=1e-15)
+            assert u.value(f"{number} {written}", unit, "x") == pytest.approx(right, rel=1e-15)
+
+
+@pytest.mark.parametrize("text", ["1 fmol/um^3", "5 min", "10 %", "1 um", "3 um^2/um", "2 uM ms", "1 degC", "1 um^", "inf um", "1e999 s"])
+def test_other_units_and_mistakes_are_left_to_pint(text):
+    found = u._quick(text, "uM")
+    assert found is None or not math.isfinite(found)
+
+
+def test_a_model_of_common_units_needs_no_pint():
+    code = "import sys, calcium_sim as cs\nfrom calcium_sim.meshes import neurite\n"
+    code += "cs.presets.breit_queisser(neurite('1 um', '0.2 um', '0.1 um', '0.1 um'))\nassert 'pint' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
