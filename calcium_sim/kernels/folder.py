@@ -20,7 +20,7 @@ from pathlib import Path
 import llvmlite
 import numba
 
-SOURCES = sorted(Path(__file__).parent.glob("*.py"))
+SOURCES = sorted(Path(__file__).parent.rglob("*.py"))
 
 
 def _stamps() -> list[tuple[int, int]]:
@@ -31,7 +31,7 @@ _STAMPS = _stamps()
 DIGEST = hashlib.sha256(
     "\n".join(
         [sys.implementation.cache_tag or "", numba.__version__, llvmlite.__version__]
-        + [f"{p.name} {hashlib.sha256(p.read_bytes()).hexdigest()}" for p in SOURCES]
+        + [f"{p.relative_to(SOURCES[0].parent)} {hashlib.sha256(p.read_bytes()).hexdigest()}" for p in SOURCES]
     ).encode()
 ).hexdigest()[:16]
 """Of the kernels' sources and of the compiler: code that was made by others is never looked at, whatever calls whatever."""

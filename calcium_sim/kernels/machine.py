@@ -35,6 +35,8 @@ def addresses(text: str, entries: Sequence[Kernel]) -> tuple[int, ...]:
     native.Unsupported
         If the text holds what is not translated.
     """
+    if not entries:
+        return ()
     with global_compiler_lock:
         codegen = cpu_target.target_context.codegen()
         told = [(e.name, *e.arguments) for e in entries]

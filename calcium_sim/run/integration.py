@@ -52,7 +52,10 @@ class Integration:
         if dt is not None:
             self.control.dt = check_step(value(dt, "ms", "dt"), "dt")
         self._model, count = model, chosen(threads)
-        self.stepper = choose_stepper(model, 0.0 if active is None else check_step(active, "active"), count, scheme)
+        try:
+            self.stepper = choose_stepper(model, 0.0 if active is None else check_step(active, "active"), count, scheme)
+        except NumbaError as error:  # what is not translated is compiled when it is loaded
+            raise explained(error, dict.fromkeys(type(c) for channels in model.membranes.values() for c in channels)) from error
         self.threads = count if self.stepper.parallel else 1
         self.plan = self.stepper.plan
         self.sources = sources(model)
