@@ -17,7 +17,7 @@ from .lanes import LANES, Lanes
 from .learned import Networks
 from .module import Module
 
-MOST = 512
+MOST = 2048
 """Parts at most."""
 
 

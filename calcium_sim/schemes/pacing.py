@@ -49,10 +49,10 @@ relative change at which they agree. Otherwise the error of the guess stays, whi
 _NOTHING = 1e-4
 """Changes of a concentration by less than this part of it, or of the largest one, say nothing about the sweeps."""
 
-PARTS, FINE = 4, 0.02
+PARTS, FINE = 4, 0.007
 """Parts in which states move over half a step or a whole one: a law in du/dt may multiply a state by ten where u only doubles. So where u
 itself is multiplied in a step there are more, so that none changes u by more than FINE of the smaller of its ends. A law in u to the fourth
-power then errs by 1e-3 where u doubles."""
+power then errs by 1e-4 where u doubles."""
 
 Walls = dict[tuple[int, int], Floats]
 """Concentrations that channels see, by (membrane, field)."""
