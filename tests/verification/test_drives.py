@@ -247,8 +247,10 @@ def test_a_law_follows_where_diffusion_multiplies_calcium_in_a_step(dt):
     assert released[0] == pytest.approx(released[1], rel=5e-4)
 
 
-@pytest.mark.parametrize("options", [{}, {"dt": "0.02 ms"}, {"dt": "0.005 ms"}])
-def test_a_law_is_right_at_the_node_beside_a_set(options):
+@pytest.mark.parametrize(
+    ("options", "bound"), [({}, 2e-3), ({"tolerance": 2e-4}, 7e-4), ({"dt": "0.02 ms"}, 1.1e-3), ({"dt": "0.005 ms"}, 2.5e-4)]
+)
+def test_a_law_is_right_at_the_node_beside_a_set(options, bound):
     """There the first step doubles calcium, and the law multiplies P by 3 to 100: against the reduced receptor at a tolerance of 1e-6."""
     mesh = neurite("2 um", "0.25 um", "0.12 um", spacing="0.25 um")
     ca = cs.Species("ca", {"cytosol": "220 um^2/s", "er": "220 um^2/s"}, {"cytosol": "0.08 uM", "er": "180 uM"})
@@ -261,4 +263,4 @@ def test_a_law_is_right_at_the_node_beside_a_set(options):
             ds = cs.simulate(model, "3 ms", "0.1 ms", **given)
         po = next(ds[v] for v in ds.data_vars if str(v).startswith("po_"))
         opened.append(po.values[14:])
-    np.testing.assert_allclose(opened[0], opened[1], rtol=2.5e-3)  # 1.8e-3; beside the edge 0.7e-3 (4 to 11e-3 with a tenth)
+    np.testing.assert_allclose(opened[0], opened[1], rtol=bound)  # 4 to 11e-3 in parts of a tenth
