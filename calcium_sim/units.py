@@ -179,6 +179,8 @@ def _quick(text: str, unit: str) -> float | None:
     if match is None or given is None or wanted is None or given[0] != wanted[0] or (not given[0] and match[2]):
         return None
     power = given[1] - wanted[1]
+    if abs(power) > 300:
+        return None
     return float(match[1]) * 10.0**power if power >= 0 else float(match[1]) / 10.0**-power
 
 

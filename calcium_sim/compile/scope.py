@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import ast
 import builtins
+import re
+
+_EMBEDDED = re.compile(r"_d?[0-9a-f]{10}$")
+"""How names end of functions that users wrote (`embed`), and of their derivatives."""
 
 
 def check(text: str) -> None:
@@ -30,7 +34,8 @@ def faults(function: ast.FunctionDef, known: set[str]) -> list[str]:
     """What is wrong with the names of a function; `known` are those of its module."""
     given = {a.arg for a in function.args.args}
     stored = _names(function.body, ast.Store)
-    out = [f"argument '{n}' is assigned" for n in sorted(given & stored)]
+    own = _EMBEDDED.search(function.name) is None  # a user's function may change its arguments
+    out = [f"argument '{n}' is assigned" for n in sorted(given & stored) if own]
     out += [f"'{n}' is defined nowhere" for n in sorted(_names(function.body, ast.Load) - given - stored - known)]
     loops = [n for n in ast.walk(function) if isinstance(n, ast.For) and _over_lanes(n)]
     inside = {id(n) for loop in loops for n in ast.walk(loop)}

@@ -13,7 +13,7 @@ from numba.core.cgutils import get_or_insert_function
 
 from .. import formulas
 from ..simd import Emitter
-from .body import DOUBLE, FLAGS, WHOLE, Body, Rows, Unsupported, kind_of
+from .body import DOUBLE, FLAGS, TRUTH, WHOLE, Body, Rows, Unsupported, kind_of
 from .copies import Builtins
 
 MOST_PRODUCTS = 64
@@ -70,7 +70,7 @@ class Expressions(Builtins):
         return tuple(self.value(e) for e in node.elts)
 
     def _attribute_(self, node: ast.Attribute) -> Any:
-        if isinstance(node.value, ast.Name) and node.value.id in ("math", "np"):
+        if self._module(node.value, ("math", "np")):
             found = getattr(math, node.attr, None)
             if isinstance(found, float):
                 return found
@@ -79,6 +79,10 @@ class Expressions(Builtins):
         if isinstance(record, dict) and node.attr in record:
             return record[node.attr]
         raise Unsupported(f"attribute {node.attr}")
+
+    def _module(self, node: ast.expr, names: tuple[str, ...]) -> bool:
+        """Whether a name is that of a module, and not that of a variable or argument."""
+        return isinstance(node, ast.Name) and node.id in names and node.id not in self.given and node.id not in self.places
 
     def _place(self, node: ast.Subscript) -> Any:
         rows = self.value(node.value)
@@ -209,20 +213,58 @@ class Expressions(Builtins):
         return compare(sign, self.body.double(a), self.body.double(b))
 
     def _boolop_(self, node: ast.BoolOp) -> Any:
-        parts = [self.body.truth(self.value(v)) for v in node.values]  # nothing has side effects: all may be computed
-        out = parts[0]
-        for part in parts[1:]:
-            out = (self.builder.and_ if isinstance(node.op, ast.And) else self.builder.or_)(out, part)
+        whole = isinstance(node.op, ast.And)
+        out = self.body.truth(self.value(node.values[0]))
+        for part in node.values[1:]:
+            if self._calls(part):  # what is called may not end where Python does not call it
+                found = self._branched(out, part if whole else None, None if whole else part, ir.Constant(TRUTH, int(not whole)))
+            else:
+                join = self.builder.and_ if whole else self.builder.or_
+                found = join(out, self.body.truth(self.value(part)))
+            out = self.body.truth(found)
         return out
 
     def _ifexp_(self, node: ast.IfExp) -> Any:
         test = self.value(node.test)
         if isinstance(test, bool):
             return self.value(node.body if test else node.orelse)
+        if self._calls(node.body) or self._calls(node.orelse):
+            return self._branched(self.body.truth(test), node.body, node.orelse)
         a, b = self.value(node.body), self.value(node.orelse)
         if {kind_of(a), kind_of(b)} == {WHOLE}:
             return self.builder.select(self.body.truth(test), self.body.whole(a), self.body.whole(b))
         return self.builder.select(self.body.truth(test), self.body.double(a), self.body.double(b))
+
+    def _calls(self, node: ast.expr) -> bool:
+        """Whether an expression calls a function of the module."""
+        calls = [n.func for n in ast.walk(node) if isinstance(n, ast.Call)]
+        return any(isinstance(f, ast.Name) and (f.id in self.unit.functions or f.id in self.unit.names) for f in calls)
+
+    def _branched(self, test: Any, yes: ast.expr | None, no: ast.expr | None, otherwise: Any = None) -> Any:
+        """The value of one of two expressions, of which the other is not computed; `otherwise` where there is none."""
+        blocks = [self.body.llvm.append_basic_block(name) for name in ("yes", "no")]
+        after = self.body.llvm.append_basic_block("after")
+        self.builder.cbranch(test, *blocks)
+        found = []
+        for block, node in zip(blocks, (yes, no), strict=True):
+            self.builder.position_at_end(block)
+            value = otherwise if node is None else self.value(node)
+            found.append((value, self.builder.block))
+        kinds = {kind_of(value) for value, _ in found if not isinstance(value, tuple | dict | Rows)}
+        if any(isinstance(value, tuple | dict | Rows) for value, _ in found) or (TRUTH in kinds and len(kinds) > 1):
+            raise Unsupported("values of two kinds")
+        kind = kinds.pop() if len(kinds) == 1 else DOUBLE
+        convert = {DOUBLE: self.body.double, WHOLE: self.body.whole, TRUTH: self.body.truth}[kind]
+        ends = []
+        for value, block in found:
+            self.builder.position_at_end(block)
+            ends.append((convert(value), block))
+            self.builder.branch(after)
+        self.builder.position_at_end(after)
+        result = self.builder.phi(kind)
+        for value, block in ends:
+            result.add_incoming(value, block)
+        return result
 
     def _call_(self, node: ast.Call) -> Any:
         if node.keywords:
@@ -258,7 +300,13 @@ class Expressions(Builtins):
     def _written(self, function: ast.FunctionDef, arguments: list[Any]) -> Any:
         names = [a.arg for a in function.args.args]
         missing = len(names) - len(arguments)
-        if not 0 <= missing <= len(function.args.defaults) or function.args.kwonlyargs or function.args.vararg or function.args.kwarg:
+        if (
+            not 0 <= missing <= len(function.args.defaults)
+            or function.args.kwonlyargs
+            or function.args.posonlyargs
+            or function.args.vararg
+            or function.args.kwarg
+        ):
             raise Unsupported(f"arguments of {function.name}")
         arguments = [*arguments, *(self.value(d) for d in function.args.defaults[len(function.args.defaults) - missing :])]
         inner = type(self)(self.unit, self.body, {})
@@ -273,7 +321,7 @@ class Expressions(Builtins):
     def _mathematics(self, node: ast.Call) -> Any:
         function = node.func
         assert isinstance(function, ast.Attribute)
-        if not (isinstance(function.value, ast.Name) and function.value.id == "math"):
+        if not self._module(function.value, ("math",)):
             raise Unsupported("a method")
         arguments = [self.body.double(self.value(a)) for a in node.args]
         name, m = function.attr, Emitter(self.builder, DOUBLE)

@@ -250,3 +250,35 @@ def test_what_is_read_before_it_is_set_is_no_number():
 
 def test_arguments_that_are_left_out_have_their_defaults():
     same(lane("b[512 + i] = scaled(x) + scaled(y, -2.0)"), "def scaled(x, by=3.0, more=0.5):\n    return x * by + more\n")
+
+
+def test_what_python_does_not_call_is_not_called():
+    """A helper may never end, or take forever, for what it was not made for: conditional expressions, `and`, `or`."""
+    more = """
+        def doublings(z):
+            n = 0.0
+            while z < 1.0:
+                z = z * 2.0
+                n += 1.0
+            return n
+
+        def patient(z):
+            for k in range(int(z * 1e15)):
+                z = z * 1.0
+            return z > 0.0
+    """
+    same(
+        "for i in range(256):\n"
+        "    x = b[i]\n"
+        "    z = min(abs(x), 3.0) if x == x else 0.0\n"
+        "    b[512 + i] = doublings(z) if z > 1e-200 else 0.0\n"
+        "    b[768 + i] = 1.0 if z > 5.0 and patient(z) else 2.0\n"
+        "    b[1024 + i] = 1.0 if z < 5.0 or patient(z) else 2.0\n"
+        "    b[1280 + i] = doublings(z) if z > 1e-200 else 1\n",
+        more,
+    )
+
+
+def test_names_of_modules_may_be_those_of_arguments():
+    more = "R = namedtuple('R', ['e'])\ndef own(math, np):\n    return math.e + np.e\n"
+    same(lane("b[512 + i] = own(R(x), R(y)) + math.e"), more)
