@@ -1,14 +1,19 @@
 """What is compiled of a plug-in gives the numbers that Python gives; what cannot be compiled is refused in one line that names it."""
 
+import ctypes
 import importlib
 import sys
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 import calcium_sim as cs
+from calcium_sim.compile import cache
 from calcium_sim.compile.compilable import compiled, row_type
 from calcium_sim.compile.embed import embed
+from calcium_sim.compile.module import HEADER
+from calcium_sim.kernels.native import Kernel
 from calcium_sim.meshes import well_mixed
 
 HEAD = "import math\nimport numpy as np\nfrom calcium_sim import Channel\n"
@@ -69,6 +74,10 @@ SAME = {
     "what Python never reaches": ("E = 3.0", "return p.k * (1.0 if True else E)"),
     "variables with types": ("", "a: float = 2.0\nb: float\nb = 1.5\nreturn p.k * a * b"),
     "a comprehension": ("", "s = [k * 1.0 for k in range(3)]\nreturn p.k * s[2]"),
+    "a helper that changes its argument": (
+        "def h(a, low=2.0):\n    if a < low:\n        a = low\n    return a",
+        "return p.k * h(x.ca) + h(7.0)",
+    ),
     "a helper with a number of its module's name": ("a = 5.0\ndef h(a):\n    return 2.0 * a", "return p.k * h(x.ca) + a"),
 }
 
@@ -81,6 +90,20 @@ def test_compiled_is_what_python_computes(plug, case):
     expected = cls.flux(SimpleNamespace(), *(SimpleNamespace(**v) for v in values))
     found = compiled(cls, ["flux"])["flux"](0.0, *(row_type(tuple(v))(**v) for v in values))
     assert found == pytest.approx(expected, rel=1e-15, abs=0.0)
+
+
+@pytest.mark.parametrize("case", SAME)
+def test_what_runs_is_what_python_computes(plug, case):
+    """The same as part of a generated text, where it is translated without numba, or by numba where it is not."""
+    cls, sources = plug(*SAME[case]), {}
+    name = embed(cls.flux, sources, "test/plug")
+    rows = "X = namedtuple('X', ['ca'])\nQ = namedtuple('Q', ['k'])\n"
+    text = HEADER + rows + "".join(f"@njit(forceinline=True, **OPTIONS)\n{source}\n" for source in sources.values())
+    text += f"\n@njit(**OPTIONS)\ndef site(b, P):\n    b[0] = {name}(0.0, X(b[1]), Q(P[0]))\n    return 0\n"
+    (place,) = cache.sites(text, [Kernel("site", (("b", "row"), ("P", "row")))])
+    b, given = np.array([0.0, 1.25]), np.array([2.0])
+    ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)(place)(b.ctypes.data, given.ctypes.data)
+    assert b[0] == pytest.approx(cls.flux(SimpleNamespace(), SimpleNamespace(ca=1.25), SimpleNamespace(k=2.0)), rel=1e-15, abs=0.0)
 
 
 def test_a_run_with_a_negative_number_to_a_power(plug):
