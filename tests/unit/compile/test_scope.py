@@ -43,4 +43,4 @@ def test_a_name_for_two_things_is_refused(old, new, message):
 
 def test_a_function_of_a_user_may_change_its_arguments():
     """`embed` gives it a name that ends with a digest; a channel with such a helper runs."""
-    check(GOOD.replace("def work(", "def work_0123456789(").replace("total = 0.0", "volts = 0.0"))
+    check(GOOD.replace("def work(", "def work_0123456789(").replace("total = 0.0", "total = volts\n    volts = 0.0"))
