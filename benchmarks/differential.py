@@ -10,6 +10,7 @@ without its own environment is tested with PYTHONPATH=<checkout>.
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -59,6 +60,8 @@ def run(seeds: Iterable[int], jobs: int, log: Path | None) -> list[dict]:
     for seed in seeds:
         groups.setdefault(seed // DRAWS, []).append(seed)
     out: list[dict] = []
+    if jobs > 1:  # parallel kernels of several jobs would wait for each other's threads: ten times as long
+        os.environ.setdefault("NUMBA_NUM_THREADS", "1")
     with get_context("spawn").Pool(jobs, maxtasksperchild=8) as pool:  # a new process now and then: machine code is never freed
         for reports in pool.imap(structure, list(groups.values())):
             out += reports
