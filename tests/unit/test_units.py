@@ -156,10 +156,11 @@ def test_common_units_are_those_of_pint(unit):
             assert u.value(f"{number} {written}", unit, "x") == pytest.approx(right, rel=1e-15)
 
 
-@pytest.mark.parametrize("text", ["1 fmol/um^3", "5 min", "10 %", "1 um", "3 um^2/um", "2 uM ms", "1 degC", "1 um^", "inf um", "1e999 s", "1 M^9 M^9 M^9 M^9 M^9 M^9/nM^8"])
+@pytest.mark.parametrize("text", ["1 fmol/um^3", "5 min", "10 %", "1 um", "3 um^2/um", "2 uM ms", "1 degC", "1 um^", "inf um", "1e999 s"])
 def test_other_units_and_mistakes_are_left_to_pint(text):
     found = u._quick(text, "uM")
     assert found is None or not math.isfinite(found)
+    assert u._quick("1" + 6 * " M^9", 6 * "uM^9 ") is None, "powers beyond 308"
 
 
 def test_a_model_of_common_units_needs_no_pint():
