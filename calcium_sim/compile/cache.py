@@ -11,7 +11,7 @@ from typing import Any
 
 from ..kernels.files import replace_file
 from ..kernels.folder import DIGEST, cache_folder
-from ..kernels.machine import COMPILED, addresses, by_numba
+from ..kernels.machine import COMPILED, addresses, by_numba, wrapper
 from ..kernels.native import Kernel, Unsupported
 from .module import content_name
 from .scope import check
@@ -53,7 +53,8 @@ def sites(text: str, entries: Sequence[Kernel]) -> tuple[Any, ...]:
         try:
             return addresses(text, entries)
         except Unsupported:
-            return tuple(by_numba(getattr(load(text), e.name), e) for e in entries)
+            module = load(text + "".join(map(wrapper, entries)))
+            return tuple(by_numba(getattr(module, f"entry_{e.name}"), e) for e in entries)
 
 
 def file_of(text: str) -> str:

@@ -29,7 +29,7 @@ import math
 from collections import namedtuple
 
 import numpy as np
-from numba import prange
+from numba import carray, prange
 
 from calcium_sim.kernels.compiled import njit
 from calcium_sim.kernels.lanes import book, load, store
@@ -89,8 +89,11 @@ class Module:
 
     def call(self, name: str, *arguments: str) -> str:
         """Expression: a call of such a function from another module, which has their addresses as `sites`."""
-        number = next(k for k, kernel in enumerate(self.kernels) if kernel.name == name)
-        return f"run(sites[{number}], ({', '.join(arguments)}))"
+        return f"run(sites[{self.number(name)}], ({', '.join(arguments)}))"
+
+    def number(self, name: str) -> int:
+        """The place of such a function among those that are compiled on their own."""
+        return [kernel.name for kernel in self.kernels].index(name)
 
     def text(self) -> str:
         """Header, embedded functions and everything generated so far."""

@@ -10,15 +10,14 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-import numba
 from llvmlite import ir
-from numba import carray, config, types
+from numba import config, types
 from numba.core import cgutils
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
-from .compiled import keep, kept, short
+from .compiled import cfunc, keep, kept, short
 from .folder import DIGEST
 from .native import WHOLE, Kernel, Unit, Unsupported
 
@@ -68,17 +67,22 @@ def _translated(codegen: Any, text: str, entries: Sequence[Kernel], symbol: str)
     return library
 
 
-def by_numba(function: Any, kernel: Kernel) -> int:
-    """The address of a function that numba has compiled, to be called in the same way."""
-    kinds = {"double": types.float64, "whole": types.int64, "row": types.CPointer(types.float64), "matrix": types.CPointer(types.float64)}
+def wrapper(kernel: Kernel) -> str:
+    """Text of the function ``entry_<name>``, which takes pointers, as machine code does, and calls ``<name>`` with arrays."""
+    shapes = {"row": "({0}, {1})", "matrix": "({0}, ({1}, {0}_length))"}  # nothing asks how many rows there are
     names = [name for name, _ in kernel.arguments]
     lengths = [f"{name}_length" for name, kind in kernel.arguments if kind == "matrix"]
-    shapes = {"row": "({0}, MOST)", "matrix": "({0}, (MOST, {0}_length))"}  # nothing asks how many rows there are
-    given = [f"carray{shapes[kind].format(name)}" if kind in shapes else name for name, kind in kernel.arguments]
-    scope = {"carray": carray, "MOST": 1 << 40, "function": function}
-    exec(f"def entry({', '.join([*names, *lengths])}):\n    return function({', '.join(given)})\n", scope)
-    signature = types.int64(*(kinds[kind] for _, kind in kernel.arguments), *(types.int64 for _ in lengths))
-    made = numba.cfunc(signature, error_model="numpy")(scope["entry"])
+    given = [f"carray{shapes[kind].format(name, 1 << 40)}" if kind in shapes else name for name, kind in kernel.arguments]
+    head = f"def entry_{kernel.name}({', '.join([*names, *lengths])}):"
+    return f"\n\n{head}\n    return {kernel.name}({', '.join(given)})\n"
+
+
+def by_numba(function: Any, kernel: Kernel) -> int:
+    """The address of a `wrapper` that numba has compiled; kept on disk as all else."""
+    kinds = {"double": types.float64, "whole": types.int64, "row": types.CPointer(types.float64), "matrix": types.CPointer(types.float64)}
+    lengths = [types.int64 for _, kind in kernel.arguments if kind == "matrix"]
+    signature = types.int64(*(kinds[kind] for _, kind in kernel.arguments), *lengths)
+    made = cfunc(signature, function, error_model="numpy")
     _LIBRARIES[f"{function.__module__}.{kernel.name}"] = made, (int(made.address),)
     return int(made.address)
 

@@ -136,6 +136,8 @@ def _fits(new: Any, old: Any, resized: tuple[int, ...] = ()) -> bool:
 def write(simulation: Integration, path: Any) -> Path:
     """Write a simulation to a file; see `Simulation.save`."""
     target = file_path(path, "save")
+    if isinstance(scheme := simulation.options["scheme"], type):
+        raise InputError("save", f"the scheme {scheme.__name__} is a class, which no file can hold (those of the package go by name)")
     try:
         model: Any = packed(simulation.model)
     except InputError as error:

@@ -67,8 +67,8 @@ def test_a_scheme_that_does_not_fit_is_refused(heun):
     assert "heun" not in cs.Simulation(model(grid)).stepper.name
 
 
-def test_a_simulation_keeps_its_scheme(tmp_path):
-    """Saved and loaded it goes on by the same scheme; a network gives the same on a cable by either."""
+def test_a_simulation_keeps_its_scheme(tmp_path, heun):
+    """Saved and loaded it goes on by the same scheme; one that is a class goes to no file, which is told."""
     simulation = cs.Simulation(model(CABLE), scheme="graph")
     simulation.run("0.5 ms")
     again = cs.Simulation.load(simulation.save(tmp_path / "a.sim"))
@@ -76,3 +76,9 @@ def test_a_simulation_keeps_its_scheme(tmp_path):
     for s in (simulation, again):
         s.run("1 ms")
     np.testing.assert_array_equal(simulation.state.u, again.state.u)
+    own = cs.Simulation(model(CABLE), scheme=heun)
+    with pytest.raises(
+        cs.InputError, match=r"save: the scheme Heun is a class, which no file can hold \(those of the package go by name\)"
+    ):
+        own.save(tmp_path / "b.sim")
+    assert not (tmp_path / "b.sim").exists()

@@ -49,11 +49,10 @@ class Body:
         self.builder.ret(self.whole(result) if result is not None else ir.Constant(WHOLE, 0))
         ir.IRBuilder(self.entry).branch(self.start)
 
-    def variable(self, kind: Any) -> Any:
-        """A place on the stack, made at the beginning of the function; a double that is read before it is set is no number."""
-        builder = ir.IRBuilder(self.entry)
-        place = builder.alloca(kind)
-        builder.store(ir.Constant(kind, math.nan if kind == DOUBLE else 0), place)
+    def variable(self, kind: Any, begin: Any = None) -> Any:
+        """A place on the stack; from block `begin` on (the beginning by default) a double that is read before it is set is no number."""
+        place = ir.IRBuilder(self.entry).alloca(kind)
+        ir.IRBuilder(begin or self.entry).store(ir.Constant(kind, math.nan if kind == DOUBLE else 0), place)
         return place
 
     def double(self, x: Any) -> Any:

@@ -81,15 +81,19 @@ class Scope(Expressions):
     def __init__(self, unit: Unit, body: Body, given: dict[str, Any]) -> None:
         super().__init__(unit, body, given)
         self.result: Any = None
+        self.begin: Any = None
         self.end: Any = None
         self.around: Any = None
 
     def run(self, statements: Sequence[ast.stmt]) -> Any:
         """Write statements; the value that they return."""
-        self.end = self.body.llvm.append_basic_block("end")
+        self.begin, inside, self.end = (self.body.llvm.append_basic_block(name) for name in ("begin", "inside", "end"))
+        self.builder.branch(self.begin)
+        self.builder.position_at_end(inside)
         self.statements(statements)
         if not self.builder.block.is_terminated:
             self.builder.branch(self.end)
+        ir.IRBuilder(self.begin).branch(inside)
         self.builder.position_at_end(self.end)
         if isinstance(self.result, tuple):
             return tuple(self.builder.load(p) for p in self.result)
@@ -155,7 +159,7 @@ class Scope(Expressions):
                 self.given[name] = value
                 return
             if name not in self.places:
-                self.places[name] = self.body.variable(kind_of(value))
+                self.places[name] = self.body.variable(kind_of(value), self.begin)
             self._put(self.places[name], value)
         elif isinstance(target, ast.Subscript):
             self.builder.store(self.body.double(value), self._place(target), align=8)

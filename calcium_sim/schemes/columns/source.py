@@ -60,7 +60,6 @@ def source(spec: ColumnSpec) -> Source:
         step = _with_networks(spec, module.networks, lanes, head, lines) + _ADVANCE
         return Source(module, lanes.size, module.text() + "\n" + _IMPORTS + step)
     module.define("site", SITE, [*head, *lines])
-    module.kernels.reverse()
     return Source(module, lanes.size)
 
 

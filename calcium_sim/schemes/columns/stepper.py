@@ -63,6 +63,7 @@ class ColumnStepper(Scheme):
         self.slow, self.scratch = self.torch.relaxing(), made.scratch
         self.module: Any = cache.load(made.text) if made.text else None
         self.sites = cache.sites(made.module.text(), made.module.kernels)
+        self.site = None if made.text else self.sites[made.module.number("site")]
         self.generated = tuple(cache.file_of(text) for text in (made.module.text(), made.text) if text)
         region = [mesh.regions.index(f.region) for f in plan.fields]
         self.conductance = np.array([mesh.structure.conductance[r] for r in region])
@@ -116,7 +117,7 @@ class ColumnStepper(Scheme):
         if self.module:
             self.module.advance(self.sites, *self._given(state), self._nets(state), self.counts, *tail)
         else:
-            kernel.advance(self.sites[0], self.scratch, self._given(state), *tail)
+            kernel.advance(self.site, self.scratch, self._given(state), *tail)
         state.t += steps * h
         state.before = h
 
@@ -130,7 +131,7 @@ class ColumnStepper(Scheme):
         if self.module:
             self.module.local(self.sites, *self._given(state), self._nets(state), self.counts, *times, *volts)
         else:
-            (kernel.local_parallel if self.parallel else kernel.local)(self.sites[0], self.scratch, self._given(state), times, volts)
+            (kernel.local_parallel if self.parallel else kernel.local)(self.site, self.scratch, self._given(state), times, volts)
 
     def _take_one_by_one(self, state: State, h: float, steps: int, clock: Clock) -> None:
         """The same step by step: by all threads, or with the gates that run in torch after the kinetics."""

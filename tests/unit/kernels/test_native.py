@@ -214,8 +214,9 @@ def test_functions_apart_call_each_other():
         np.testing.assert_array_equal(b, [2.5, 2.5, 2.5, 0.0, 0.0])
 
 
-def test_numba_takes_what_is_not_translated():
-    """The same call and the same numbers, for a function of math that is not among ours."""
+def test_numba_takes_what_is_not_translated(tmp_path, monkeypatch):
+    """The same call and the same numbers, for a function of math that is not among ours; compiled once, for all processes."""
+    monkeypatch.setattr("calcium_sim.kernels.compiled.cache_folder", lambda: tmp_path)
     loop = "    for i in range(64):\n        b[i] = math.gamma(b[64 + i])\n"
     text = f"{HEADER}\n@njit(**OPTIONS)\ndef site(b, P, h):\n{loop}    return 5\n"
     (place,) = cache.sites(text, [Kernel("site", (("b", "row"), ("P", "row"), ("h", "double")))])
@@ -223,6 +224,7 @@ def test_numba_takes_what_is_not_translated():
     x = b[64:].copy()
     assert CALL(place)(b.ctypes.data, p.ctypes.data, 0.5) == 5
     np.testing.assert_allclose(b[:64], [math.gamma(v) for v in x], rtol=1e-14)
+    assert [p.name.partition("-")[0].rpartition(".")[2] for p in tmp_path.glob("*.machine")] == ["entry_site"]
 
 
 def test_records_and_tuples_are_known_where_they_are_written():
@@ -246,6 +248,15 @@ def test_what_is_read_before_it_is_set_is_no_number():
     assert b[0] == 2.0
     native(b.ctypes.data, b.ctypes.data, 0.5)
     assert np.isnan(b[0])
+
+
+def test_variables_of_a_function_begin_anew_at_every_call():
+    """What the call before has left is never seen: it would be a number of another lane."""
+    native, _ = translated(lane("b[512 + i] = some(x)"), "def some(x):\n    if x > 1.0:\n        y = 2.0 * x\n    return y\n")
+    rows = np.zeros((12, 256))
+    rows[0] = np.linspace(3.0, 0.0, 256)
+    native(rows.ctypes.data, rows.ctypes.data, 0.0)
+    np.testing.assert_array_equal(rows[2], np.where(rows[0] > 1.0, 2.0 * rows[0], np.nan))
 
 
 def test_arguments_that_are_left_out_have_their_defaults():
