@@ -1,4 +1,4 @@
-"""Accuracy of the (z, s) solver: speed of a wave at fixed and chosen steps for finer and finer radial cells, orders in space and time."""
+"""Accuracy of the (z, r) solver: speed of a wave at fixed and chosen steps for finer and finer radial cells, orders in space and time."""
 
 import numpy as np
 from scipy.interpolate import CubicSpline
@@ -31,7 +31,7 @@ SETS = {
 
 
 def wave(radial=0.05, spacing=0.05, length=14.0, radius=0.4, er_radius=0.15, density=3.0, total=160.0):
-    """The preset on a (z, s) grid; the hair of slack lets radial cells fit exactly."""
+    """The preset on a (z, r) grid; the hair of slack lets radial cells fit exactly."""
     given = [f"{v} um" for v in (length, radius, er_radius, spacing)]
     mesh = neurite(*given, dims=2, radial_spacing=f"{radial * (1 + 1e-9):.12f} um")
     return breit_queisser(mesh, ryr_density=f"{density} /um^2", buffer=f"{total} uM")
@@ -193,7 +193,7 @@ def main():
     names += ["steps", "rejected", "mean step (us)", "CPU s"]
     write(
         "accuracy_2d",
-        "Accuracy of the (z, s) solver on waves",
+        "Accuracy of the (z, r) solver on waves",
         [
             (
                 "Fixed steps",

@@ -184,7 +184,7 @@ def release():
 
 
 def waves():
-    """Error of the speed of waves on the cells of a (z, s) grid, solved as a general graph."""
+    """Error of the speed of waves on the cells of a (z, r) grid, solved as a general graph."""
     rows = []
     for name, given in {"rho 3": {}, "rho 3, B 40": {"total": 40.0}, "rho 6": {"density": 6.0, "spacing": 0.025}}.items():
         times = passage(wave(length=9.0, **given), first=2.0, last=6.0)
@@ -268,11 +268,11 @@ def main():
                 release(),
             ),
             (
-                "Waves on the cells of a (z, s) grid",
+                "Waves on the cells of a (z, r) grid",
                 "The general-graph solver on the same cells as in `accuracy_2d.md`: error of the speed (%) against steps of 0.5 us."
-                " Unlike that of the (z, s) solver it grows with refinement across the membrane at a fixed step; chosen steps hold it."
+                " Unlike that of the (z, r) solver it grows with refinement across the membrane at a fixed step; chosen steps hold it."
                 " The speeds themselves are lower, because channels on a graph read the node, half a cell from the wall, where the"
-                " (z, s) solver reads the wall; the nodes of simplices lie on the membrane.",
+                " (z, r) solver reads the wall; the nodes of simplices lie on the membrane.",
                 ["wave", "dr (um)", "speed (um/ms)", "12.5 us", "6.25 us", "3.125 us", "default tolerance", "its step (us)", "CPU s"],
                 waves(),
             ),

@@ -1,4 +1,4 @@
-"""How much slower waves are in section-averaged (1-D) neurites than in resolved (r, z) ones: by radius, receptors, buffer. Two minutes."""
+"""How much slower waves are in section-averaged (1-D) neurites than in resolved (z, r) ones: by radius, receptors, buffer. Two minutes."""
 
 import warnings
 
@@ -39,7 +39,7 @@ def main():
         "Wave of `presets.breit_queisser` on 30 um, spacing 0.025 um, default tolerance and radial cells. The 1-D neurite is always the "
         "slower one: what is released spreads over the whole section before it opens the next receptors."
     )
-    names = ["R (um)", "ER radius (um)", "receptors (1/um^2)", "buffer (uM)", "1-D (um/ms)", "(r, z) (um/ms)", "1-D off by %"]
+    names = ["R (um)", "ER radius (um)", "receptors (1/um^2)", "buffer (uM)", "1-D (um/ms)", "(z, r) (um/ms)", "1-D off by %"]
     write("one_dimension", "One dimension against the resolved cross-section", [("Speeds", text, names, rows)])
 
 

@@ -27,7 +27,7 @@ LENGTH, REST, END, LOOK = 50.0, 0.05, 1000.0, 1.0
 
 
 def grid(radius, er_radius, spacing):
-    """The (z, s) mesh: radial cells no wider than a quarter of the ER radius and an eighth of the cytosol's width."""
+    """The (z, r) mesh: radial cells no wider than a quarter of the ER radius and an eighth of the cytosol's width."""
     radial = min(er_radius / 4, (radius - er_radius) / 8)
     sizes = {"length": LENGTH, "radius": radius, "er_radius": er_radius, "spacing": spacing, "radial_spacing": radial * spacing / 0.1}
     return neurite(**{name: f"{size!r} um" for name, size in sizes.items()}, dims=2)

@@ -1,4 +1,4 @@
-"""Threshold radius of the ER in the section-averaged (1-D) equations, by bisection: how far the reduction is from (r, z). A few minutes."""
+"""Threshold radius of the ER in the section-averaged (1-D) equations, by bisection: how far the reduction is from (z, r). A few minutes."""
 
 import numpy as np
 from studies import cable, write
@@ -48,7 +48,7 @@ def main():
         print(rows[-1], flush=True)
     text = (
         "L = 50 um, spacing 0.1 um, B 160, default tolerance. A wave is calcium above 0.2 uM at the far end within 1 s. The cable needs "
-        "a wider ER than the cell resolved in (r, z): calcium that stays near the ER opens receptors there before it spreads. "
+        "a wider ER than the cell resolved in (z, r): calcium that stays near the ER opens receptors there before it spreads. "
         "Use dims=2 for neurites thicker than 0.2 um. The speed is that of the last wave of the bisection, within 0.2 nm of the threshold: it "
         "depends on how close that was."
     )

@@ -40,7 +40,7 @@ def _calbindin(total: Any) -> Buffer:
 def _stimuli(given: bool | Stimulus | Sequence[Stimulus], default: Stimulus) -> tuple[Stimulus, ...]:
     if isinstance(given, bool):
         return (default,) if given else ()
-    return (given,) if isinstance(given, (Influx, Set)) else tuple(given)
+    return (given,) if isinstance(given, Stimulus) else tuple(given)
 
 
 def breit_queisser(

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 
+from ..plugin.ions import FARADAY as FARADAY
+
 GAS = 8.314
 """Gas constant [J/(mol K)]."""
-
-FARADAY = 96485.0
-"""Faraday constant [C/mol]."""
 
 BODY = 310.0
 """Default temperature [K]."""
@@ -23,12 +22,14 @@ def reduced_voltage(z, v, temperature):
 
 
 def bernoulli(x):
-    """Return x / (e^x - 1), by its series where the quotient is 0/0."""
-    if abs(x) < 1e-5:
-        return 1.0 - 0.5 * x + x * x / 12.0
-    if x > 700.0:
-        return 0.0
-    return x / math.expm1(x)
+    """Return x / (e^x - 1), by its series where the quotient is 0/0.
+
+    Without a branch that leaves the function, so that 64 places are computed at once; beyond 700 it is below 1e-301.
+    """
+    far = x if abs(x) > 1e-5 else 1e-5
+    far = far if far < 700.0 else 700.0
+    quotient = far / math.expm1(far)
+    return quotient if abs(x) > 1e-5 else 1.0 - 0.5 * x + x * x / 12.0
 
 
 def ghk(c_from, c_to, xi):

@@ -1,4 +1,4 @@
-"""Sodium-calcium exchangers of the plasma membrane: calcium out of the cytosol; sodium enters as fixed concentrations."""
+"""Sodium-calcium exchangers of the plasma membrane: one calcium out, three sodium in; their rates take sodium at fixed concentrations."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ class Hill1(Channel):
     """
 
     across = ("cytosol", "outside")
+    moves = {"ca": 1, "na": -3}
     reads = {"ca": "ca@cytosol"}
     params = {
         "density": (15.0, "1/um^2", (0.0, 1e5)),
@@ -38,6 +39,7 @@ class LuoRudy(Channel):
     """
 
     across = ("cytosol", "outside")
+    moves = {"ca": 1, "na": -3}
     reads = {"ca": "ca@cytosol", "ca_out": "ca@outside", "v": "v"}
     params = {
         "vmax": (20.0 * 1e6 / FARADAY, "uM*um/ms", (0.0, 1e4)),

@@ -1,4 +1,4 @@
-"""A straight neurite resolved in (z, s): z along the axis, s the distance from it."""
+"""A straight neurite resolved in (z, r): z along the axis, s the distance from it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ LARGEST_DEFAULT = 0.05
 
 
 def axisymmetric_mesh(radius: float, er_radius: float, extent: float, slices: int, radial_spacing: float | None = None) -> Mesh:
-    """Build the (z, s) grid of a cylinder with an optional coaxial ER cylinder (lengths in um).
+    """Build the (z, r) grid of a cylinder with an optional coaxial ER cylinder (lengths in um).
 
-    Cells are rings; nodes lie in the middle of each ring's (z, s) rectangle, so ``position = (z, s, 0)``. Regions come from the axis
+    Cells are rings; nodes lie in the middle of each ring's (z, r) rectangle, so ``position = (z, s, 0)``. Regions come from the axis
     outwards: ("er", "cytosol"), or ("cytosol",) without ER. Node ``start[r] + k * cells[r] + j`` is ring j, from the axis outwards, of
     slice k. Pair k of either membrane belongs to slice k. Radial cells are equal within a region.
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..errors import InputError, nearest, shown
 from ..mesh import Floats
 from .points import SMALLEST, SOMA, Points, segment_lengths
 
@@ -13,6 +14,8 @@ INSIDE = 1 + 1e-9
 """Distance from the soma's centre, in its radii, up to which a neurite begins at its first point and not at the surface."""
 LITTLE = 1.0
 """Percent of the neurites' length, area or volume up to which cylinders that lead to the soma are not told of."""
+FILLINGS = ("cylinders", "nothing")
+"""What may lie between the soma and neurites that begin outside of it."""
 TOUCHING = 0.01  # um
 """Distance from the soma's surface, or from the parent, that is rounding."""
 
@@ -24,6 +27,22 @@ def reaches(points: Points) -> Floats:
     leaves = (points.parent >= 0) & (points.type[parent] == SOMA) & (points.type != SOMA)
     size: Floats = np.where(leaves & (own > surface * INSIDE), own - surface, 0.0)
     return size
+
+
+def filled(given: object, builder: str) -> str:
+    """What is put between the soma and neurites that begin outside of it, one of `FILLINGS`."""
+    if not (isinstance(given, str) and given in FILLINGS):
+        raise InputError(f"{builder}.gaps", f"{shown(given)} is no choice{nearest(str(given), FILLINGS)}; there are {', '.join(FILLINGS)}")
+    return given
+
+
+def without_cylinders(points: Points) -> Points:
+    """Neurites that begin outside of the soma hang on it with nothing in between, as a note of the mesh says."""
+    long = reaches(points) > 0
+    if not long.any():
+        return points
+    told = f"{_segments(int(long.sum()), 'neurite')} outside of the soma, and nothing is put in between (gaps='nothing')"
+    return replace(points, apart=points.apart | long, notes=(*points.notes, told))
 
 
 def told_of_gaps(points: Points) -> Points:

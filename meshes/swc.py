@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import InputError, file_path, nearest, shown, warn
 from ..mesh import Floats, Mesh
 from ..units import number_in, value
-from .gaps import told_of_gaps
+from .gaps import filled, told_of_gaps, without_cylinders
 from .inputs import length as positive_length
 from .inputs import refuse_huge
 from .points import SOMA, Points, Wanted, prepared, segment_lengths
@@ -43,6 +43,7 @@ def from_morphology(
     unit: Any = None,
     min_radius: Any = None,
     trees: str | None = None,
+    gaps: str = "cylinders",
 ) -> Mesh:
     """Build the mesh of a neuron from a file: SWC, Neurolucida ASC or HDF5 (read by morphio), or NeuroML2.
 
@@ -79,6 +80,8 @@ def from_morphology(
     unit : what one unit of the file is, um by default: ``"nm"``, a length such as ``"8 nm"`` (voxels), or the number of um.
     min_radius : length to which smaller radii, and those that are 0 or negative for "not known", are raised.
     trees : which one to take of a file that holds several: "soma" (the one with the soma) or "largest" (the longest).
+    gaps : what lies between the soma and a neurite that begins outside of it: "cylinders" that reach back to the surface, or "nothing", as
+        in NEURON and Arbor (for comparisons: areas and spike times are then the same).
 
     Returns
     -------
@@ -101,7 +104,7 @@ def from_morphology(
         or is missing; if neurites begin off the soma or their parent; if the file seems not to be in um, or is written in a way that could
         mean something else; if points are left out.
     """
-    return _built("from_morphology", path, spacing, er_fraction, er_radius, unit, min_radius, trees)
+    return _built("from_morphology", path, spacing, er_fraction, er_radius, unit, min_radius, trees, gaps)
 
 
 def from_swc(
@@ -113,9 +116,10 @@ def from_swc(
     unit: Any = None,
     min_radius: Any = None,
     trees: str | None = None,
+    gaps: str = "cylinders",
 ) -> Mesh:
     """Build the mesh of a neuron from an SWC file; the same as `from_morphology`, where arguments and rules are described."""
-    return _built("from_swc", path, spacing, er_fraction, er_radius, unit, min_radius, trees)
+    return _built("from_swc", path, spacing, er_fraction, er_radius, unit, min_radius, trees, gaps)
 
 
 def _built(
@@ -127,6 +131,7 @@ def _built(
     unit: Any,
     min_radius: Any,
     trees: str | None,
+    gaps: str,
 ) -> Mesh:
     step = positive_length(spacing, f"{builder}.spacing")
     wanted = Wanted.checked(builder, unit, min_radius, trees)
@@ -134,7 +139,7 @@ def _built(
     soma = points.type == SOMA
     if soma.any() and not soma[points.parent < 0].all():
         points = points.warned(f"{points.file}: the root is not part of the soma, so the soma is taken as cones like a neurite")
-    points = told_of_gaps(points)
+    points = without_cylinders(points) if filled(gaps, builder) == "nothing" else told_of_gaps(points)
     for told in points.told:
         warn(told)
     inner = _er_radii(points, er_fraction, er_radius, builder)

@@ -50,7 +50,7 @@ def coaxial(length: float, spacing: float, dims: int = 1, receptor: str = "ryr/k
     Parameters
     ----------
     length, spacing : um.
-    dims : 1, or 2 for (r, z).
+    dims : 1, or 2 for (z, r).
     receptor : channel that takes the place of the Keizer-Levine receptor.
     """
     mesh = neurite(length=f"{length} um", radius="0.4 um", er_radius="0.2 um", spacing=f"{spacing} um", dims=dims)
@@ -63,7 +63,7 @@ REPEAT = 20
 CASES = {
     "p1": Case("wave on a coaxial neurite, 500 positions, six unknowns each", lambda: coaxial(50.0, 0.1), 50.0, 0.5),
     "cable": Case("the same on 5000 positions", lambda: coaxial(500.0, 0.1), 20.0, 0.5),
-    "rz": Case("the same in (r, z), 25 um", lambda: coaxial(25.0, 0.1, dims=2), 10.0, 0.5),
+    "rz": Case("the same in (z, r), 25 um", lambda: coaxial(25.0, 0.1, dims=2), 10.0, 0.5),
 }
 
 

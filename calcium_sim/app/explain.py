@@ -6,16 +6,19 @@ All of it is read off the plan that runs, so that it cannot differ from what run
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from ..mesh import OUTSIDE
 from ..mesh.places import place_name
 from ..model import Model
-from ..model.stimuli import Influx
+from ..model.electrics import Cable
+from ..model.stimuli import Set
 from ..plan.lower import Field, Gauge, Plan
 from ..plan.observe import flux_density
 from ..plan.state import State
+from ..plugin.ions import MOLAR
 from ..schemes.base import Scheme
 from ..schemes.choice import choose_stepper
 
@@ -29,7 +32,7 @@ def explain_lines(model: Model) -> Iterator[str]:
     nodes = ", ".join(f"{n} in {r}" for r, n in zip(mesh.regions, np.diff(mesh.start).tolist(), strict=True))
     yield f"mesh       {mesh.nodes} nodes: {nodes}; membranes {', '.join(mesh.membranes) or 'none'}"
     yield ""
-    yield "Each field changes by the sum of (in brackets: mean over its nodes at the start [uM/ms])"
+    yield "Each field changes by the sum of (in brackets: mean over its nodes at the start [uM/ms; mV/ms])"
     for f in plan.fields:
         yield ""
         yield f"d {_name(f)} / dt ="
@@ -47,15 +50,18 @@ def _name(f: Field) -> str:
 def _balance(plan: Plan, f: Field) -> Iterator[str]:
     """The terms of a field, one a line."""
     index = plan.index(f.name, f.region)
+    if f.potential:
+        yield f"+ axial current/C, C = {f.capacity.sum():.4g} pF in all"
     if f.diffusion > 0:
         yield f"+ div({f.diffusion:.4g} {PER_UM} grad {_name(f)})"
     state = State.start(plan)
     for g in plan.gauges:
         for target, count, ratio in g.spec.gains:
             if target == index:
-                times = f"{abs(count)} " if abs(count) != 1 else ""
-                membrane, region = plan.ratios[ratio]
-                term = f"{'+' if count > 0 else '-'} {times}A({membrane})/V({region}) J[{_label(plan, g)}]"
+                times = f"{abs(count):g} " if abs(count) != 1 else ""
+                membrane, place = plan.ratios[ratio]
+                share = f"A({membrane})/{'C' if f.potential else f'V({place})'}"
+                term = f"{'+' if count > 0 else '-'} {times}{share} J[{_label(plan, g)}]"
                 yield f"{term}  ({_mean(plan, f, g, state, count):+.3g})"
     for b in plan.bindings:
         if index in (b.free, b.ligand):
@@ -66,16 +72,19 @@ def _balance(plan: Plan, f: Field) -> Iterator[str]:
         if d.field == index:
             rate, rest = plan.parameters[d.param : d.param + 2]
             yield f"- {rate:.4g} ({_name(f)} - {rest:.4g})  decay [/ms, uM]"
-    for s, stimulus in zip(plan.sources, (s for s in plan.model.stimuli if isinstance(s, Influx)), strict=True):
+    for s in plan.sources:
         if s.field == index:
             through = f" through {s.through}" if s.through is not None else ""
-            yield f"+ influx{through} into {len(s.index)} nodes, {_when(stimulus)}"
+            what = f"current of {s.amount:g} pA" if f.potential else f"influx{through}"
+            yield f"+ {what} into {len(s.index)} nodes, {_when(plan.model.stimuli[s.number])}"
+    for h in plan.holders if f.potential else ():
+        yield f"+ {h.conductance:g} nS (table of {len(h.protocol)} potentials - v) at position {h.position}"
     for k, text in _sets(plan.model):
         if k == (f.name, f.region):
             yield text
 
 
-def _when(s: Influx) -> str:
+def _when(s: Any) -> str:
     pulses = "" if s.period is None else f", every {s.period:g} ms" + (f", {s.count} times" if s.count else "")
     return f"from {s.start:g} ms for {s.duration:g} ms{pulses}"
 
@@ -83,7 +92,7 @@ def _when(s: Influx) -> str:
 def _sets(model: Model) -> Iterator[tuple[tuple[str, str], str]]:
     """Values that are set, by field."""
     for s in model.stimuli:
-        if not isinstance(s, Influx):
+        if isinstance(s, Set):
             level = f"{float(s.value):g} uM" if isinstance(s.value, int | float) else "values that differ from place to place"
             yield (s.species, s.region), f"is set to {level} at {s.time:g} ms" + ("" if s.at is None else f", at {place_name(s.at)}")
 
@@ -104,21 +113,21 @@ def _label(plan: Plan, g: Gauge) -> str:
     return g.label if sum(other.label == g.label for other in plan.gauges) == 1 else f"{g.label} on {g.membrane}"
 
 
-def _mean(plan: Plan, f: Field, g: Gauge, state: State, count: int) -> float:
+def _mean(plan: Plan, f: Field, g: Gauge, state: State, count: float) -> float:
     """What a channel brings to a field at rest, over all of its nodes [uM/ms]."""
-    return count * float((flux_density(plan, g, state) * g.area).sum() / f.volume.sum())
+    return count * float((flux_density(plan, g, state) * g.area).sum() / f.capacity.sum())
 
 
 def _carriers(plan: Plan) -> Iterator[str]:
     """What each flux J depends on."""
     if plan.gauges:
-        yield "Fluxes J [uM um/ms] through membranes, positive from the first side to the second"
+        yield "Fluxes J [uM um/ms, or as they say] through membranes, positive from the first side to the second"
     width = max((len(_label(plan, g)) for g in plan.gauges), default=0)
     for g in plan.gauges:
         reads = ", ".join(dict.fromkeys(_read(plan, g))) or "nothing"
         states = f"; states {', '.join(g.channel.states)}" if g.channel.states else ""
-        label = _label(plan, g)
-        yield f"    J[{label}]{' ' * (width - len(label))}  {g.way[0]} -> {g.way[1]}, reads {reads}{states}"
+        label, unit = _label(plan, g), "" if g.channel.flux_unit == MOLAR else f" [{g.channel.flux_unit}]"
+        yield f"    J[{label}]{' ' * (width - len(label))}  {g.way[0]} -> {g.way[1]}{unit}, reads {reads}{states}"
     if plan.gauges:
         yield ""
 
@@ -131,7 +140,9 @@ def _held(model: Model) -> Iterator[str]:
                 told = f": {float(level):g} uM" if isinstance(level, int | float) else ""
                 yield f"held       {s.name}@{region}{told}"
     volts = model.voltage
-    if volts is not None:
+    if isinstance(volts, Cable):
+        yield f"potential  v: solved for, from {volts.initial:g} mV on"
+    elif volts is not None:
         if isinstance(volts, int | float):
             told = f"{float(volts):g} mV"
         else:

@@ -75,7 +75,7 @@ def digest(cls: type[Channel]) -> str:
     if file and cls.__module__ == channel.__name__:
         return f"sha256:{file}"
     sources: dict[str, str] = {}
-    parts = [repr([cls.across, sorted(cls.reads.items()), list(cls.state_table().items()), sorted(cls.moves.items())])]
+    parts = [repr([cls.across, sorted(cls.reads.items()), list(cls.state_table().items()), sorted(cls.moves.items()), cls.flux_unit])]
     for which in ("flux", "rates", "open_probability", "steady", "edges"):
         function = getattr(cls, which)
         if function is not None:

@@ -1,6 +1,7 @@
 """Generates the source of a plan's local kinetics: gates, reactions and membrane fluxes at one node, with everything unrolled.
 
-A generated module holds plain numba functions of arrays and floats; parameters stay arguments, so that it depends on structure only.
+A generated module holds functions of arrays and floats (see `kernels.native`); parameters stay arguments, so that it depends on structure
+only.
 
 `LocalKinetics` writes the loops (over lanes of 64 nodes) that advance all concentrations of a node over h with gates fixed: ROS2 with the
 flux of every channel accounted for, so that what leaves one side is what enters the other. Without channels it is the reaction kernel
@@ -33,6 +34,9 @@ def _port(p: PortRef, u: str, shifted: bool) -> str:
 Own = Callable[[int, ChannelSpec], list[str] | None]
 
 SAFE_GAMMA = 1.0 + 1.0 / math.sqrt(2.0)
+LEAST = 0.05
+"""No stage is evaluated below this part of a concentration. It acts only in steps that lose 19 parts of 20; what the fluxes at the stage
+carry is booked as they are, whatever it is."""
 LEVELS = 5
 """Lanes that become negative are repeated in at most 4**5 parts of the step; what is negative then is for the control of the step."""
 
@@ -173,7 +177,8 @@ class LocalKinetics:
         pattern, matrix = self._matrix(module, order)
         factor, filled = lu_factor(len(order), pattern, "w")
         body = [*self._rates("u", "f", "r", "z", order, "F"), *matrix, *factor, *lu_solve(len(order), filled, "w", "F")]
-        body += [f"stage{f} = max(u{f} + h * F{k}, 0.05 * u{f})" for k, f in enumerate(order)]
+        # a channel is not shown what a step that is too long makes of a concentration: the result is repeated in parts, or refused
+        body += [f"stage{f} = max(u{f} + h * F{k}, {LEAST!r} * u{f})" for k, f in enumerate(order)]
         kept = [f"w{i}_{j}" for i in at for j in at if (i, j) in filled and i != j] + [f"wd{i}" for i in at]
         if self.channels:
             lines += lanes.loop(body, [*kept, *(f"F{k}" for k in at), *(f"stage{f}" for f in order)])
@@ -191,31 +196,26 @@ class LocalKinetics:
     def _moved(self) -> list[str]:
         return [f"m{m}" for m in range(len(self.channels))] + [f"x{d.field}" for d in self.decays]
 
-    def reaction(self, module: Module, lanes: Lanes, tag: str = "", near: bool = False) -> list[str]:
+    def reaction(self, module: Module, lanes: Lanes, tag: str = "") -> list[str]:
         """Statements that advance the fields over h; amounts moved come out as rows ``m{m}`` (channels) and ``x{f}`` (decays).
 
-        The functions are added to the module; where the statements stand in it, too (`near`), they are called by name.
-        ``attempt<tag>(b, P, v, t, h, g)`` is a step of ROS2 with its parameter g, which returns the number of lanes where a concentration
-        has become negative, and ``careful<tag>`` repeats these lanes in parts, with the other root g = 1 + 1/sqrt(2) of ROS2. That one
-        keeps the sign of every linear decay (its stability function is positive), where the first overshoots by up to a fifth for rates
-        above 2.4/h; a pump that saturates needs parts that are short beside km / vmax, too. Nothing is cut off, so that what leaves one
-        side still enters the other.
+        The functions that they call are added to the module.
+        ``attempt<tag>(b, P, v, t, h, gamma)`` is a step of ROS2 with its parameter g, which returns the number of lanes where a
+        concentration has become negative, and ``careful<tag>`` repeats these lanes in parts, with the other root g = 1 + 1/sqrt(2)
+        of ROS2. That one keeps the sign of every linear decay (its stability function is positive), where the first overshoots by
+        up to a fifth for rates above 2.4/h; a pump that saturates needs parts that are short beside km / vmax, too. Nothing is cut
+        off, so that what leaves one side still enters the other.
         """
         lines = self._attempt(module, lanes)
         own = [f for f in self.fields if self._changes(f)]
         at = [*AT, ("h", "double")]
         module.define(f"attempt{tag}", [*at, ("gamma", "double")], [*self.prologue(module), *lines, "return count"])
-
-        def call(name: str, *more: str) -> str:
-            given = ("b", "P", "v", "t", "h", *more)
-            return f"{name}({', '.join(given)})" if near else module.call(name, *given)
-
-        attempt = call(f"attempt{tag}", repr(GAMMA))
+        attempt = f"attempt{tag}(b, P, v, t, h, {GAMMA!r})"
         if not own:
             return [attempt]
         module.define(f"careful{tag}", at, ["count = 0", *_careful(lanes, own, self._moved(), tag)])
         lanes.rename({f"new{f}": f"u{f}" for f in own})
-        return [f"if {attempt} > 0:", "    " + call(f"careful{tag}")]
+        return [f"if {attempt} > 0:", f"    careful{tag}(b, P, v, t, h)"]
 
     def _rates_only(self, u: str, r: str, z: str) -> list[str]:
         return [*self._binding_rates(u, r), *self._decay_rates(u, z)]
@@ -225,7 +225,7 @@ class LocalKinetics:
         return found + [("b", b.free) for b in self.bindings] + [("x", d.field) for d in self.decays]
 
     def _order(self) -> list[int]:
-        """Elimination order: fields with few partners first, so that the factorisation has no fill-in."""
+        """Elimination order: fields with few partners first, so that the factorisation has little fill-in."""
         partners: dict[int, set[int]] = {f: set() for f in self.fields}
         for group in self._groups():
             for f in group:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ast
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-GAMMA = 1.0 - 1.0 / math.sqrt(2.0)
-LANES = 64
+from ..kernels.lanes import GAMMA as GAMMA
+from ..kernels.lanes import LANES as LANES
 
 
 @dataclass
@@ -74,8 +73,18 @@ def lu_factor(n: int, pattern: set[tuple[int, int]], w: str) -> tuple[list[str],
 
 def lu_solve(n: int, filled: set[tuple[int, int]], w: str, b: str) -> list[str]:
     """Statements that solve for the right side ``b{i}`` in place."""
-    lines = [f"{b}{i} = {b}{i} - {w}{i}_{k} * {b}{k}" for k in range(n) for i in range(k + 1, n) if (i, k) in filled]
-    for k in reversed(range(n)):
+    return lu_forward(n, filled, w, b) + lu_backward(n, filled, w, b, solved=n)
+
+
+def lu_forward(n: int, filled: set[tuple[int, int]], w: str, b: str) -> list[str]:
+    """The first half of it: unknowns are eliminated in turn."""
+    return [f"{b}{i} = {b}{i} - {w}{i}_{k} * {b}{k}" for k in range(n) for i in range(k + 1, n) if (i, k) in filled]
+
+
+def lu_backward(n: int, filled: set[tuple[int, int]], w: str, b: str, solved: int) -> list[str]:
+    """The second half, from unknown `solved` on backwards; that one and those behind it are known."""
+    lines = []
+    for k in reversed(range(solved)):
         rest = "".join(f" - {w}{k}_{j} * {b}{j}" for j in range(k + 1, n) if (k, j) in filled)
         lines.append(f"{b}{k} = ({b}{k}{rest}) * {w}d{k}")
     return lines

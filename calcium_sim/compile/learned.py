@@ -1,9 +1,9 @@
 """Generates the update of learned gates: the network over lanes of 64 nodes, then the step of its kind.
 
 `rates` and `hh_gates` relax exponentially to the network's equilibrium (stable at any step, bounded by construction); `rhs` and `current`
-take the ROS2 step of classic gates; `open_prob` and `step` take over what the network returns. Networks come as arguments:
-``nets[k]`` are the weights of network k, ``works[k]`` its scratch memory; rows of ``counts`` note inputs outside the trained range and
-outputs out of bounds (`watches`), which are held to them.
+take the ROS2 step of classic gates; `open_prob` and `step` take over what the network returns. Networks come as data: row k of ``nets``
+is network k (see `kernels.network`), whatever it consists of; row ``block`` of ``C`` notes inputs outside the trained range and outputs
+out of bounds (`watches`), which are held to them. Scratch memory of networks are the elements of ``b`` from ``WORK`` on.
 """
 
 from __future__ import annotations
@@ -11,17 +11,24 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
+import numpy as np
+
+from ..kernels.machine import COMPILED
+from ..kernels.network import NET, prepared, tabulated
 from ..networks.channel import LearnedGate
+from ..networks.inputs import Bound
 from ..networks.prepared import RELAXING, arguments, limits, ranges, reach
-from ..networks.program import Program, program_text
+from ..networks.program import evaluate
 from ..networks.watches import Watches
 from ..plugin import Channel
 from .lanes import GAMMA, LANES, Lanes, lu_factor, lu_solve
 
 IMPORTS = """
-from calcium_sim.kernels.network import bounded, faulty, moved
+from calcium_sim.kernels.network import network
+from calcium_sim.kernels.noted import bounded, drifted, remember
 from calcium_sim.kernels.relax import approach, relax, settle
 """
 
@@ -29,61 +36,56 @@ FLOOR = 0.05
 FLOORS = {"dx": 0.5}
 """An input counts as moved when it changes by `active` times (its size + a floor): of rates of change 0.5 uM/ms, else 0.05, about rest."""
 
-TABLE = """
-from calcium_sim.kernels.table import table_lookup
-
-
-@njit(forceinline=True, **OPTIONS)
-def NAME(b, inputs, outputs, values, work):
-    table_lookup(b, inputs[0], outputs, values, {!r}, {!r}, {!r})
-"""
-
 
 @dataclass
 class Networks:
-    """The networks of a generated module: one function per structure, one weight array per channel class.
+    """The networks that a generated module calls, one per channel class.
 
     With `active` above 0, a network of opening and closing rates runs only in blocks of nodes where an input has moved by this fraction
-    since it ran last; the generated code then finds `kept` numbers per block in the array called ``kept``.
+    since it ran last; the generated code then finds `kept` numbers per block in the array called ``K``.
     """
 
     gates: list[LearnedGate] = field(default_factory=list)
-    texts: dict[str, str] = field(default_factory=dict)
-    names: dict[int, str] = field(default_factory=dict)
     watches: Watches = field(default_factory=Watches)
     active: float = 0.0
     kept: int = 0
+    held: list[Any] = field(default_factory=list)
 
     def index(self, cls: type[Channel]) -> int:
-        """Number of a channel class's network; its function is generated on first use."""
+        """Number of a channel class's network."""
         gate: LearnedGate = cls.gate  # type: ignore[attr-defined]
         for k, known in enumerate(self.gates):
             if known is gate:
                 return k
-        program: Program = gate.program
         self.gates.append(gate)
-        table = gate.cache.get("table")
-        body = program_text(program, "NAME") if table is None else TABLE.format(table.start, table.factor, table.logarithmic)
-        name = next((n for n, t in self.texts.items() if t == body), f"net{len(self.texts)}")
-        self.texts.setdefault(name, body)
-        self.names[len(self.gates) - 1] = name
         return len(self.gates) - 1
 
-    def packed(self, blocks: int) -> tuple[tuple[Any, ...], Any]:
-        """Weights or table of every network, and the rows in which a run notes what leaves its range."""
-        return self.arrays(), self.watches.counts(blocks)
+    def packed(self, blocks: int) -> tuple[Any, Any]:
+        """Rows of numbers that tell where every network lies, and those in which a run notes what leaves its range."""
+        return self.rows(), self.watches.counts(blocks)
 
-    def text(self) -> str:
-        """Source of the network functions."""
-        return (IMPORTS if self.texts else "") + "".join(t.replace("NAME", n) for n, t in self.texts.items())
+    def rows(self) -> Any:
+        """What generated code is given as ``nets``; without JIT functions of arrays."""
+        if not COMPILED:
+            return [partial(evaluate, g.program) for g in self.gates]
+        rows = [self._table(g) if g.cache.get("table") is not None else self._program(g) for g in self.gates]
+        return np.array(rows or [(0,) * len(NET)], np.int64)
 
-    def arrays(self) -> tuple[Any, ...]:
-        """What each network computes with: its weights, or the values of its table."""
-        return tuple(g.program.weights if g.cache.get("table") is None else g.cache["table"].values for g in self.gates)
+    def _program(self, gate: LearnedGate) -> tuple[int, ...]:
+        p, code = gate.program, gate.program.code
+        self.held += [code, p.weights]  # only their addresses are known to what runs
+        start = prepared(p.weights.dtype.name), code.ctypes.data, len(code), p.weights.ctypes.data, p.weights.size
+        return (*start, p.work, p.columns)
 
-    def works(self) -> str:
-        """Expression: a tuple with the scratch memory of every network."""
-        return "(" + "".join(f"np.empty({g.program.work}, np.{g.card.dtype}), " for g in self.gates) + ")"
+    def _table(self, gate: LearnedGate) -> tuple[int, ...]:
+        table = gate.cache["table"]
+        values = np.concatenate([[table.start, table.factor], table.values.reshape(-1)])
+        self.held.append(values)
+        return (tabulated(), values.ctypes.data, len(table.values), values.ctypes.data, values.size, LANES, int(table.logarithmic))
+
+    def room(self) -> int:
+        """Doubles of scratch memory that the largest network needs."""
+        return max((-(-g.program.work * g.program.weights.itemsize // 8) for g in self.gates), default=0)
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def gate_lines(networks: Networks, lanes: Lanes, c: Learned, step: str) -> list[
     gate = networks.gates[k]
     inner = [c.states[n] for n in gate.outputs[: len(gate.states)]]
     lines, rows = _inputs(networks, lanes, c, k, step)
-    call = _caller(networks, lanes, c, k, rows)
+    call = _caller(networks, lanes, k, rows)
     n = len(inner)
     outputs = _outputs(c, gate)
     if gate.at_once:
@@ -130,7 +132,7 @@ def value_lines(networks: Networks, lanes: Lanes, c: Learned) -> list[str]:
     gate = networks.gates[k]
     lines, rows = _inputs(networks, lanes, c, k, "0.0")
     outputs, value = _outputs(c, gate), c.states[gate.outputs[-1]]
-    return lines + _caller(networks, lanes, c, k, rows)(outputs, {}) + lanes.loop([f"{value} = {outputs[0]}"], [value])
+    return lines + _caller(networks, lanes, k, rows)(outputs, {}) + lanes.loop([f"{value} = {outputs[0]}"], [value])
 
 
 def evaluate_lines(networks: Networks, lanes: Lanes, c: Learned, step: str) -> tuple[list[str], list[str], list[str]]:
@@ -141,12 +143,16 @@ def evaluate_lines(networks: Networks, lanes: Lanes, c: Learned, step: str) -> t
     k = networks.index(c.cls)
     gate = networks.gates[k]
     lines, rows = _inputs(networks, lanes, c, k, step)
-    call = _caller(networks, lanes, c, k, rows)(_outputs(c, gate), {})
+    call = _caller(networks, lanes, k, rows)(_outputs(c, gate), {})
     if networks.active > 0:
         start = networks.kept
         networks.kept += LANES * len(rows)
-        inputs, floors = "".join(f"{lanes.row(r)}, " for r in rows.values()), "".join(f"{FLOORS.get(kind, FLOOR)!r}, " for kind, _ in rows)
-        lines.append(f"count = moved(b, ({inputs}), kept[{start}:{networks.kept}], {networks.active!r}, ({floors}))")
+        drifts, keeps = [], []
+        for n, ((kind, _), name) in enumerate(rows.items()):
+            at = f"b, I64({lanes.row(name)}), K, block, I64({start + LANES * n})"
+            drifts.append(f"drifted({at}, {networks.active!r}, {FLOORS.get(kind, FLOOR)!r})")
+            keeps.append(f"    remember({at})")
+        lines += [f"count = {' + '.join(drifts)}", "if count > 0:", *keeps]
     return lines, call, _outputs(c, gate)
 
 
@@ -172,26 +178,29 @@ def _inputs(networks: Networks, lanes: Lanes, c: Learned, k: int, step: str) -> 
         low, high = known.get((kind, j), (-math.inf, math.inf))
         if kind in ("x", "dx") and math.isfinite(low):
             target = name if gate.out_of_range == "clamp" else f"spare{c.tag}"
-            seen = f"counts[{networks.watches.input(gate, kind, j)}]"
-            lines.append(f"bounded(b, I64({lanes.row(name)}), I64({lanes.row(target)}), {low!r}, {high!r}, 0.0, size, {seen})")
+            lines.append(_bounded(lanes, name, target, Bound("", low, high), networks.watches.input(gate, kind, j)))
     return lines, rows
+
+
+def _bounded(lanes: Lanes, name: str, target: str, bound: Bound, item: int) -> str:
+    """A call that holds a row within bounds, and notes under an item where it is not."""
+    rows = f"b, I64({lanes.row(name)}), I64({lanes.row(target)})"
+    return f"bounded({rows}, {bound.low!r}, {bound.high!r}, {bound.slack!r}, size, C, block, I64({item}))"
 
 
 Call = Callable[[list[str], dict[str, str]], list[str]]
 
 
-def _caller(networks: Networks, lanes: Lanes, c: Learned, k: int, rows: dict[tuple[str, int], str]) -> Call:
+def _caller(networks: Networks, lanes: Lanes, k: int, rows: dict[tuple[str, int], str]) -> Call:
     """What writes a call of the network, its outputs held within their bounds."""
 
     def call(outputs: list[str], changed: dict[str, str]) -> list[str]:
-        inputs = "".join(f"{lanes.row(changed.get(r, r))}, " for r in rows.values())
-        targets = "".join(f"{lanes.row(o)}, " for o in outputs)
-        lines = [f"{networks.names[k]}(b, ({inputs}), ({targets}), nets[{k}], works[{k}])"]
-        for o, (name, bound) in enumerate(zip(outputs, limits(networks.gates[k]), strict=True)):
-            seen, row = f"counts[{networks.watches.output(networks.gates[k], o)}]", f"I64({lanes.row(name)})"
-            lines.append(f"if bounded(b, {row}, {row}, {bound.low!r}, {bound.high!r}, {bound.slack!r}, size, {seen}) > 0:")
-            lines.append(f"    {seen}[4] += faulty(b, ({inputs}), {row}, size)")
-        return lines
+        gate = networks.gates[k]
+        items = [networks.watches.output(gate, o) for o in range(len(outputs))]
+        given = [lanes.row(changed.get(r, r)) for r in rows.values()], [lanes.row(o) for o in outputs], items
+        places = ", ".join("(" + "".join(f"I64({n}), " for n in numbers) + ")" for numbers in given)
+        lines = [f"network(b, {places}, nets, I64({k}), C, block, size, I64(WORK))"]
+        return lines + [_bounded(lanes, o, o, bound, item) for o, bound, item in zip(outputs, limits(gate), items, strict=True)]
 
     return call
 
@@ -231,6 +240,5 @@ def _ros2(networks: Networks, lanes: Lanes, c: Learned, gate: LearnedGate, call:
     redo = solve(step, names["r"]) + [f"{z} = {y} + {step} * x{i}" for i, (z, y) in enumerate(zip(names["z"], inner, strict=True))]
     lines += ["    " + t for t in lanes.loop([f"if {outside}:", *("    " + t for t in redo)], names["z"])]
     for j, (z, bound) in enumerate(zip(names["z"], reach(gate), strict=True)):
-        seen, row = f"counts[{networks.watches.state(gate, j)}]", f"I64({lanes.row(z)})"
-        lines.append(f"bounded(b, {row}, {row}, {bound.low!r}, {bound.high!r}, {bound.slack!r}, size, {seen})")
+        lines.append(_bounded(lanes, z, z, bound, networks.watches.state(gate, j)))
     return lines + lanes.loop([f"{y} = {z}" for y, z in zip(inner, names["z"], strict=True)], inner)

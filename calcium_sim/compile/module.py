@@ -17,7 +17,7 @@ from ..plugin import Channel
 from .derivative import Tangent, arguments_of, tangent
 from .embed import embed
 from .lanes import GAMMA, lu_factor, lu_solve
-from .learned import Networks
+from .learned import IMPORTS, Networks
 
 Arguments = Sequence[tuple[str, str]]
 
@@ -29,11 +29,10 @@ import math
 from collections import namedtuple
 
 import numpy as np
-from numba import carray, prange
+from numba import carray
 
 from calcium_sim.kernels.compiled import njit
-from calcium_sim.kernels.lanes import book, load, store
-from calcium_sim.kernels.machine import run
+from calcium_sim.kernels.lanes import book, load, multiplied, store
 
 I64 = np.int64  # a literal argument would make a specialisation of its own
 LANES = 64
@@ -43,13 +42,14 @@ OPTIONS = dict(error_model="numpy", fastmath={"contract", "nsz", "arcp"}, nogil=
 
 @dataclass
 class Module:
-    """Names and source texts of the embedded functions, by channel class."""
+    """Names and source texts of the embedded functions, by channel class; `work` is the scratch memory that its generator uses."""
 
     sources: dict[str, str] = field(default_factory=dict)
     keys: dict[type[Channel], str] = field(default_factory=dict)
     names: dict[tuple[type[Channel], str], str] = field(default_factory=dict)
     tangents: dict[tuple[str, str], Tangent | None] = field(default_factory=dict)
     networks: Networks = field(default_factory=Networks)
+    work: int = 0
     parts: list[str] = field(default_factory=list)
     kernels: list[Kernel] = field(default_factory=list)
 
@@ -87,10 +87,6 @@ class Module:
         self.parts.append(f"\n@njit(**OPTIONS)\ndef {name}({head}):\n{body}\n{end}")
         self.kernels.append(Kernel(name, tuple(arguments)))
 
-    def call(self, name: str, *arguments: str) -> str:
-        """Expression: a call of such a function from another module, which has their addresses as `sites`."""
-        return f"run(sites[{self.number(name)}], ({', '.join(arguments)}))"
-
     def number(self, name: str) -> int:
         """The place of such a function among those that are compiled on their own."""
         return [kernel.name for kernel in self.kernels].index(name)
@@ -98,7 +94,15 @@ class Module:
     def text(self) -> str:
         """Header, embedded functions and everything generated so far."""
         embedded = [f"@njit(forceinline=True, **OPTIONS)\n{source}\n" for source in self.sources.values()]
-        return "\n".join([HEADER, *embedded, *self.parts, self.networks.text()])
+        return "\n".join([HEADER, self._networks(), *embedded, *self.parts])
+
+    def _networks(self) -> str:
+        """What functions that call networks need: see `learned`."""
+        return f"{IMPORTS}\nWORK = {self.work}\nSCRATCH = {self.scratch()}\n" if self.networks.gates else f"SCRATCH = {self.scratch()}\n"
+
+    def scratch(self) -> int:
+        """Elements of scratch memory of a block: what the functions need, and behind it what networks do."""
+        return max(self.work, 1) + self.networks.room()
 
 
 def _tuple_name(kind: str, key: str) -> str:

@@ -1,10 +1,10 @@
 """Generates the update of paced channels at the pairs of one membrane: see `pacing`.
 
-``pace(U0, U1, Y0, Y, P, nets, counts, t0, volts_a, volts_b, h, share, least, fine, late)``: rows of U0 and U1 hold what the channels read,
-at the beginning and at the end of a step of length h, which begins at t0; the potential goes from volts_a to volts_b. States go from Y0
+``pace`` (see `PACE`): rows of U0 and U1 hold what the channels read at the n pairs, at the beginning and at the end of a step of length h,
+which begins at t0; the potential goes from volts_a to volts_b. States go from Y0
 over `share` h in `least` parts, each at the values in its middle (at its end where `late`), on straight lines, with the rate of change
 (U1 - U0)/h; Y takes them. Where `fine` is given, parts are so many, up to MOST, that no value whose rate of change is read changes by more
-than this part of itself in one of them; each block of lanes has its own number.
+than this part of itself in one of them; each block of lanes has its own number. Returned is how many were wanted at most.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from dataclasses import dataclass
 
 from ..plan.specs import ChannelSpec
 from .kinetics import LocalKinetics
-from .lanes import LANES, Lanes
-from .learned import Networks
+from .lanes import Lanes
 from .module import Module
 
 MOST = 2048
@@ -30,8 +29,16 @@ class PacedSpec:
     rates: tuple[tuple[int, int], ...]
 
 
-def source(spec: PacedSpec) -> tuple[str, Networks]:
-    """Return the generated module with `pace`, and its networks."""
+PACE = [
+    ("b", "row"), *((name, "matrix") for name in ("U0", "U1", "Y0", "Y")), ("P", "row"), ("nets", "networks"), ("C", "matrix"),
+    *((name, "double") for name in ("t0", "volts_a", "volts_b", "h", "share", "fine")),
+    *((name, "whole") for name in ("least", "late", "n", "chunks")),
+]  # fmt: skip
+"""How it is called; there are `chunks` blocks of lanes."""
+
+
+def source(spec: PacedSpec) -> Module:
+    """Return the generated module with `pace`."""
     module, lanes = Module(), Lanes()
     kinetics = LocalKinetics((), spec.channels, (), (), ())
     states = sorted({c.state + k for c in spec.channels for k in range(len(c.cls.states))})
@@ -44,24 +51,25 @@ def source(spec: PacedSpec) -> tuple[str, Networks]:
     at = [f"u{f} = start{f} + place * (end{f} - start{f})" for f in range(spec.fields)]
     here = ["t = t0 + place * h", "v = volts_a + place * (volts_b - volts_a)"]
     here += lanes.loop(at, [f"u{f}" for f in range(spec.fields)]) if at else []
-    part = ["place = (part + (1.0 if late else 0.5)) * share / parts", *here]
+    part = ["place = (part + (1.0 if late > 0 else 0.5)) * share / parts", *here]
     home = {f"y{r}": lanes.row(f"y{r}") for r in states}
     part += kinetics.gates(module, lanes, "(share * h / parts)", paced=True)
     part += _home(lanes, home)
-    lines += ["parts = least"]
+    lines += ["parts = least", "wanted = 0.0"]
     if spec.rates:
-        count = [f"more = multiplied(b, {lanes.row(f'start{f}')}, {lanes.row(f'end{f}')})" for f, _ in spec.rates]
-        count = [line for text in count for line in (text, "parts = max(parts, int(min(MOST, share * more / fine)) + 1)")]
-        lines += ["if fine > 0.0:", *("    " + line for line in count)]
+        lines += ["if fine > 0.0:"]
+        for f, _ in spec.rates:
+            lines.append(f"    wanted = max(wanted, multiplied(b, {lanes.row(f'start{f}')}, {lanes.row(f'end{f}')}) * share / fine)")
+        lines += [f"    wanted = min(wanted, {2.0 * MOST!r})", f"    parts = max(parts, int(min(wanted, {float(MOST)!r})) + 1)"]
     lines += ["for part in range(parts):", *("    " + line for line in part)]
     if values := kinetics.values(module, lanes):  # what a network returns at once is that of the end
         lines += ["place = share", *here, *values]
     lines += lanes.copies("store", "Y", [*((f"y{r}", r) for r in states), *rates], "lo, size")
-    head = [*kinetics.prologue(module), f"b = np.empty({max(lanes.size, 1)})", f"works = {module.networks.works()}", "n = Y.shape[1]"]
-    whole = [*head, "for lo in range(0, n, LANES):", "    size = min(LANES, n - lo)", *("    " + line for line in lines)]
-    text = "\n".join("    " + line for line in whole)
-    arguments = "U0, U1, Y0, Y, P, nets, counts, t0, volts_a, volts_b, h, share, least, fine, late"
-    return module.text() + _IMPORTS + f"\n\n@njit(cache=True, **OPTIONS)\ndef pace({arguments}):\n{text}\n", module.networks
+    head = [*kinetics.prologue(module), "block, most = I64(0), 0.0", "for chunk in range(chunks):"]
+    lines = ["lo = chunk * LANES", "size = min(LANES, n - lo)", *lines, "most = max(most, wanted)"]
+    module.define("pace", PACE, [*head, *("    " + line for line in lines), "return int(most)"])
+    module.work = lanes.size
+    return module
 
 
 def _home(lanes: Lanes, home: dict[str, int]) -> list[str]:
@@ -71,12 +79,3 @@ def _home(lanes: Lanes, home: dict[str, int]) -> list[str]:
         lanes.rows[f"new_{name}"] = lanes.rows[name]
         lanes.rows[name] = home[name]
     return lanes.loop([f"{name} = new_{name}" for name in away], away) if away else []
-
-
-_IMPORTS = f"""
-from calcium_sim.kernels.elementary import exp
-from calcium_sim.kernels.lanes import load, multiplied, store
-
-LANES = {LANES}
-MOST = {MOST}.0
-"""

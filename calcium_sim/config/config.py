@@ -14,6 +14,7 @@ from ..mesh import Mesh
 from ..mesh.profiles import value_over
 from ..model import Buffer, Model, Species
 from ..model.channel_files import executed
+from ..model.electrics import Cable, CurrentClamp, VoltageClamp
 from ..model.probes import Recorded
 from ..model.registry import add_channel_folder, get_channel
 from ..model.stimuli import Influx, Set, Stimulus
@@ -23,8 +24,21 @@ from ..run.arguments import checked_record
 from ..run.limits import check_length
 from ..units import text, value
 from .places import place_of, record_of
-from .potential import potential_of
-from .schema import ChannelTable, FileTable, InfluxTable, MeshTable, Problems, RunTable, SetTable, dotted, read_tables, unknown_key
+from .potential import potential_of, protocol_of
+from .schema import (
+    ChannelTable,
+    CurrentTable,
+    FileTable,
+    HoldTable,
+    InfluxTable,
+    MeshTable,
+    Problems,
+    RunTable,
+    StimulusTable,
+    dotted,
+    read_tables,
+    unknown_key,
+)
 from .text import parse as parse
 from .text import read_text as read_text
 
@@ -101,7 +115,7 @@ def build(data: Mapping[str, Any], folder: Path = Path(), tell: Tell | None = No
     channels = {
         name: [_channel(t, ("membranes", name, k), folder, problems) for k, t in enumerate(rows)] for name, rows in tables.membranes.items()
     }
-    told = [_stimulus(t, f"stimuli[{k}]", problems) for k, t in enumerate(stimuli)]
+    told = [_stimulus(t, f"stimuli[{k}]", folder, problems) for k, t in enumerate(stimuli)]
     voltage: Any = "-70 mV"  # in place of one that is refused, so that it hides nothing else
     with _collect(problems):
         voltage = potential_of(tables.voltage, folder)
@@ -140,17 +154,18 @@ def _check_parts(
 ) -> None:
     """Fit each part to the mesh and the species on its own, so that one misfit does not hide the next."""
     before = len(problems)
+    cable = voltage if isinstance(voltage, Cable) else None
     with _collect(problems):
-        Model(mesh, species)
+        Model(mesh, species, voltage=cable)
     if len(problems) > before:
         return
     for b in buffers:
         with _collect(problems):
-            Model(mesh, species, buffers=[b])
+            Model(mesh, species, buffers=[b], voltage=cable)
     for name, row in channels.items():
         if name not in mesh.membranes:
             with _collect(problems):
-                Model(mesh, species, {name: []})
+                Model(mesh, species, {name: []}, voltage=cable)
             continue
         for k, c in enumerate(row):
             if c is not None:
@@ -158,11 +173,11 @@ def _check_parts(
                     Model(mesh, species, {name: [c]}, voltage=voltage)
     for k, s in enumerate(stimuli):
         if s is not None:
-            with _collect(problems, f"stimuli[{k}]", f"stimuli.{s.species}"):
-                Model(mesh, species, stimuli=[s])
+            with _collect(problems, f"stimuli[{k}]", s.where):
+                Model(mesh, species, stimuli=[s], voltage=cable)
     if len(problems) == before:
         with _collect(problems):
-            Model(mesh, species, buffers=buffers)
+            Model(mesh, species, buffers=buffers, voltage=cable)
 
 
 def _species(table: dict[str, Any], problems: list[InputError]) -> Species | None:
@@ -203,8 +218,15 @@ def _wrong_values(cls: type[Channel], values: Mapping[str, Any], loc: tuple[str 
                 yield error
 
 
-def _stimulus(table: InfluxTable | SetTable, where: str, problems: list[InputError]) -> Stimulus | None:
+def _stimulus(table: StimulusTable, where: str, folder: Path, problems: list[InputError]) -> Stimulus | None:
     row = table.model_dump(exclude_none=True)
+    if isinstance(table, CurrentTable | HoldTable):
+        kind = CurrentClamp if isinstance(table, CurrentTable) else VoltageClamp
+        with _collect(problems, where, f"stimuli.{'current' if kind is CurrentClamp else 'voltage'}_clamp"):
+            if "protocol" in row:
+                row["protocol"] = protocol_of(row["protocol"], folder)
+            return kind(**row | {"at": place_of(table.at, f"{where}.at")})
+        return None
     with _collect(problems, where, f"stimuli.{table.species}"):
         row["at"] = place_of(table.at, f"stimuli.{table.species}.at")
         if isinstance(table, InfluxTable) and table.through is None and not isinstance(table.at, (str, list)):

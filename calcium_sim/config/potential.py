@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, nearest, regular_file, shown
+from ..model.electrics import Cable
 from ..model.voltage import FILES, Table, checked
 from ..units import value
+from .schema import FILE_KEYS as KEYS
+from .schema import solved
 
 LARGEST = 8 * 1024 * 1024
-KEYS = ("file", "time", "potential")
 FORM = 'voltage = {{ file = "{}", time = "ms", potential = "mV" }}'
 EXPECTED = f'expected "-70 mV", pairs [["0 ms", "-70 mV"], ["5 ms", "0 mV"]], or a file of two columns ({FORM.format("v.csv")[10:]})'
 
@@ -29,29 +31,47 @@ def potential_of(given: Any, folder: Path) -> Any:
     if isinstance(given, str) and Path(given.strip()).suffix.lower() in FILES:
         raise InputError("voltage", f"{shown(given)} is the name of a file (write {FORM.format(given.strip())}, with its units)")
     if isinstance(given, Mapping):
-        return _from_file(given, folder)
+        return _cable(given) if solved(given) else _from_file(given, folder, "voltage")
     return checked(given, EXPECTED)
 
 
-def _from_file(given: Mapping[str, Any], folder: Path) -> Table:
+def _cable(given: Mapping[str, Any]) -> Cable:
+    known = list(Cable.__dataclass_fields__)
+    for key in given:
+        if key not in known:
+            raise InputError(f"voltage.{key}", f"unknown key{nearest(key, [*known, *KEYS])}; there are {', '.join(known)}")
+    return Cable(**given)
+
+
+def protocol_of(given: Any, folder: Path) -> Any:
+    """The potentials of an electrode: as `potential_of`, a quantity, pairs, or a file of two columns."""
+    if isinstance(given, Mapping):
+        return _from_file(given, folder, "stimuli.voltage_clamp.protocol")
+    if isinstance(given, str) and Path(given.strip()).suffix.lower() in FILES:
+        form = FORM.format(given.strip()).replace("voltage", "protocol", 1)
+        raise InputError("stimuli.voltage_clamp.protocol", f"{shown(given)} is the name of a file (write {form}, with its units)")
+    return given
+
+
+def _from_file(given: Mapping[str, Any], folder: Path, where: str) -> Table:
     for key in given:
         if key not in KEYS:
-            raise InputError(f"voltage.{key}", f"unknown key{nearest(key, KEYS)}; there are {', '.join(KEYS)}")
+            raise InputError(f"{where}.{key}", f"unknown key{nearest(key, KEYS)}; there are {', '.join(KEYS)}")
     for key in KEYS:
         if not (isinstance(given.get(key), str) and given[key].strip()):
             found = f"{shown(given[key])} is no text" if key in given else "is missing"
-            raise InputError(f"voltage.{key}", f"{found} (write {FORM.format('v.csv')})")
-    scales = [_scale(given[key], unit, f"voltage.{key}") for key, unit in (("time", "ms"), ("potential", "mV"))]
+            raise InputError(f"{where}.{key}", f"{found} (write {FORM.format('v.csv')})")
+    scales = [_scale(given[key], unit, f"{where}.{key}") for key, unit in (("time", "ms"), ("potential", "mV"))]
     name = given["file"]
     rows, before = [], -math.inf
     for number, t, v in _rows(_text(folder / name, name), name):
         time, potential = t * scales[0], v * scales[1]
         if time < before:
-            raise InputError("voltage.file", f"{name}, line {number}: {time:g} ms comes after {before:g} ms, times must not decrease")
+            raise InputError(f"{where}.file", f"{name}, line {number}: {time:g} ms comes after {before:g} ms, times must not decrease")
         rows.append((time, potential))
         before = time
     if len(rows) < 2:
-        raise InputError("voltage.file", f"{name}: has {len(rows)} lines of numbers, expected at least two (time, potential)")
+        raise InputError(f"{where}.file", f"{name}: has {len(rows)} lines of numbers, expected at least two (time, potential)")
     return Table(rows)
 
 

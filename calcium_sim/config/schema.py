@@ -84,17 +84,22 @@ class ChannelTable(OpenTable):
     initial: dict[str, Profiled] | None = None
 
 
-class InfluxTable(Table):
-    """``[[stimuli]]`` with a flux."""
+class PulseTable(Table):
+    """What pulses have in common."""
 
-    species: str
-    flux: Quantity
     duration: Quantity
     at: Where = None
     shape: str | None = None
     start: Quantity = None
     period: Quantity = None
     count: int | None = None
+
+
+class InfluxTable(PulseTable):
+    """``[[stimuli]]`` with a flux."""
+
+    species: str
+    flux: Quantity
     through: str | None = None
     region: str | None = None
 
@@ -107,6 +112,27 @@ class SetTable(Table):
     at: Where = None
     time: Quantity = None
     region: str | None = None
+
+
+class CurrentTable(PulseTable):
+    """``[[stimuli]]`` with a current."""
+
+    current: Quantity
+
+
+class HoldTable(Table):
+    """``[[stimuli]]`` with a protocol of potentials."""
+
+    protocol: Quantity
+    at: Where = None
+    resistance: Quantity = None
+
+
+StimulusTable = InfluxTable | SetTable | CurrentTable | HoldTable
+STIMULI: dict[str, type[StimulusTable]] = {"flux": InfluxTable, "value": SetTable, "current": CurrentTable, "protocol": HoldTable}
+"""Kinds of stimuli by the key that only they have."""
+_KIND_OF = ("flux = \"2500 uM*um/s\" (an influx), value = \"2.5 uM\" (set at one time), current = \"0.1 nA\" or protocol = "
+            "[[\"0 ms\", \"-70 mV\"], [\"5 ms\", \"0 mV\"]] (electrodes)")  # fmt: skip
 
 
 class RunTable(Table):
@@ -125,7 +151,7 @@ class FileTable(Table):
     """The whole file."""
 
     mesh: MeshTable
-    species: list[SpeciesTable]
+    species: list[SpeciesTable] = []
     buffers: list[BufferTable] = []
     membranes: dict[str, list[ChannelTable]] = {}
     stimuli: list[dict[str, Any]] = []
@@ -162,7 +188,7 @@ _KINDS = {
 }  # fmt: skip
 
 
-def read_tables(data: Mapping[str, Any]) -> tuple[FileTable, list[InfluxTable | SetTable]]:
+def read_tables(data: Mapping[str, Any]) -> tuple[FileTable, list[StimulusTable]]:
     """Check the structure of a parsed file.
 
     Raises
@@ -173,8 +199,10 @@ def read_tables(data: Mapping[str, Any]) -> tuple[FileTable, list[InfluxTable | 
     problems = [InputError(dotted(where), told) for where, told in _no_numbers(data, ())]
     if any("digits" in p.message for p in problems):
         raise Problems(problems)
-    stimuli: list[InfluxTable | SetTable] = []
+    stimuli: list[StimulusTable] = []
     found: FileTable | None = None
+    if "species" not in data and not solved(data.get("voltage")):
+        problems.append(InputError("species", f"is missing (add {_EXAMPLES['species']})"))
     try:
         found = FileTable.model_validate(dict(data))
     except ValidationError as error:
@@ -183,11 +211,12 @@ def read_tables(data: Mapping[str, Any]) -> tuple[FileTable, list[InfluxTable | 
     for k, row in enumerate(rows if isinstance(rows, list) else []):
         if not isinstance(row, Mapping):
             continue
-        if ("flux" in row) == ("value" in row):
-            fix = 'give flux = "2500 uM*um/s" (an influx) or value = "2.5 uM" (set at one time)'
-            problems.append(InputError(f"stimuli[{k}]", f"has {'both' if 'flux' in row else 'neither'} flux and value; {fix}"))
+        kinds = [key for key in STIMULI if key in row]
+        if len(kinds) != 1:
+            told = f"has {' and '.join(kinds)}, expected one of them" if kinds else f"has none of {', '.join(STIMULI)}"
+            problems.append(InputError(f"stimuli[{k}]", f"{told}; give {_KIND_OF}"))
             continue
-        table = InfluxTable if "flux" in row else SetTable
+        table = STIMULI[kinds[0]]
         try:
             stimuli.append(table.model_validate(row))
         except ValidationError as error:
@@ -195,6 +224,15 @@ def read_tables(data: Mapping[str, Any]) -> tuple[FileTable, list[InfluxTable | 
     if problems or found is None:
         raise Problems(list({p.where: p for p in reversed(problems)}.values())[::-1])
     return found, stimuli
+
+
+FILE_KEYS = ("file", "time", "potential")
+"""Keys of a potential that stands in another file."""
+
+
+def solved(voltage: Any) -> bool:
+    """Whether a potential is given as a table of its own, which is one that is solved for, and not as a file."""
+    return isinstance(voltage, Mapping) and not voltage.keys() & {*FILE_KEYS}
 
 
 def dotted(parts: tuple[int | str, ...]) -> str:

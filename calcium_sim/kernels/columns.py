@@ -19,7 +19,7 @@ OPTIONS = {"error_model": "numpy", "nogil": True}
 
 @njit(cache=True, **OPTIONS)
 def local(site, scratch, given, times, volts):
-    """The kinetics of all columns: `given` are u, y, moved, ratio, weights, sources and parameters; `times` t, h, the step before."""
+    """The kinetics of all columns: `given` are u, y, moved, ratio, weights, sources, parameters, networks; `times` t, h, the last step."""
     n = given[0].shape[1]
     b = np.empty(scratch)
     for block in range((n + LANES - 1) // LANES):

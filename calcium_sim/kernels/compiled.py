@@ -80,7 +80,7 @@ class Store:
     def _identity(self, signature: Any, codegen: Any) -> str:
         """What compiled code is made for: these kernels, the function's place, code and constants, the types, the processor."""
         f, code = self.function, self.function.__code__
-        cells = dumps(tuple(c.cell_contents for c in f.__closure__ or ()))
+        cells = dumps(_held(f))
         constants = [c for c in code.co_consts if not isinstance(c, CodeType)]
         place = (DIGEST, f.__module__, f.__qualname__, code.co_firstlineno)
         return repr((*place, str(signature), codegen.magic_tuple(), code.co_code, code.co_names, constants, cells))
@@ -88,6 +88,12 @@ class Store:
     def _name(self, identity: str) -> str:
         """Of the file of what compiled code is made for."""
         return f"{self.function.__module__.rpartition('.')[2]}.{self.function.__name__}-{short(identity)}"
+
+
+def _held(function: Callable[..., Any]) -> list[Any]:
+    """What a function refers to beside its module; of compiled functions their names, for the digest covers what they do."""
+    cells = [c.cell_contents for c in function.__closure__ or ()]
+    return [(x.py_func.__qualname__, _held(x.py_func)) if hasattr(x, "py_func") else x for x in cells]
 
 
 def short(identity: str) -> str:

@@ -25,12 +25,14 @@ def all_finite(u, y):
 
 
 @njit(cache=True, error_model="numpy", fastmath={"reassoc"})
-def sound(u, y):
-    """Whether every number of two arrays is finite, and none of the first negative; fast, since it is asked after every few steps."""
+def sound(u, y, bounded):
+    """Whether every number of two arrays is finite, and none of the first `bounded` ones negative; it is asked every few steps."""
     nothing, negative = 0.0, 0.0
-    for i in range(u.size):
+    for i in range(bounded):
         nothing += 0.0 * u[i]
         negative += 1.0 if u[i] < 0.0 else 0.0
+    for i in range(bounded, u.size):
+        nothing += 0.0 * u[i]
     for i in range(y.size):
         nothing += 0.0 * y[i]
     return nothing == 0.0 and negative == 0.0
@@ -38,7 +40,9 @@ def sound(u, y):
 
 @njit(cache=True, error_model="numpy")
 def below_zero(u, start, rest):
-    """Index of the lowest value that is negative beyond round-off of its field, or -1; `rest` [uM] is a typical size of each field."""
+    """Index of the lowest value that is negative beyond round-off of its field, or -1; `rest` [uM] is a typical size of each field,
+    infinite for what may be negative.
+    """
     worst, found = 0.0, -1
     for f in range(start.size - 1):
         low, size, at = 0.0, rest[f], -1

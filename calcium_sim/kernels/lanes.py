@@ -7,11 +7,15 @@ taken as an array of its own more.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from .compiled import njit
 
 LANES = 64
+GAMMA = 1.0 - 1.0 / math.sqrt(2.0)
+"""Of ROS2 and SDIRK2: both are L-stable with it."""
 OPTIONS = {"error_model": "numpy", "fastmath": {"contract", "nsz"}, "nogil": True}
 U64 = np.uint64
 

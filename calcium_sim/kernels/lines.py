@@ -176,7 +176,7 @@ def inject(
         amount = 0.5 * h * mean_course(c[0], c[1], c[2], c[3], c[4], t, h)
         if amount != 0.0:
             for j in range(first[k], first[k + 1]):
-                u[start[target[k]] + node[j]] += amount * rate[j]
+                u[start[target[k]] + U(node[j])] += amount * rate[j]
 
 
 @njit(**OPTIONS)

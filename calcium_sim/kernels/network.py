@@ -6,7 +6,8 @@ what it is: COLUMNS (one column each), ONE (the same column for all), NUMBERS (`
 or parameters of the operation start, `inner` the inputs of a dense layer. All nodes of a block go through the same operations in the
 same order, so that a node's result depends neither on its place in a block nor on the other nodes.
 
-The interpreter is compiled once per precision and called through its address: modules that use it neither contain nor optimise it again.
+The interpreter is compiled once per precision and called through its address. To its callers a network is a row of numbers (`NET`): code
+that calls one serves all with as many inputs and outputs.
 """
 
 from __future__ import annotations
@@ -23,10 +24,14 @@ from numba.extending import intrinsic
 
 from . import formulas
 from .compiled import cfunc, njit
+from .elementary import log
+from .noted import NOTED, faulty
 from .simd import LANES, PANEL, WIDE, Emitter, llvm_vector, misaligned, panel1, panel2, panel3, panel4, splat
 
 OPTIONS = {"error_model": "numpy", "fastmath": {"contract", "nsz"}, "nogil": True}
 COLUMNS, ONE, NUMBERS = 0, 1, 2
+FAR = 1 << 40
+"""Elements of an array of which only the pointer is known."""
 
 
 def _softplus(m: Any, x: Any, p: Any) -> Any:
@@ -220,18 +225,31 @@ def _symbol(kind: Any) -> str:
     return f"calcium_sim_network_{kind.bitwidth}"
 
 
-def prepared(dtype: str) -> Any:
-    """Compile the interpreter for "float32" or "float64" (or fetch it from numba's cache) and return `block`.
+def _signature(kind: Any) -> Any:
+    """Of what evaluates a network on a block: see `_evaluate`."""
+    rows, numbers, whole, values = types.CPointer(types.int64), types.CPointer(kind), types.int64, types.CPointer(types.float64)
+    return types.void(values, rows, whole, whole, rows, whole, numbers, whole, numbers, whole, whole, values, whole)
 
-    To be called before compiled code that uses `block` or `sweep` with weights of this type is compiled, loaded or run.
+
+def prepared(dtype: str) -> int:
+    """Compile the interpreter for "float32" or "float64" (or take what is kept of it); where `_evaluate` begins.
+
+    To be called before `sweep` is compiled, loaded or run with weights of this type.
     """
-    if dtype not in _COMPILED and not config.DISABLE_JIT:
+    if dtype not in _COMPILED:
         kind = {"float32": types.float32, "float64": types.float64}[dtype]
         table, numbers, count = types.CPointer(types.int64), types.CPointer(kind), types.int64
-        signature = types.void(table, count, numbers, count, numbers, count, count)
-        _COMPILED[dtype] = cfunc(signature, _interpret, **OPTIONS)
-        llvmlite.binding.add_symbol(_symbol(kind), _COMPILED[dtype].address)
-    return block
+        whole = cfunc(types.void(table, count, numbers, count, numbers, count, count), _interpret, **OPTIONS)
+        llvmlite.binding.add_symbol(_symbol(kind), whole.address)
+        _COMPILED[dtype] = whole, cfunc(_signature(kind), _evaluate, **OPTIONS)
+    return int(_COMPILED[dtype][1].address)
+
+
+def tabulated() -> int:
+    """Where `_look_up` begins, which is compiled on first use."""
+    if "table" not in _COMPILED:
+        _COMPILED["table"] = (cfunc(_signature(types.float64), _look_up, **OPTIONS),)
+    return int(_COMPILED["table"][0].address)
 
 
 @intrinsic
@@ -252,23 +270,103 @@ def interpret(typing: Any, code: Any, weights: Any, work: Any, columns: Any) -> 
     return types.none(code, weights, work, types.int64), generate
 
 
-@njit(**OPTIONS)
-def block(b, inputs, outputs, code, columns, weights, work):
-    """One block: rows of `b` (float64; first elements of rows in tuples) through the table into rows of `b`.
-
-    `work` has the type of `weights` and at least ``64 * (columns + 2) + 16`` elements (two spare columns, room to start at a cache line).
-    """
+def _evaluate(b, places, inputs, outputs, codes, rows, numbers, size, scratch, room, columns, seen, used):
+    """One block: rows of `b` (float64) through the table into rows of `b`; `places` are the first elements of the rows of the inputs, of
+    the outputs, and what `seen` has of each output, which notes where it is no number among the first `used` nodes."""
+    code, weights, work = carray(codes, (rows, 9)), carray(numbers, (size,)), carray(scratch, (room,))
+    values, place, noted = carray(b, (FAR,)), carray(places, (inputs + 2 * outputs,)), carray(seen, (FAR,))
     base = misaligned(work)
-    for c in range(len(inputs)):
-        source, target = uint64(inputs[c]), base + uint64(LANES) * uint64(c)
+    for c in range(inputs):
+        source, target = uint64(place[c]), base + uint64(LANES) * uint64(c)
         for i in range(uint64(LANES)):
-            work[target + i] = b[source + i]
+            work[target + i] = values[source + i]
     interpret(code, weights, work, columns)
-    first = columns - len(outputs)
-    for c in range(len(outputs)):
-        source, target = base + uint64(LANES) * uint64(first + c), uint64(outputs[c])
+    first = columns - outputs
+    for c in range(outputs):
+        source, target = base + uint64(LANES) * uint64(first + c), uint64(place[inputs + c])
         for i in range(uint64(LANES)):
-            b[target + i] = work[source + i]
+            values[target + i] = work[source + i]
+    faulty(values, place, inputs, outputs, noted, used)
+
+
+def _look_up(b, places, inputs, outputs, codes, rows, numbers, size, scratch, room, logarithmic, seen, used):
+    """The same for a table of one input, linear between its `rows` points, constant beyond its ends.
+
+    `numbers` are the first argument, how many points there are per unit of it, and the values (rows, outputs) at even spacings of x or,
+    where `logarithmic`, log x.
+    """
+    table, work = carray(numbers, (size,)), carray(scratch, (room,))
+    values, place, noted = carray(b, (FAR,)), carray(places, (inputs + 2 * outputs,)), carray(seen, (FAR,))
+    low, factor, last, source = table[0], table[1], rows - 2, uint64(place[0])
+    for i in range(uint64(LANES)):
+        work[i] = log(values[source + i]) if logarithmic > 0 else values[source + i]
+    for i in range(uint64(LANES)):
+        s = min(max((work[i] - low) * factor, 0.0), last + 1.0)
+        k = min(int(s), last)
+        share = s - k
+        for c in range(outputs):
+            y = table[2 + k * outputs + c]
+            values[uint64(place[inputs + c]) + i] = y + share * (table[2 + (k + 1) * outputs + c] - y)
+    faulty(values, place, inputs, outputs, noted, used)
+
+
+@intrinsic
+def _call(typing: Any, net: Any, b: Any, places: Any, inputs: Any, outputs: Any, work: Any, seen: Any, used: Any) -> Any:
+    """Evaluate the network whose row of numbers is `net` (see `NET`); its scratch memory is that of `b` from element `work` on."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        arrays = [
+            context.make_array(k)(context, builder, a).data for k, a in zip((net, b, places, seen), (*args[:3], args[6]), strict=True)
+        ]
+        evaluate(builder, arrays[0], arrays[1], arrays[2], args[3], args[4], args[5], arrays[3], args[7])
+        return context.get_dummy_value()
+
+    whole = types.int64
+    return types.none(net, b, places, whole, whole, whole, seen, whole), generate
+
+
+def evaluate(builder: Any, net: Any, b: Any, places: Any, inputs: Any, outputs: Any, work: Any, seen: Any, used: Any) -> None:
+    """LLVM: a call of `_evaluate` or `_look_up`; `net`, `b`, `places`, `seen` are pointers, all else whole numbers."""
+    whole, any_kind = ir.IntType(64), ir.IntType(8).as_pointer()
+    address, codes, rows, numbers, size, room, columns = (
+        builder.load(builder.gep(net, [ir.Constant(whole, i)]), align=8) for i in range(len(NET))
+    )
+    scratch = builder.bitcast(builder.gep(b, [work]), any_kind)
+    codes, numbers = builder.inttoptr(codes, whole.as_pointer()), builder.inttoptr(numbers, any_kind)
+    values = [b, places, inputs, outputs, codes, rows, numbers, size, scratch, room, columns, seen, used]
+    kind = ir.FunctionType(ir.VoidType(), [v.type for v in values])
+    builder.call(builder.inttoptr(address, kind.as_pointer()), values)
+
+
+NET = ("address", "codes", "rows", "numbers", "size", "room", "columns")
+"""What a row of numbers tells of a network: where its code begins, its table of operations, its weights."""
+
+
+@njit(**OPTIONS)
+def network(b, inputs, outputs, items, nets, k, counts, block, size, work):
+    """Network k on a block: rows `inputs` of `b` to rows `outputs`; row `block` of `counts` notes what is no number, by the items given.
+
+    Its scratch memory are the elements of `b` from `work` on.
+    """
+    places = np.empty(len(inputs) + 2 * len(outputs), np.int64)
+    for c in range(len(inputs)):
+        places[c] = inputs[c]
+    for c in range(len(outputs)):
+        places[len(inputs) + c] = outputs[c]
+        places[len(inputs) + len(outputs) + c] = items[c]
+    _call(nets[k], b, places, len(inputs), len(outputs), work, counts[block], size)
+
+
+def _uncompiled(b, inputs, outputs, items, nets, k, counts, block, size, work):
+    """The same without JIT: networks are functions of arrays."""
+    given = np.array([b[row : row + LANES] for row in inputs])
+    for row, item, values in zip(outputs, items, nets[k](given), strict=True):
+        b[row : row + LANES] = values
+        counts[block, NOTED * item + 4] += int((np.isnan(values) & ~np.isnan(given).any(axis=0))[:size].sum())
+
+
+if config.DISABLE_JIT:
+    network = _uncompiled
 
 
 @njit(cache=True, **OPTIONS)
@@ -286,66 +384,3 @@ def sweep(inputs, outputs, code, columns, weights):
         for c in range(outputs.shape[0]):
             for i in range(size):
                 outputs[c, lo + i] = work[base + uint64(LANES * (first + c) + i)]
-
-
-@njit(**OPTIONS)
-def bounded(b, source, target, low, high, slack, size, seen):
-    """Clamp a row into [low, high]; a value that is no number stays one. Returns how many of all 64 were not within.
-
-    `seen` notes the first `size` values: how many there were, how many lay farther outside than `slack`, the lowest and highest of these.
-    """
-    count, row, to = 0, uint64(source), uint64(target)
-    least, most = low - slack, high + slack
-    for i in range(uint64(LANES)):
-        x = b[row + i]
-        count += 0 if (x >= least) & (x <= most) else 1
-    seen[0] += size
-    if count > 0:
-        for i in range(uint64(size)):
-            x = b[row + i]
-            if x < least or x > most:
-                seen[1] += 1
-                seen[2], seen[3] = min(seen[2], x), max(seen[3], x)
-    if count > 0 or slack > 0.0 or to != row:
-        for i in range(uint64(LANES)):
-            x = b[row + i]
-            y = low if x < low else x
-            b[to + i] = high if y > high else y
-    return count
-
-
-@njit(**OPTIONS)
-def faulty(b, inputs, output, size):
-    """Nodes for which a network made no number (NaN) of numbers."""
-    count, row = 0, uint64(output)
-    for i in range(uint64(LANES)):
-        x = b[row + i]
-        count += 1 if (x != x) & (i < uint64(size)) else 0
-    if count > 0:
-        for i in range(uint64(size)):
-            known = b[row + i] == b[row + i]
-            for c in range(len(inputs)):
-                x = b[uint64(inputs[c]) + i]
-                known = known | (x != x)
-            count -= 1 if known & (b[row + i] != b[row + i]) else 0
-    return count
-
-
-@njit(forceinline=True, **OPTIONS)
-def moved(b, inputs, kept, tolerance, floors):
-    """Nodes of the block of which an input has left its value in `kept` by more than ``tolerance * (abs(value) + floor)``.
-
-    If there are any, `kept` takes over the inputs, and the network has to run. Blocks are fixed, so that the decision does not depend on
-    threads. NaN in `kept` makes the network run.
-    """
-    count, lanes = 0, uint64(LANES)
-    for c in range(len(inputs)):
-        now, old = uint64(inputs[c]), lanes * uint64(c)
-        for i in range(lanes):
-            change, size = abs(b[now + i] - kept[old + i]), abs(kept[old + i])
-            count += 0 if change <= tolerance * (size + floors[c]) else 1
-    for c in range(len(inputs) if count > 0 else 0):
-        now, old = uint64(inputs[c]), lanes * uint64(c)
-        for i in range(lanes):
-            kept[old + i] = b[now + i]
-    return count

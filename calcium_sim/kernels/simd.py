@@ -5,8 +5,8 @@ no time in numba's type inference; `simd_plain.Plain` computes on numpy arrays (
 compiled code: arguments are vectors, doubles or both; a double beside a vector goes into every lane. Nothing branches and nothing calls
 libm, so that LLVM can vectorise a loop over doubles too.
 
-Offsets (uint64) count elements of a C-contiguous array; `load` and `store` go by the array's type: float32 gives vectors of sixteen,
-float64 of eight.
+Offsets (uint64) count elements of a C-contiguous array; float32 gives vectors of sixteen, float64 of eight. What is loaded and stored by
+parts, and turned, is in `vector`.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
 
+from .lanes import LANES as LANES
 from .simd_plain import Plain
 
-LANES, PANEL = 64, 4
-"""Nodes of a block (rows of a block are this long) and outputs of a dense layer that are computed together."""
+PANEL = 4
+"""Outputs of a dense layer that are computed together."""
 BITS = {32: (23, 127, 0x3F3504F3, "<i", "<f"), 64: (52, 1023, 0x3FE6A09E667F3BCD, "<q", "<d")}
 """Bits of the mantissa, bias of the exponent, sqrt(1/2) as an integer, and codes of `struct`."""
 INDEX = ir.IntType(64)
@@ -184,7 +185,10 @@ def function(formula: Callable[..., Any], count: int) -> Any:
     def two(typing: Any, a: Any, b: Any) -> Any:
         return typed((a, b))
 
-    made = one if count == 1 else two
+    def three(typing: Any, a: Any, b: Any, c: Any) -> Any:
+        return typed((a, b, c))
+
+    made = (one, two, three)[count - 1]
     made.__doc__, made.__name__ = formula.__doc__, formula.__name__
     return intrinsic(made)
 
@@ -197,32 +201,6 @@ def _array(kind: Any) -> Any:
 def _data(context: Any, builder: Any, kind: Any, array: Any, offset: Any) -> Any:
     """Pointer to one element."""
     return builder.gep(context.make_array(kind)(context, builder, array).data, [offset])
-
-
-@intrinsic
-def load(typing: Any, array: Any, offset: Any) -> Any:
-    """The vector that starts at ``array.flat[offset]``."""
-    kind = _array(array)
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        value = context.get_value_type(kind)
-        pointer = _data(context, builder, array, args[0], args[1])
-        return builder.load(builder.bitcast(pointer, value.as_pointer()), align=kind.bits // 8)
-
-    return (kind(array, types.uint64), generate) if kind else None
-
-
-@intrinsic
-def store(typing: Any, array: Any, offset: Any, value: Any) -> Any:
-    """Put a vector to ``array.flat[offset]`` and after."""
-    kind = _array(array)
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        pointer = _data(context, builder, array, args[0], args[1])
-        builder.store(args[2], builder.bitcast(pointer, args[2].type.as_pointer()), align=kind.bits // 8)
-        return context.get_dummy_value()
-
-    return (types.none(array, types.uint64, kind), generate) if kind and kind == value else None
 
 
 @intrinsic

@@ -1,4 +1,4 @@
-"""Vectors of eight doubles inside compiled functions, for recurrences that loop vectorisation cannot keep in registers.
+"""Vectors of eight doubles (`simd`) inside compiled functions, for recurrences that loop vectorisation cannot keep in registers.
 
 `load`, `store`, `splat`, `add`, `sub`, `mul`, `fma` and `transpose` are called from njit code; an offset (uint64) counts elements from
 the start of a C-contiguous float64 array of any shape. `load` and `store` touch the first `count` lanes only (8: all); lanes that are not
@@ -13,43 +13,22 @@ import numpy as np
 from llvmlite import ir
 from numba import config, types
 from numba.core import cgutils
-from numba.extending import intrinsic, models, register_model
+from numba.extending import intrinsic
 
-WIDTH = 8
-INT = ir.IntType(32)
-VECTOR = ir.VectorType(ir.DoubleType(), WIDTH)
-HALF = ir.VectorType(ir.DoubleType(), WIDTH // 2)
+from .simd import float64x8 as vector
+from .simd import function, llvm_vector
+from .simd import splat as filled
 
-
-class Vector(types.Type):
-    """Numba type of a vector of eight doubles."""
-
-    def __init__(self) -> None:
-        super().__init__(name="vector8")
-
-
-vector = Vector()
-
-
-@register_model(Vector)
-class VectorModel(models.PrimitiveModel):
-    """A vector lives in registers."""
-
-    def __init__(self, manager: Any, kind: Any) -> None:
-        super().__init__(manager, kind, VECTOR)
+WIDTH = vector.lanes
+INT, VECTOR, HALF = ir.IntType(32), llvm_vector(vector), ir.VectorType(ir.DoubleType(), WIDTH // 2)
 
 
 def _lanes(values: range | list[int]) -> Any:
     return ir.Constant(ir.VectorType(INT, len(values)), list(values))
 
 
-def _splat(builder: Any, value: Any, kind: Any) -> Any:
-    single = builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.Constant(INT, 0))
-    return builder.shuffle_vector(single, single, _lanes([0] * kind.count))
-
-
 def _mask(builder: Any, count: Any) -> Any:
-    return builder.icmp_unsigned("<", _lanes(range(WIDTH)), _splat(builder, builder.trunc(count, INT), ir.VectorType(INT, WIDTH)))
+    return builder.icmp_unsigned("<", _lanes(range(WIDTH)), filled(builder, builder.trunc(count, INT), ir.VectorType(INT, WIDTH)))
 
 
 def _address(context: Any, builder: Any, kind: Any, array: Any, offset: Any) -> Any:
@@ -108,7 +87,7 @@ def load(typing: Any, array: Any, offset: Any, count: Any) -> Any:
 @intrinsic
 def store(typing: Any, array: Any, offset: Any, value: Any, count: Any) -> Any:
     """``array.flat[offset : offset + count] = value[:count]``."""
-    if not _is_flat(array) or not isinstance(value, Vector):
+    if not _is_flat(array) or value != vector:
         return None
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -134,31 +113,12 @@ def store(typing: Any, array: Any, offset: Any, value: Any, count: Any) -> Any:
 @intrinsic
 def splat(typing: Any, value: Any) -> Any:
     """The same number in every lane."""
-    return vector(types.float64), lambda context, builder, signature, args: _splat(builder, args[0], VECTOR)
+    return vector(types.float64), lambda context, builder, signature, args: filled(builder, args[0], VECTOR)
 
 
-@intrinsic
-def fma(typing: Any, a: Any, b: Any, c: Any) -> Any:
-    """``a * b + c``, rounded once."""
-    return vector(vector, vector, vector), lambda context, builder, signature, args: _call(builder, "llvm.fma.v8f64", VECTOR, list(args))
-
-
-@intrinsic
-def add(typing: Any, a: Any, b: Any) -> Any:
-    """``a + b``."""
-    return vector(vector, vector), lambda context, builder, signature, args: builder.fadd(*args)
-
-
-@intrinsic
-def sub(typing: Any, a: Any, b: Any) -> Any:
-    """``a - b``."""
-    return vector(vector, vector), lambda context, builder, signature, args: builder.fsub(*args)
-
-
-@intrinsic
-def mul(typing: Any, a: Any, b: Any) -> Any:
-    """``a * b``."""
-    return vector(vector, vector), lambda context, builder, signature, args: builder.fmul(*args)
+fma = function(lambda m, a, b, c: m.fma(a, b, c), 3)
+"""``a * b + c``, rounded once."""
+add, sub, mul = (function(lambda m, a, b, name=name: getattr(m, name)(a, b), 2) for name in ("add", "sub", "mul"))
 
 
 @intrinsic
@@ -198,12 +158,6 @@ if config.DISABLE_JIT:
         """The same on numpy arrays."""
         return np.full(WIDTH, value)
 
-    def fma(a: Any, b: Any, c: Any) -> Any:
-        """The same on numpy arrays, rounded twice."""
-        return a * b + c
-
     def transpose(rows: Any) -> Any:
         """The same on numpy arrays."""
         return tuple(np.array(rows).T)
-
-    add, sub, mul = np.add, np.subtract, np.multiply

@@ -1,4 +1,4 @@
-"""Mesh: one frozen finite-volume structure for cables, trees, (r, z) grids and simplices.
+"""Mesh: one frozen finite-volume structure for cables, trees, (z, r) grids and simplices.
 
 Nodes are centres of control volumes and belong to one region each; the nodes of a region are contiguous. Edges join nodes of one
 region. A membrane is a set of node pairs (inside, outside) with an area; its outside may be the extracellular space.
@@ -76,7 +76,7 @@ class Columns(Described):
 
 @dataclass(frozen=True, eq=False)
 class Axisymmetric(Described):
-    """Structure hint: coaxial regions on a uniform (z, s) grid; s is the distance from the axis.
+    """Structure hint: coaxial regions on a uniform (z, r) grid; r is the distance from the axis.
 
     The nodes of region r are ordered z first: ``start[r] + k * cells[r] + j`` is cell j (from the axis outwards) of slice k.
     `spacing` [um] is the cell length in z; `radii[r]` [um] are the `cells[r] + 1` radial cell edges, innermost region first.

@@ -17,8 +17,10 @@ from ..mesh import OUTSIDE, Columns, Mesh, Nodes
 from ..mesh.given import by_region, named, positive
 from ..mesh.profiles import Profile, levels, over
 from ..plugin import Channel, parse_port
+from ..plugin.ions import CHARGES, MOLAR, charge_moved
 from .editing import changed_in
-from .stimuli import Influx, Set, Stimulus, stimulus_target
+from .electrics import CHARGE, Cable, CurrentClamp, VoltageClamp, charged, electrode
+from .stimuli import Electrode, Influx, Set, Stimulus, stimulus_target
 from .strength import strength
 from .swapping import label_of, replacement
 from .voltage import checked as checked_voltage
@@ -107,12 +109,12 @@ class Model(Described):
     Parameters
     ----------
     mesh : Mesh.
-    species : Species, at least one.
+    species : Species, at least one; none is needed where the potential is solved for.
     membranes : {membrane of the mesh: channels}; a membrane without channels carries no flux.
     buffers, stimuli : sequences.
     voltage : membrane potential (inside - outside) of the plasma membrane for channels that read ``v``: a quantity, a table of
         (time, potential) pairs joined by straight lines, two arrays with units for the same, or a function of the time in ms that
-        returns mV.
+        returns mV. With a `Cable` it is solved for.
 
     Raises
     ------
@@ -133,12 +135,13 @@ class Model(Described):
             raise InputError("mesh", f"{shown(self.mesh)} is no Mesh (make one: {fix})")
         object.__setattr__(self, "species", several(self.species, (Species,), "species"))
         object.__setattr__(self, "buffers", several(self.buffers, (Buffer,), "buffers"))
-        object.__setattr__(self, "stimuli", several(self.stimuli, (Influx, Set), "stimuli"))
+        object.__setattr__(self, "stimuli", several(self.stimuli, (Influx, Set, CurrentClamp, VoltageClamp), "stimuli"))
         if not isinstance(self.membranes, Mapping):
             raise InputError("membranes", f"{shown(self.membranes)} is not a table, expected {{membrane: [channels]}}")
         membranes = {name: several(channels, (Channel,), f"membranes.{name}") for name, channels in self.membranes.items()}
         object.__setattr__(self, "membranes", Fixed(membranes))
-        object.__setattr__(self, "voltage", checked_voltage(self.voltage))
+        if not isinstance(self.voltage, Cable):
+            object.__setattr__(self, "voltage", checked_voltage(self.voltage))
         _validate(self)
 
     def __repr__(self) -> str:
@@ -215,8 +218,11 @@ def _unique(names: Sequence[str], where: str) -> None:
 def _validate(model: Model) -> None:
     mesh = model.mesh
     species = {s.name: s for s in model.species}
-    if not species:
+    cable = model.voltage if isinstance(model.voltage, Cable) else None
+    if not species and cable is None:
         raise InputError("species", "the model has none; give at least one Species")
+    if cable is not None:
+        _check_charges(model, charged(mesh, cable).membrane)
     _unique([*(s.name for s in model.species), *(b.name for b in model.buffers)], "species")
     for s in model.species:
         for region in s.diffusion:
@@ -227,7 +233,7 @@ def _validate(model: Model) -> None:
             if isinstance(given, Profile):
                 over(given, mesh, nodes_of(mesh, region), f"species.{s.name}.initial.{region}")
     empty = [r for r in mesh.regions if not any(r in s.diffusion for s in model.species)]
-    if empty:
+    if empty and species:
         raise InputError("species", f"region '{empty[0]}' of the mesh has no species (give one a diffusion and an initial value there)")
     for b in model.buffers:
         mesh.region(b.region, f"buffers.{b.name}.region")
@@ -298,11 +304,13 @@ def _validate_channel(model: Model, membrane: str, channel: Channel, species: Ma
     strength(model.mesh, membrane, channel)
     for state, start in channel.initial.items():
         over(start, model.mesh, model.mesh.membranes[membrane].inside, f"{where}.initial.{state}")
-    for moved in channel.moves:
+    present = [m for m in channel.moves if m in species]
+    moves = present if _needs_no_species(model, membrane, channel, present) else list(channel.moves)
+    for moved in moves:
         if moved not in species:
             raise InputError(where, f"moves '{moved}', which is no species of the model{nearest(moved, species)} (add a species '{moved}')")
     wanted = [parse_port(p) for p in channel.reads.values()]
-    wanted += [parse_port(f"{m}@{side}") for m in channel.moves for side in way]
+    wanted += [parse_port(f"{m}@{side}") for m in moves for side in way]
     for port in wanted:
         if port.kind == "v" and model.voltage is None:
             raise InputError(where, "reads the potential, which the model lacks (give it one: voltage = '-70 mV')")
@@ -325,7 +333,36 @@ def _validate_channel(model: Model, membrane: str, channel: Channel, species: Ma
             )
 
 
+def _check_charges(model: Model, charged_one: str) -> None:
+    """Refuse what would have no place in the books of a potential that is solved for."""
+    for name in (*(s.name for s in model.species), *(b.name for b in model.buffers)):
+        if name == CHARGE:
+            raise InputError(f"species.{name}", "is the name of the books of the potential that is solved for (choose another)")
+    for membrane, row in model.membranes.items():
+        if membrane == charged_one or membrane not in model.mesh.membranes or OUTSIDE not in model.mesh.membranes[membrane].sides:
+            continue
+        for c in row:
+            if charge_moved(c.moves) or c.flux_unit != MOLAR:
+                told = f"'{c.called()}' carries charge to the outside, and the potential is that of '{charged_one}' alone"
+                raise InputError(f"membranes.{membrane}", f"{told} (one membrane with the outside carries currents)")
+
+
+def _needs_no_species(model: Model, membrane: str, channel: Channel, known: Sequence[str]) -> bool:
+    """Whether the ions that a channel moves beside those of the model count as charge only, or not at all.
+
+    Beside one that the model has, they need no species of their own (the sodium of an exchanger); a current needs none.
+    """
+    if not all(m in CHARGES for m in channel.moves if m not in known):
+        return False
+    return bool(known) or (isinstance(model.voltage, Cable) and charged(model.mesh, model.voltage).membrane == membrane)
+
+
 def _validate_stimulus(model: Model, stimulus: Stimulus, species: Mapping[str, Species]) -> None:
+    if isinstance(stimulus, Electrode):
+        if not isinstance(model.voltage, Cable):
+            raise InputError(stimulus.where, "needs a potential that is solved for (give the model voltage=cs.Cable(...))")
+        electrode(model.mesh, charged(model.mesh, model.voltage), stimulus)
+        return
     where = f"stimuli.{stimulus.species}"
     if stimulus.species not in species:
         raise InputError(where, _unknown_species(stimulus.species, species))

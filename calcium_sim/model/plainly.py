@@ -24,13 +24,32 @@ from ..mesh.profiles import Profile
 from ..networks.channel import carried
 from ..plugin import BALANCE, Channel, found
 from ..units import Canonical
+from .electrics import Cable, CurrentClamp, VoltageClamp
 from .model import Buffer, Model, Species
 from .stimuli import Influx, Set
 from .voltage import Table
 
 PARTS: dict[str, Any] = {
     kind.__name__: kind
-    for kind in (Species, Buffer, Model, Influx, Set, Mesh, Membrane, Face, Columns, Axisymmetric, Profile, Within, Box, Nearest)
+    for kind in (
+        Species,
+        Buffer,
+        Model,
+        Influx,
+        Set,
+        Cable,
+        CurrentClamp,
+        VoltageClamp,
+        Mesh,
+        Membrane,
+        Face,
+        Columns,
+        Axisymmetric,
+        Profile,
+        Within,
+        Box,
+        Nearest,
+    )
 }
 _ROWS: dict[str, Any] = {"tuple": tuple, "list": list, "set": set, "frozenset": frozenset, "several": Several, "table": Table}
 _TABLES: dict[str, Any] = {"dict": dict, "fixed": Fixed}

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 
 from ..description.fixed import Described
-from ..errors import InputError, nearest, shown
+from ..errors import InputError, nearest
 from ..mesh import Mesh
 from ..mesh.given import named, positive
 from ..mesh.places import Place, checked, place_name
 from ..mesh.profiles import over, value_over
-
-SHAPES = ("ramp-down", "square", "triangle")
-FINEST = 1e-10
-"""A pulse is at least this fraction of the time at which it comes: times have 16 digits, so that its amount is exact to 1e-6."""
+from .electrics import CurrentClamp, VoltageClamp
+from .pulses import check_pulses
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -50,39 +47,19 @@ class Influx(Described):
     region: str = "cytosol"
 
     def __post_init__(self) -> None:
-        where = f"stimuli.{named(self.species, 'stimuli.species', 'ca')}"
+        named(self.species, "stimuli.species", "ca")
+        where = self.where
         object.__setattr__(self, "at", checked(self.at, f"{where}.at"))
         named(self.region, f"{where}.region", "cytosol")
         if self.through is not None:
             named(self.through, f"{where}.through", "plasma")
-        if not (isinstance(self.shape, str) and self.shape in SHAPES):
-            known = f"{nearest(self.shape, SHAPES)}; there are {', '.join(SHAPES)}"
-            raise InputError(f"{where}.shape", f"unknown shape {shown(self.shape)}{known}")
         object.__setattr__(self, "flux", value_over(self.flux, "uM*um/ms", f"{where}.flux"))
-        object.__setattr__(self, "duration", positive(self.duration, f"{where}.duration", "ms"))
-        object.__setattr__(self, "start", positive(self.start, f"{where}.start", "ms", zero=True))
-        self._check_train(where)
-        check_resolved(self, self.start)
+        check_pulses(self)
 
-    def _check_train(self, where: str) -> None:
-        if self.period is not None:
-            period = positive(self.period, f"{where}.period", "ms")
-            if period < self.duration:
-                raise InputError(f"{where}.period", f"{period:g} ms is shorter than one pulse ({self.duration:g} ms)")
-            if self.count is None:
-                raise InputError(f"{where}.period", f"{period:g} ms without a number of pulses (give count=, or leave period out for one)")
-            object.__setattr__(self, "period", period)
-        count = 1 if self.count is None else self.count
-        whole = isinstance(count, Integral) and not isinstance(count, bool) and 1 <= int(count) <= 2**53
-        if not whole or (count > 1 and self.period is None):
-            raise InputError(f"{where}.count", f"{shown(count)} pulses need a whole number >= 1 and a period")
-        object.__setattr__(self, "count", int(count))
-
-    def last_start(self, end: float) -> float:
-        """Time [ms] at which the last pulse begins that begins before `end`."""
-        if self.period is None or end <= self.start:
-            return float(self.start)
-        return float(self.start + min(self.count - 1, (end - self.start) // self.period) * self.period)
+    @property
+    def where(self) -> str:
+        """How errors name it."""
+        return f"stimuli.{self.species}"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -105,22 +82,22 @@ class Set(Described):
     region: str = "cytosol"
 
     def __post_init__(self) -> None:
-        where = f"stimuli.{named(self.species, 'stimuli.species', 'ca')}"
+        named(self.species, "stimuli.species", "ca")
+        where = self.where
         object.__setattr__(self, "at", checked(self.at, f"{where}.at"))
         named(self.region, f"{where}.region", "cytosol")
         object.__setattr__(self, "value", value_over(self.value, "uM", f"{where}.value", low=0.0, zero=True))
         object.__setattr__(self, "time", positive(self.time, f"{where}.time", "ms", zero=True))
 
+    @property
+    def where(self) -> str:
+        """How errors name it."""
+        return f"stimuli.{self.species}"
 
-Stimulus = Influx | Set
 
-
-def check_resolved(s: Influx, time: float) -> None:
-    """Refuse a pulse that is too short for the digits of the time [ms] at which it comes."""
-    if s.duration < FINEST * time:
-        told = f"{s.duration:g} ms is too short for a pulse at {time:g} ms: times have 16 digits"
-        fix = f"expected at least {FINEST * time:.2g} ms (bring the same amount in a longer pulse)"
-        raise InputError(f"stimuli.{s.species}.duration", f"{told}, {fix}")
+Stimulus = Influx | Set | CurrentClamp | VoltageClamp
+Electrode = CurrentClamp | VoltageClamp
+Pulsed = Influx | CurrentClamp
 
 
 def _some(names: Iterable[str]) -> str:

@@ -13,6 +13,7 @@ from ..errors import InputError, nearest
 from ..mesh import Floats
 from ..mesh.places import place_name
 from ..plugin import Channel
+from .electrics import POTENTIAL, Cable, charged
 from .model import Model, nodes_of
 from .probes import Probe
 
@@ -57,7 +58,12 @@ def targeted(model: Model, probe: Probe, where: str) -> Target:
     if probe.what == "v":
         if model.voltage is None:
             raise InputError(where, "the model has no potential to record (give it one: voltage = '-70 mV')")
-        return Target("v", ("", ""), none, np.zeros(0), none)
+        if not isinstance(model.voltage, Cable):
+            return Target("v", ("", ""), none, np.zeros(0), none)
+        there = charged(mesh, model.voltage)
+        at = np.flatnonzero(mesh.select(probe.at, there.nodes, f"{where}.at"))
+        nodes = there.nodes[at].astype(np.int64)
+        return Target("v", (POTENTIAL, there.region), nodes, _shares(there.area[at]), nodes)
     if kind in ("po", "flux"):  # no species is called so
         key = _channel(model, kind, rest, where)
         m = mesh.membranes[key[0]]
@@ -118,10 +124,10 @@ def _channel(model: Model, kind: str, name: str, where: str) -> tuple[str, str]:
 def placed(model: Model, probe: Probe, target: Target) -> dict[str, Any]:
     """Where a probe is, as attributes of its variables."""
     mesh, nodes = model.mesh, target.nodes
-    if target.kind == "v":
+    if target.kind == "v" and not len(nodes):
         return {"place": "plasma membrane"}
     out: dict[str, Any] = {"place": "everywhere" if probe.at is None else place_name(probe.at), "node_count": len(nodes)}
-    out["region"] = target.key[1] if target.kind == "field" else mesh.membranes[target.key[0]].sides[0]
+    out["region"] = target.key[1] if target.kind in ("field", "v") else mesh.membranes[target.key[0]].sides[0]
     if len(nodes) <= _LISTED:
         out["nodes"] = nodes.astype(np.int32) if len(nodes) > 1 else np.int32(nodes[0])
     centre = np.average(mesh.position[nodes], axis=0, weights=target.share)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,10 @@ class Table(tuple[tuple[float, float], ...]):
     def at(self, t: float) -> float:
         """The potential [mV] at a time [ms]: on straight lines, held at the ends."""
         return float(np.interp(t, *self._columns))
+
+    def jumps(self) -> Iterator[tuple[float, float]]:
+        """Times at which it jumps, and the potentials to which."""
+        yield from ((late, v) for (early, _), (late, v) in pairwise(self) if late == early)
 
     @cached_property
     def _columns(self) -> tuple[Floats, Floats]:

@@ -23,15 +23,14 @@ from ..admission.archive import read_file
 from ..admission.card import ALGEBRAIC, Card, FluxCard, InputCard, StateCard
 from ..errors import InputError, file_path
 from ..plugin import Channel, TorchGate, check_class
+from ..plugin.ions import CHARGES, FARADAY
 from . import trial
 from .inputs import Array, Columns
 from .weights import Weights, weights_of_bytes
 
 SUFFIXES = (".pt", ".npz")
-CURRENT = 1e4 / 96485.0
+CURRENT = 1e4 / FARADAY
 """Flux [uM um/ms] of a current of 1 uA/cm^2 carried by single charges: 1e4 / Faraday's constant."""
-
-CHARGES = {"ca": 2, "ba": 2, "sr": 2, "mg": 2, "na": 1, "k": 1, "h": 1, "cl": -1}
 
 
 @dataclass(frozen=True, kw_only=True)

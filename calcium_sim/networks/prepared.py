@@ -239,8 +239,17 @@ def _undetermined(gate: LearnedGate, channel: Channel, out: Floats) -> None:
 
 
 def _relax(gate: LearnedGate, y: Floats, ports: Mapping[str, Floats], low: Floats, high: Floats) -> Floats:
-    """Repeat the channel's own update with growing steps until nothing changes; places that stand still are left out."""
-    y = y.copy()
+    """Repeat the channel's own update with growing steps until nothing changes; places that stand still are left out.
+
+    A model asks for the same more than once, and networks in single precision may never stand still: the last answer is kept.
+    """
+    asked = repr((y.tolist(), [(name, v.tolist()) for name, v in sorted(ports.items())], low.tolist(), high.tolist()))
+    if gate.cache.get("relaxed", ("",))[0] != asked:
+        gate.cache["relaxed"] = asked, _moved(gate, y.copy(), ports, low, high)
+    return np.array(gate.cache["relaxed"][1])
+
+
+def _moved(gate: LearnedGate, y: Floats, ports: Mapping[str, Floats], low: Floats, high: Floats) -> Floats:
     for h in (0.05,) if gate.kind == "step" else RELAXATION:
         moving = np.arange(y.shape[1])
         for _ in range(2000):

@@ -198,38 +198,15 @@ def run(program: Program, columns: Any) -> NDArray[np.float64]:
 
     from ..kernels.network import prepared, sweep
 
-    prepared(program.weights.dtype.name)
     given = np.ascontiguousarray(columns, float)
     if given.ndim != 2 or given.shape[0] != program.inputs:
         raise InputError("network", f"input has shape {given.shape}, expected ({program.inputs}, nodes)")
     if getattr(config, "DISABLE_JIT", False):
         return np.asarray(evaluate(program, given), float)
+    prepared(program.weights.dtype.name)
     out = np.empty((program.outputs, given.shape[1]))
     sweep(given, out, program.code, program.columns, program.weights)
     return out
-
-
-def program_text(program: Program, name: str) -> str:
-    """Source of ``name(b, inputs, outputs, weights, work)``: one block of 64 nodes, from rows of `b` to rows of `b`.
-
-    `inputs` and `outputs` are tuples with the first elements of rows of the float64 array `b`; `weights` is `Program.weights`; `work` is
-    an array of the same type with `Program.work` elements. The text depends on `Program.structure` only, and expects `np`, `njit` and
-    `OPTIONS` in the module. It compiles in the blink of an eye: the interpreter behind it is compiled once per precision and user.
-    """
-    rows = ",\n    ".join(str(tuple(int(v) for v in row)) for row in program.code)
-    return f"""
-from calcium_sim.kernels.network import prepared
-
-BLOCK_{name} = prepared({program.weights.dtype.name!r})
-TABLE_{name} = np.array([
-    {rows},
-], np.int64)
-
-
-@njit(forceinline=True, **OPTIONS)
-def {name}(b, inputs, outputs, weights, work):
-    BLOCK_{name}(b, inputs, outputs, TABLE_{name}, {program.columns}, weights, work)
-"""
 
 
 def disagreement(program: Program, original: Any, low: Any, high: Any, points: int = 256, seed: int = 0) -> float:

@@ -1,7 +1,7 @@
 """What a run notes about its networks: inputs outside the trained range, outputs out of bounds, values that are no numbers.
 
 Every input with a trained range and every output is an item, with one row of numbers per block of nodes that the kernels write (see
-`kernels.network.bounded`). Every evaluation counts, those of repeated steps too.
+`kernels.noted.bounded`). Every evaluation counts, those of repeated steps too.
 """
 
 from __future__ import annotations
@@ -11,12 +11,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..kernels.noted import NOTED
 from ..mesh import Floats
 from .channel import LearnedGate
 from .prepared import limits, ranges, reach
-
-NUMBERS = 5
-"""Columns of a row: evaluations, how many of them outside, the lowest and the highest of these, how many no numbers made of numbers."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ class Watches:
 
     def counts(self, blocks: int) -> Floats:
         """Fresh rows (blocks, items, numbers)."""
-        out = np.zeros((blocks, max(1, len(self.items)), NUMBERS))
+        out = np.zeros((blocks, max(1, len(self.items)), NOTED))
         out[:, :, 2], out[:, :, 3] = np.inf, -np.inf
         return out
 

@@ -18,6 +18,7 @@ from ..errors import InputError
 from ..mesh import Floats
 from ..model import Model, direction
 from ..plugin import BALANCE, Channel, Parameter
+from .carried import carried
 from .rest import Places, flux_at, fluxes, places, resting_flux
 
 ROUNDING = 1e-12
@@ -53,7 +54,7 @@ def balance(model: Model, membrane: str, channels: Sequence[Channel], weights: S
     if not chosen:
         return {}
     where = {k: f"membranes.{membrane}.{channels[k].label()}.{name}" for k, name in chosen.items()}
-    species = _one_each(channels, where, weights)
+    species = _one_each(model, channels, where, weights)
     matrix = np.array([[_brings(model, membrane, channels[k], s) for k in chosen] for s in species])
     if np.linalg.matrix_rank(matrix) < len(chosen):
         names = " and ".join(f"'{channels[k].label()}'" for k in chosen)
@@ -74,11 +75,14 @@ def _balanced_parameter(channel: Channel, membrane: str) -> str:
     return names[0]
 
 
-def _one_each(channels: Sequence[Channel], where: Mapping[int, str], weights: Sequence[Floats | None]) -> list[str]:
+def _one_each(model: Model, channels: Sequence[Channel], where: Mapping[int, str], weights: Sequence[Floats | None]) -> list[str]:
     """The species that each channel balances, all different."""
     taken: dict[str, str] = {}
     for k, place in where.items():
-        species = next(iter(channels[k].moves))
+        species = next(iter(channels[k].moves), "")
+        if species not in {s.name for s in model.species}:
+            told = f"moves '{species}', which is no species of the model" if species else "moves no species"
+            raise InputError(place, f"{told}: there is nothing to balance (give it a value)")
         if species in taken:
             raise InputError(
                 place, f"'{taken[species]}' already balances '{species}' on this membrane, two BALANCE are one too many (give one a value)"
@@ -92,7 +96,7 @@ def _one_each(channels: Sequence[Channel], where: Mapping[int, str], weights: Se
 def _brings(model: Model, membrane: str, channel: Channel, species: str) -> float:
     """Amount of `species` that unit flux brings to the membrane's first side."""
     into = direction(model.mesh, membrane, channel)[1] == model.mesh.membranes[membrane].sides[0]
-    return float(channel.moves.get(species, 0)) * (1.0 if into else -1.0)
+    return carried(type(channel)).moves.get(species, 0.0) * (1.0 if into else -1.0)
 
 
 def _net(model: Model, membrane: str, channels: Sequence[Channel], fluxes: Mapping[int, Floats], species: str) -> Floats:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,28 +12,29 @@ from ..description.names import number_labels
 from ..errors import warn
 from ..mesh import OUTSIDE, Floats
 from ..model import Model, direction, resolve_side
-from ..model.stimuli import Influx, Set, stimulus_target
+from ..model.electrics import POTENTIAL, Cable, CurrentClamp, VoltageClamp, charged, electrode
+from ..model.stimuli import Influx, stimulus_target
 from ..model.strength import strength
 from ..networks.prepared import RELAXING, gate_of
 from ..plugin import Channel
-from ..plugin.contract import edges_of, parse_port
+from ..plugin.contract import parse_port
 from .balance import balance
+from .carried import Carried, carried
+from .edges import stops_of
 from .memory import memory_of
-from .rest import as_it_runs, levels, parameters, starting_states, voltage_at
-from .specs import NOTHING, Binding, ChannelSpec, Decay, PortRef, Wants
-from .stops import Stops, Train
-
-AT_ONCE = 1000
-"""Pulses of a train whose times are listed when a model is lowered, which makes the run quicker; those of longer trains when they come."""
+from .rest import as_it_runs, levels, starting_states
+from .specs import NOTHING, Binding, ChannelSpec, Decay, Holder, PortRef, Source, Tracked, Wants
+from .stops import Stops
 
 COURSES = {"square": 0, "ramp-down": 1, "triangle": 2}
 
 
 @dataclass(frozen=True)
 class Field:
-    """One unknown concentration: a species or free buffer in a region; `span` is its part of the state vector u.
+    """One unknown: the concentration of a species or free buffer in a region, or the potential; `span` is its part of the state vector u.
 
-    `rest` is its mean at the start, a typical size; what it starts from at each node is in `Plan.u0`.
+    `kind` is "species", "buffer" or "potential". `capacity` is what one unit of it holds at each node: the volume [um^3], of a potential
+    the capacitance [pF]. `rest` is its mean at the start, a typical size; what it starts from at each node is in `Plan.u0`.
     """
 
     name: str
@@ -42,9 +42,14 @@ class Field:
     diffusion: float
     span: slice
     nodes: slice
-    volume: Floats
+    capacity: Floats
     rest: float
-    buffer: bool = False
+    kind: str = "species"
+
+    @property
+    def potential(self) -> bool:
+        """Whether it is a potential, which may be negative, and whose books are kept in charge."""
+        return self.kind == "potential"
 
 
 @dataclass(frozen=True)
@@ -60,18 +65,7 @@ class Gauge:
     moved: slice
     weight: Floats | None
     area: Floats
-
-
-@dataclass(frozen=True)
-class Source:
-    """One influx: entries of u it feeds, the rates [uM/ms] there at unit course, the amount per ms, its course, its membrane or None."""
-
-    field: int
-    index: np.ndarray
-    rate: Floats
-    amount: float
-    course: tuple[float, float, float, float, float]
-    through: str | None = None
+    carried: Carried
 
 
 @dataclass(frozen=True)
@@ -79,7 +73,7 @@ class Plan:
     """A lowered model. `parameters` is the flat array that kernels read; offsets are in the specs.
 
     `blocks` gives, per membrane, its contiguous parts of the state array y and of `moved`, each (rows, pairs) when reshaped; `tracked`
-    lists (field, last values, rates) for ports that read a rate of change; behind the rates lie the last difference quotients.
+    lists what ports read the rate of change of.
     """
 
     model: Model
@@ -94,9 +88,31 @@ class Plan:
     y0: Floats
     moved_size: int
     ratios: tuple[tuple[str, str], ...]
-    tracked: tuple[tuple[int, slice, slice], ...]
+    tracked: tuple[Tracked, ...]
     blocks: dict[str, tuple[slice, slice]]
     stops: Stops
+    holders: tuple[Holder, ...] = ()
+
+    @property
+    def potential(self) -> Field | None:
+        """The field of the potential, where it is solved for."""
+        return self.fields[-1] if self.fields[-1].potential else None
+
+    def ratio(self, membrane: str, place: str) -> Floats:
+        """What a flux through a membrane makes of the fields of a region, or of the potential, per pair on meshes that pair positions."""
+        mesh = self.model.mesh
+        capacity = self.fields[-1].capacity if place == POTENTIAL else mesh.volume[mesh.span(place)]
+        return np.asarray(mesh.membranes[membrane].area / capacity)
+
+    def first_row(self, membrane: str) -> int:
+        """Row of y where those of a membrane begin, on meshes whose membranes all have as many pairs."""
+        block = self.blocks[membrane][0]
+        return block.start // len(self.model.mesh.membranes[membrane].area)
+
+    def row(self, membrane: str, row: int) -> slice:
+        """Part of y that is a row of a membrane."""
+        pairs, block = len(self.model.mesh.membranes[membrane].area), self.blocks[membrane][0]
+        return slice(block.start + row * pairs, block.start + (row + 1) * pairs)
 
     def index(self, name: str, region: str) -> int:
         """Number of the field of a species or buffer in a region."""
@@ -116,7 +132,8 @@ class _Builder:
     y_size: int = 0
     moved_size: int = 0
     blocks: dict[str, tuple[slice, slice]] = field(default_factory=dict)
-    tracked: dict[tuple[str, int], tuple[int, slice, slice]] = field(default_factory=dict)
+    tracked: dict[tuple[str, int], Tracked] = field(default_factory=dict)
+    first: int = 0
 
     def number(self, *values: float) -> int:
         self.parameters += values
@@ -126,6 +143,10 @@ class _Builder:
         self.y0.append(values)
         self.y_size += len(values)
         return slice(self.y_size - len(values), self.y_size)
+
+    def row(self, membrane: str) -> int:
+        """The next row of the membrane under way."""
+        return (self.y_size - self.first) // len(self.model.mesh.membranes[membrane].area)
 
     def amounts(self, size: int) -> slice:
         self.moved_size += size
@@ -159,6 +180,7 @@ def lower(model: Model, wants: Wants = NOTHING) -> Plan:
         _add_membrane(b, name, channels)
     bindings = tuple(_binding(b, buffer) for buffer in model.buffers)
     decays, decay_moved = _decays(b)
+    holders = _holders(b)
     return Plan(
         model=model,
         fields=tuple(b.fields),
@@ -166,7 +188,8 @@ def lower(model: Model, wants: Wants = NOTHING) -> Plan:
         bindings=bindings,
         decays=decays,
         decay_moved=decay_moved,
-        sources=tuple(_source(b, s) for s in model.stimuli if isinstance(s, Influx)),
+        sources=tuple(_source(b, k, s) for k, s in enumerate(model.stimuli) if isinstance(s, Influx))
+        + tuple(_injected(b, k, s) for k, s in enumerate(model.stimuli) if isinstance(s, CurrentClamp)),
         parameters=np.array(b.parameters, float),
         u0=np.concatenate(b.u0),
         y0=np.concatenate([*b.y0, np.zeros(0)]),
@@ -174,24 +197,32 @@ def lower(model: Model, wants: Wants = NOTHING) -> Plan:
         ratios=tuple(b.ratios),
         tracked=tuple(b.tracked.values()),
         blocks=b.blocks,
-        stops=_stops(b),
+        stops=stops_of(model, [g.channel for g in b.gauges]),
+        holders=holders,
     )
 
 
 def _add_fields(b: _Builder) -> None:
     mesh, offset = b.model.mesh, 0
-    rows: list[tuple[str, str, float, Floats, bool]] = []
+    rows: list[tuple[str, str, float, Floats, str]] = []
     for s in b.model.species:
-        rows += [(s.name, r, s.diffusion[r], levels(b.model, s.name, r), False) for r in mesh.regions if r in s.diffusion]
+        rows += [(s.name, r, s.diffusion[r], levels(b.model, s.name, r), "species") for r in mesh.regions if r in s.diffusion]
     for buffer in b.model.buffers:
         c0 = levels(b.model, buffer.binds, buffer.region)
-        rows.append((buffer.name, buffer.region, buffer.diffusion, buffer.total * buffer.koff / (buffer.koff + buffer.kon * c0), True))
-    for name, region, diffusion, start, is_buffer in rows:
+        rows.append((buffer.name, buffer.region, buffer.diffusion, buffer.total * buffer.koff / (buffer.koff + buffer.kon * c0), "buffer"))
+    for name, region, diffusion, start, kind in rows:
         nodes, volume = mesh.span(region), mesh.volume[mesh.span(region)]
         rest = float(start[0] if (start == start[0]).all() else np.average(start, weights=volume))
-        b.fields.append(Field(name, region, diffusion, slice(offset, offset + len(start)), nodes, volume, rest, is_buffer))
+        b.fields.append(Field(name, region, diffusion, slice(offset, offset + len(start)), nodes, volume, rest, kind))
         b.u0.append(start)
         offset += len(start)
+    cable = b.model.voltage
+    if isinstance(cable, Cable):  # last, so that what may not be negative comes first
+        there = charged(mesh, cable)
+        start, span = np.full(len(there.area), float(cable.initial)), slice(offset, offset + len(there.area))
+        capacity = cable.capacitance * there.area
+        b.fields.append(Field(POTENTIAL, there.region, 0.0, span, mesh.span(there.region), capacity, float(cable.initial), "potential"))
+        b.u0.append(start)
 
 
 def _add_membrane(b: _Builder, name: str, channels: Sequence[Channel]) -> None:
@@ -201,13 +232,13 @@ def _add_membrane(b: _Builder, name: str, channels: Sequence[Channel]) -> None:
     numbers = [as_it_runs(c, values=s.values) for c, s in zip(channels, found, strict=True)]
     balanced = balance(model, name, numbers, [s.weight for s in found])
     labels = number_labels([c.called() for c in channels])
-    first = b.y_size, b.moved_size
+    b.first, moved = b.y_size, b.moved_size
     for k, (c, (values, w)) in enumerate(zip(channels, found, strict=True)):
         if k in balanced:
             parameter, values[parameter], profile = balanced[k]
             w = None if profile is None else np.broadcast_to(profile, (pairs,)).copy()
         _add_channel(b, name, labels[k], c, values, w)
-    b.blocks[name] = slice(first[0], b.y_size), slice(first[1], b.moved_size)
+    b.blocks[name] = slice(b.first, b.y_size), slice(moved, b.moved_size)
 
 
 def _add_channel(b: _Builder, name: str, label: str, c: Channel, values: dict[str, Any], w: Floats | None) -> None:
@@ -219,17 +250,20 @@ def _add_channel(b: _Builder, name: str, label: str, c: Channel, values: dict[st
     running = as_it_runs(c, values=values)
     parameter = b.number(*(float(values[n]) for n in c.params))
     ports = tuple(_port(b, text, way, name) for text in c.reads.values())
-    row = b.y_size
+    row = b.row(name)
     start = starting_states(model, name, running)
     states = tuple(b.states(s) for s in start)
-    gains = []
-    for species, count in c.moves.items():
+    brings, gains = carried(type(c)), []
+    for species, count in brings.moves.items():
         for region, sign in ((way[1], 1), (way[0], -1)):
             target = b.find(species, region)
             if target is not None:
                 gains.append((target, sign * count, b.ratio(name, region)))
+    if b.fields[-1].potential and brings.charge and name == charged(model.mesh, model.voltage).membrane:
+        sign = 1 if way[1] == b.fields[-1].region else -1
+        gains.append((len(b.fields) - 1, sign * brings.charge, b.ratio(name, POTENTIAL)))
     paced = _paced(b, name, type(c))
-    kept = memory_of(type(c), {n: p.index for n, p in zip(c.reads, ports, strict=True) if p.kind == "field"}, b.y_size)
+    kept = memory_of(type(c), {n: p.index for n, p in zip(c.reads, ports, strict=True) if p.kind == "field"}, b.row(name))
     if kept is not None and not paced and b.wants.continued:
         rest = np.zeros((kept.size, pairs))
         for j, f in enumerate(kept.fields):
@@ -239,7 +273,7 @@ def _add_channel(b: _Builder, name: str, label: str, c: Channel, values: dict[st
         kept = None
     number, first = list(model.membranes).index(name), kept.first if kept else -1
     spec = ChannelSpec(type(c), number, parameter, row, ports, tuple(gains), -1, first, paced)
-    b.gauges.append(Gauge(label, name, running, way, spec, states, b.amounts(pairs), w, membrane.area))
+    b.gauges.append(Gauge(label, name, running, way, spec, states, b.amounts(pairs), w, membrane.area, brings))
 
 
 def _paced(b: _Builder, membrane: str, cls: type[Channel]) -> bool:
@@ -271,6 +305,8 @@ def _reads_rate(cls: type[Channel]) -> bool:
 
 def _port(b: _Builder, text: str, way: tuple[str, str], membrane: str) -> PortRef:
     port = parse_port(text)
+    if port.kind == "v" and b.fields[-1].potential:
+        return PortRef("field", len(b.fields) - 1)
     if port.kind in ("v", "t"):
         return PortRef(port.kind)
     side = resolve_side(port.side, way)
@@ -282,10 +318,10 @@ def _port(b: _Builder, text: str, way: tuple[str, str], membrane: str) -> PortRe
         return PortRef("field", index)
     key, pairs = (membrane, index), len(b.model.mesh.membranes[membrane].area)
     if key not in b.tracked:
-        last = b.states(b.beside(membrane, index))
-        b.tracked[key] = (index, last, b.states(np.zeros(pairs)))
-        b.states(np.zeros(pairs))
-    return PortRef("rate", b.tracked[key][2].start)
+        b.tracked[key] = Tracked(membrane, index, b.row(membrane))
+        for start in (b.beside(membrane, index), np.zeros(pairs), np.zeros(pairs)):
+            b.states(start)
+    return PortRef("rate", b.tracked[key].rate())
 
 
 def _binding(b: _Builder, buffer: Any) -> Binding:
@@ -302,38 +338,43 @@ def _decays(b: _Builder) -> tuple[tuple[Decay, ...], tuple[slice, ...]]:
             if s.decay > 0 and f.name == s.name:
                 rest = (s.rest or {}).get(f.region, s.initial[f.region])
                 decays.append(Decay(i, b.number(s.decay, rest)))
-                slices.append(b.amounts(len(f.volume)))
+                slices.append(b.amounts(len(f.capacity)))
     return tuple(decays), tuple(slices)
 
 
-def _source(b: _Builder, s: Influx) -> Source:
+def _holders(b: _Builder) -> tuple[Holder, ...]:
+    """The electrodes that hold the potential, each with one row of amounts."""
+    found = []
+    for k, s in enumerate(b.model.stimuli):
+        if isinstance(s, VoltageClamp):
+            there = charged(b.model.mesh, b.model.voltage)
+            where, share = electrode(b.model.mesh, there, s)
+            row = b.amounts(len(there.area))
+            found += [
+                Holder(k, int(i), 1e3 * part / s.resistance, s.protocol, row.start + int(i)) for i, part in zip(where, share, strict=True)
+            ]
+    return tuple(found)
+
+
+def _injected(b: _Builder, k: int, s: CurrentClamp) -> Source:
+    """The current of an electrode, spread over the positions at which it sits."""
+    f = b.fields[-1]
+    where, share = electrode(b.model.mesh, charged(b.model.mesh, b.model.voltage), s)
+    return Source(k, len(b.fields) - 1, where, s.current * share / f.capacity[where], float(s.current), _course(s))
+
+
+def _course(s: Influx | CurrentClamp) -> tuple[float, float, float, float, float]:
+    """Shape, start, length of a pulse, period and number; the period of one pulse is of no consequence, but time is divided by it."""
+    return float(COURSES[s.shape]), s.start, s.duration, s.period or max(s.duration, 1e-300), float(s.count)
+
+
+def _source(b: _Builder, k: int, s: Influx) -> Source:
     nodes, area, flux = stimulus_target(b.model.mesh, s)
     index = b.find(s.species, s.region)
     assert index is not None
     f = b.fields[index]
     local = nodes.astype(np.int64) - f.nodes.start
-    course = (float(COURSES[s.shape]), s.start, s.duration, s.period or max(s.duration, 1e-300), float(s.count))
-    return Source(index, local, flux * area / f.volume[local], float((flux * area).sum()), course, s.through)
+    return Source(k, index, local, flux * area / f.capacity[local], float((flux * area).sum()), _course(s), s.through)
 
 
-def _stops(b: _Builder) -> Stops:
-    """Times at which a step has to end: kinks of stimuli, jumps of fluxes and of the potential."""
-    times: set[float] = set()
-    trains: list[Train] = []
-    for s in b.model.stimuli:
-        if isinstance(s, Set):
-            times.add(s.time)
-            continue
-        kinks = (0.0, 0.5 * s.duration, s.duration) if s.shape == "triangle" else (0.0, s.duration)
-        if s.count <= AT_ONCE:
-            times |= {s.start + k * (s.period or 0.0) + kink for k in range(s.count) for kink in kinks}
-        else:
-            trains.append(Train(s.start, s.period, s.count, kinks))
-    for g in b.gauges:
-        times |= set(edges_of(type(g.channel), parameters(g.channel)))
-    if isinstance(b.model.voltage, tuple):
-        times |= {late for (early, _), (late, _) in pairwise(b.model.voltage) if late == early}
-    return Stops(tuple(sorted(float(t) for t in times if t > 0)), tuple(trains))
-
-
-__all__ = ["Field", "Gauge", "Plan", "Source", "lower", "voltage_at"]
+__all__ = ["Field", "Gauge", "Plan", "lower"]

@@ -11,7 +11,8 @@ from ..plugin import Channel
 
 @dataclass(frozen=True)
 class Memory:
-    """Rows of Y of one gate: whether its network has run, the concentrations that it saw (and those at the nodes), its outputs' lines."""
+    """Rows of Y of one gate: whether its network has run, the concentrations that it saw, what tells whether it has to run, its outputs'
+    lines."""
 
     first: int
     fields: tuple[int, ...]
@@ -28,7 +29,7 @@ class Memory:
         return self.first
 
     def node(self, j: int) -> int:
-        """Row of the concentration at the node, of the j-th field."""
+        """Row of the concentration at the node, of the j-th field (on grids); on cables of its last difference quotient."""
         return self.first + 1 + j
 
     def wall(self, j: int) -> int:

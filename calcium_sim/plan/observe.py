@@ -27,14 +27,14 @@ def pair_view(
     """States, ports and parameters of a channel, each an array over the pairs, or some of them (parameters: floats) under its name."""
     cut = slice(None) if pairs is None else pairs
     y = SimpleNamespace(**{n: state.y[s][cut] for n, s in zip(g.channel.states, g.states, strict=True)})
-    size = len(g.area)
+    size, rows = len(g.area), plan.blocks[g.membrane][0]
     ports: dict[str, Floats] = {}
     for name, port in zip(g.channel.reads, g.spec.ports, strict=True):
         if port.kind == "field":
             wall = (seen or {}).get((g.spec.membrane, port.index))
             ports[name] = state.u[port_entries(plan, g, port.index, cut)] if wall is None else wall[cut]
         elif port.kind == "rate":
-            ports[name] = state.y[port.index : port.index + size][cut]
+            ports[name] = state.y[rows].reshape(-1, size)[port.index][cut]
         else:
             ports[name] = np.full(size if pairs is None else len(pairs), _uniform(plan, port, state))
     return y, SimpleNamespace(**ports), SimpleNamespace(**g.channel.values)

@@ -19,7 +19,7 @@ class RightSide:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.volume = np.concatenate([f.volume for f in plan.fields])
+        self.capacity = np.concatenate([f.capacity for f in plan.fields])
         self.diffusion = self._diffusion()
 
     def _diffusion(self) -> csr_matrix:
@@ -34,9 +34,9 @@ class RightSide:
             rows += [a, a, b, b]
             columns += [b, a, a, b]
             values += [flow, -flow, flow, -flow]
-        shape = (len(self.volume), len(self.volume))
+        shape = (len(self.capacity), len(self.capacity))
         flat = [np.concatenate([np.zeros(0, kind), *parts]) for parts, kind in ((values, float), (rows, int), (columns, int))]
-        return csr_matrix((flat[0] / self.volume[flat[1]], (flat[1], flat[2])), shape)
+        return csr_matrix((flat[0] / self.capacity[flat[1]], (flat[1], flat[2])), shape)
 
     def __call__(self, state: State) -> tuple[Floats, Floats, Floats]:
         """Rates of concentrations [uM/ms], of gates [1/ms] and of amounts moved [uM um/ms through membranes, uM/ms by decays]."""
@@ -46,7 +46,7 @@ class RightSide:
             moved[g.moved] = flow = flux_density(plan, g, state)
             for field, count, _ in g.spec.gains:
                 entries = port_entries(plan, g, field)
-                np.add.at(du, entries, count * flow * g.area / self.volume[entries])
+                np.add.at(du, entries, count * flow * g.area / self.capacity[entries])
             for span, rate in zip(g.states, state_rates(plan, g, state), strict=False):
                 dy[span] = rate
         for b in plan.bindings:

@@ -13,6 +13,7 @@ from ..errors import InputError, ModelWarning, shown, warn
 from ..mesh import Floats
 from ..mesh.profiles import Profile, over
 from ..model import Model, Species, direction, nodes_of, resolve_side
+from ..model.electrics import Cable
 from ..model.voltage import Table
 from ..networks.channel import resolve
 from ..plugin import Channel
@@ -53,6 +54,8 @@ def voltage_at(model: Model, t: float) -> float:
         if not math.isfinite(potential):
             raise InputError("voltage", f"the function returned {shown(found)} at t={t:g} ms, expected a finite number in mV")
         return potential
+    if isinstance(given, Cable):  # where it starts; what becomes of it is in the state
+        return float(given.initial)
     if isinstance(given, Table):
         return given.at(t)
     return float(given)

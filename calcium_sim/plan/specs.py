@@ -1,9 +1,13 @@
-"""What a lowered model says of its channels, buffers and decays, as indices: where things stand in the arrays of a run."""
+"""What a lowered model says of its channels, buffers, decays and stimuli, as indices: where things stand in the arrays of a run."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
+
+from ..mesh import Floats
+from ..model.voltage import Table
 from ..plugin import Channel
 
 
@@ -24,7 +28,8 @@ NOTHING = Wants()
 
 @dataclass(frozen=True)
 class PortRef:
-    """Where a channel's port is found: kind "field" (index of a field), "value" (index into P), "rate" (row of Y), "v" or "t"."""
+    """Where a channel's port is found: kind "field" (index of a field), "value" (index into P), "rate" (row of its membrane's Y), "v"
+    or "t"."""
 
     kind: str
     index: int = 0
@@ -34,9 +39,9 @@ class PortRef:
 class ChannelSpec:
     """One channel on one membrane, as indices.
 
-    `param` and `state` are its first element of P and row of Y; `gains` are (field, count, ratio row): the field gains count times
-    flux times area/volume; `weight` is its row of W, or -1; `memory` the first row of Y where the outputs of its network are kept, or
-    -1. A channel that is `paced` is advanced around the step, see `pacing`.
+    `membrane` is its number; `param` and `state` are its first element of P and row of its membrane's Y; `gains` are (field, count,
+    ratio row): the field gains count times flux times area/volume; `weight` is its row of W, or -1; `memory` the first row of Y where
+    the outputs of its network are kept, or -1. A channel that is `paced` is advanced around the step, see `pacing`.
     """
 
     cls: type[Channel]
@@ -44,10 +49,28 @@ class ChannelSpec:
     param: int
     state: int
     ports: tuple[PortRef, ...]
-    gains: tuple[tuple[int, int, int], ...]
+    gains: tuple[tuple[int, float, int], ...]
     weight: int = -1
     memory: int = -1
     paced: bool = False
+
+    def raised(self, by: int) -> ChannelSpec:
+        """The same where the rows of all membranes stand in one array, those of this one from row `by` on."""
+        ports = tuple(PortRef(p.kind, p.index + by) if p.kind == "rate" else p for p in self.ports)
+        return replace(self, state=self.state + by, ports=ports, memory=self.memory + by if self.memory >= 0 else -1)
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """A field whose rate of change channels of a membrane read: row of its Y for the last value, then the rate, then its last value."""
+
+    membrane: str
+    field: int
+    row: int
+
+    def rate(self) -> int:
+        """Row of the rate of change."""
+        return self.row + 1
 
 
 @dataclass(frozen=True)
@@ -65,3 +88,31 @@ class Decay:
 
     field: int
     param: int
+
+
+@dataclass(frozen=True)
+class Source:
+    """One influx or current: entries of u it feeds, the rates there at unit course, the amount per ms, its course, its membrane or None.
+
+    Rates are in uM/ms or mV/ms, amounts in uM um^3 or fC; `number` is that of the stimulus.
+    """
+
+    number: int
+
+    field: int
+    index: np.ndarray
+    rate: Floats
+    amount: float
+    course: tuple[float, float, float, float, float]
+    through: str | None = None
+
+
+@dataclass(frozen=True)
+class Holder:
+    """An electrode that holds the potential at a position: conductance [nS], table of potentials, its account of charge in `moved`."""
+
+    number: int
+    position: int
+    conductance: float
+    protocol: Table
+    moved: int

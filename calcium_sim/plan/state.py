@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from ..mesh import Floats
 from .lower import Plan
+from .stops import RESOLUTION
+
+
+def beside(t: float, h: float = math.inf) -> float:
+    """How far one looks to a side of a time at which a stimulus may begin, within a step of length h there [ms]."""
+    return min(RESOLUTION * t, 0.25 * h)
 
 
 @dataclass
 class State:
     """Concentrations u, gate states y, amounts moved since the last observation [uM um per pair], time, previous step [ms].
+
+    On (z, r) grids networks that run between two steps do not after a step that is short beside the one before them: `behind` is the time
+    since they last ran, `seen` the time over which they then knew rates of change [ms].
 
     `rows` keeps what `shaped` has made; `known` holds, per block, the inputs on which networks last ran (`active`), else nothing.
     `limited`: edges of negative conductance are limited from now on, see `kernels.graph`.
@@ -25,6 +35,8 @@ class State:
     before: float = 1.0
     known: Floats = field(default_factory=lambda: np.zeros((0, 0)))
     limited: bool = False
+    behind: float = 0.0
+    seen: float = 1.0
     rows: tuple[Floats, Floats, Floats] | None = field(default=None, repr=False, compare=False)
 
     @classmethod
@@ -34,7 +46,7 @@ class State:
 
     def copy(self) -> State:
         """An independent copy."""
-        return State(self.u.copy(), self.y.copy(), self.moved.copy(), self.t, self.before, self.known.copy(), self.limited)
+        return replace(self, u=self.u.copy(), y=self.y.copy(), moved=self.moved.copy(), known=self.known.copy(), rows=None)
 
     def shaped(self, shapes: tuple[tuple[int, int], ...]) -> tuple[Floats, Floats, Floats]:
         """The three arrays as matrices that share their memory; made once, since states are overwritten in place."""
@@ -46,6 +58,7 @@ class State:
         """Overwrite with another state, keeping the arrays."""
         self.u[:], self.y[:], self.moved[:] = other.u, other.y, other.moved
         self.t, self.before, self.limited = other.t, other.before, other.limited
+        self.behind, self.seen = other.behind, other.seen
         self.known = other.known.copy() if other.known.size else other.known
 
 

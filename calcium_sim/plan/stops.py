@@ -1,4 +1,7 @@
-"""Times at which a step has to end, made as a run comes to them: a train of any number of pulses costs nothing until then."""
+"""Times at which a step has to end, made as a run comes to them: a train of any number of pulses costs nothing until then.
+
+Edges of several stimuli that are meant to fall together may differ by round-off (0.3, and 0.1 + 0.2): they are one stop.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,9 @@ import math
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+RESOLUTION = 1e-12
+"""Times that differ by no more than this part of them are one: more than the round-off of a time that many steps add up to."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,13 @@ class Stops:
     trains: tuple[Train, ...] = ()
 
     def next(self, time: float) -> float:
-        """The first one after `time`; infinity if there is none."""
+        """The first one after `time`; infinity if there is none. Of those that are one within round-off it is the last."""
+        found = self._after(time)
+        while found < math.inf and (later := self._after(found)) - found <= RESOLUTION * found:
+            found = later
+        return found
+
+    def _after(self, time: float) -> float:
         k = bisect_right(self.single, time)
         found = self.single[k] if k < len(self.single) else math.inf
         for train in self.trains:

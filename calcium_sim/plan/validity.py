@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from ..mesh import OUTSIDE, Columns, Floats, Mesh
 from ..model import Model, resolve_side
-from ..model.stimuli import Set
+from ..model.electrics import Cable
+from ..model.stimuli import Pulsed, Set
 from ..plugin import parse_port
 from .lower import Gauge, Plan
 from .rest import resting_ports, voltage_at
@@ -35,9 +36,10 @@ def remarks(plan: Plan) -> tuple[str, ...]:
 
 def late(model: Model, end: float) -> list[str]:
     """A line per stimulus that a run up to `end` [ms] never sees."""
-    begin = [(s, s.time, s.time > end) if isinstance(s, Set) else (s, s.start, s.start >= end) for s in model.stimuli]
+    timed = [s for s in model.stimuli if isinstance(s, Set | Pulsed)]
+    begin = [(s, s.time, s.time > end) if isinstance(s, Set) else (s, s.start, s.start >= end) for s in timed]
     return [
-        f"stimuli.{s.species}: begins at {t:g} ms, but the run ends at {end:g} ms: nothing happens (run longer, or begin earlier)"
+        f"{s.where}: begins at {t:g} ms, but the run ends at {end:g} ms: nothing happens (run longer, or begin earlier)"
         for s, t, unseen in begin
         if unseen
     ]
@@ -46,6 +48,8 @@ def late(model: Model, end: float) -> list[str]:
 def volts(model: Model, end: float) -> list[str]:
     """A line if a potential looks like volts or uV: it is not 0 and stays within 1 mV up to `end` [ms], or goes beyond 1 V."""
     given = model.voltage
+    if isinstance(given, Cable):
+        return []
     if callable(given):
         values = [abs(voltage_at(model, t)) for t in np.linspace(0.0, end, LOOKS).tolist()]
     else:

@@ -12,7 +12,8 @@ from ..errors import InputError, StorageError, file_path, nearest
 from ..kernels.files import uninterrupted
 from ..mesh import Mesh
 from ..results.arrivals import arrivals, concentration, key_of, level_of
-from ..results.dataset import CONCENTRATION, FLUX
+from ..results.dataset import CONCENTRATION
+from ..results.described import FLUX
 from ..results.diagnostics import read_wave, wave_path
 from ..results.paths import Path, choose, graph, of_nodes, places
 from ..units import numbers_in

@@ -27,6 +27,7 @@ from ..mesh.profiles import Profile, value_over
 from .contract import Parameter, Port, State, check_class, multiplies, parameter, parse_port, state
 from .entries import OURS, distribution, full_name, installed, provider
 from .imported import keep
+from .ions import MOLAR
 
 
 class _Balance:
@@ -80,6 +81,9 @@ class Channel:
         Numbers in that unit, or quantities; a default None has to be given by the user.
     moves : {species: count}
         What one unit of flux carries from `across[0]` to `across[1]`; negative counts go the other way (an exchanger).
+    flux_unit : "uM*um/ms"
+        What `flux` returns: moles, or a current density ("uA/cm^2"): positive charge from `across[0]` to `across[1]`, carried by what is
+        moved in the proportions of `moves`, or, if these are empty, by ions of no account.
     source : paper and doi.
     note : what the channel is not for; a warning says so where it runs in more than one place.
 
@@ -101,6 +105,7 @@ class Channel:
     states: ClassVar[Any] = {}
     params: ClassVar[Any] = {}
     moves: ClassVar[Any] = {"ca": 1}
+    flux_unit: ClassVar[str] = MOLAR
     source: ClassVar[str] = ""
     note: ClassVar[str] = ""
     known_by: ClassVar[tuple[str, ...]] = ()

@@ -18,6 +18,7 @@ import numpy as np
 from .. import units
 from ..errors import InputError, nearest, shown
 from .ieee import called
+from .ions import CURRENT, MOLAR, charge_moved
 
 FUNCTIONS = {
     "flux": ("y", "x", "p"), "rates": ("y", "x", "p"), "steady": ("x", "p"), "open_probability": ("y", "x", "p"), "edges": ("p",),
@@ -134,7 +135,8 @@ def check_class(cls: Any) -> None:
     for table in ("reads", "states", "params"):
         _check_names(getattr(cls, table), f"{label}.{table}")
     _check_across(cls.across, f"{label}.across")
-    _check_moves(cls.moves, f"{label}.moves")
+    _check_flux_unit(cls, label)
+    _check_moves(cls.moves, f"{label}.moves", empty=cls.flux_unit != MOLAR)
     for name, port in cls.reads.items():
         parse_port(port, f"{label}.reads.{name}")
     for name, row in cls.states.items():
@@ -168,8 +170,21 @@ def _check_across(across: Any, where: str) -> None:
         raise InputError(where, f"{shown(across)} is no pair of two regions, expected (from, to), such as ('er', 'cytosol')")
 
 
-def _check_moves(moves: Any, where: str) -> None:
-    if not isinstance(moves, Mapping) or not moves:
+def _check_flux_unit(cls: Any, label: str) -> None:
+    unit = cls.flux_unit
+    if unit == MOLAR:
+        return
+    told = f"expected '{MOLAR}' (moles) or a current density such as 'uA/cm^2'"
+    try:
+        units.value(f"1 {unit}", CURRENT, label)
+    except InputError:
+        raise InputError(f"{label}.flux_unit", f"{shown(unit)} is no unit of a flux, {told}") from None
+    if cls.moves and charge_moved(cls.moves) == 0.0:
+        raise InputError(f"{label}.moves", f"{shown(dict(cls.moves))} carries no charge, of which the flux is a current (leave it empty)")
+
+
+def _check_moves(moves: Any, where: str, empty: bool = False) -> None:
+    if not isinstance(moves, Mapping) or not (moves or empty):
         raise InputError(where, f"{shown(moves)} is no table, expected {{species: count}}, such as {{'ca': 1}}")
     for species, count in moves.items():
         if not isinstance(species, str) or not species:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, nearest
+from ..model.electrics import POTENTIAL
 from ..units import number_in
 from .paths import region_nodes
 
@@ -119,7 +120,9 @@ def micromolar(threshold: Any) -> float:
 
 
 def level_of(ds: xr.Dataset, species: str, threshold: Any = None) -> float:
-    """The threshold that is meant [uM]: by default the one that the run noted crossings of, or 0.2 uM."""
+    """The threshold that is meant [uM]: by default the one that the run noted crossings of, or 0.2 uM; of a potential [mV] 0 mV."""
+    if isinstance(species, str) and species == POTENTIAL:
+        return number_in(0.0 if threshold is None else threshold, "mV", "threshold")
     if threshold is not None:
         return micromolar(threshold)
     noted = noted_of(ds, key_of(ds, species)).get("arrival")
@@ -138,7 +141,7 @@ def arrival_times(ds: xr.Dataset, threshold: Any = None, species: str = "ca", re
     ----------
     ds : result of a run.
     threshold : concentration; a bare number is in uM. By default the one of the run.
-    species, region : which concentration.
+    species, region : which concentration; ``"v"`` is the potential, whose threshold is in mV, 0 by default.
 
     Returns
     -------

@@ -24,13 +24,16 @@ from ..kernels.files import uninterrupted
 from ..mesh import OUTSIDE, Floats, Mesh
 from ..mesh.labels import Labels
 from ..model import Model, Species
-from .described import describe, sources
+from ..model.electrics import CHARGE, POTENTIAL
+from ..plugin import Channel
+from .described import FLUX, describe, flux_units, sources
 
 if TYPE_CHECKING:
     import xarray as xr
 
-CONCENTRATION, FLUX, AMOUNT = "umol L-1", "umol L-1 um ms-1", "umol L-1 um3"
+CONCENTRATION, AMOUNT = "umol L-1", "umol L-1 um3"
 FORMAT = 1
+POTENTIAL_TOLD = {"units": "mV", "long_name": "membrane potential, inside - outside"}
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ class ProbeRecord:
     stem, name, what : how variables call it, its name, what it is of.
     kind : "field", "po", "flux" or "v".
     place : attributes that tell where it is.
+    units : of the values, where they are not those of their kind.
     """
 
     stem: str
@@ -92,6 +96,7 @@ class ProbeRecord:
     peak: float
     peak_time: float
     place: Mapping[str, Any]
+    units: str = ""
 
 
 @dataclass(frozen=True)
@@ -132,25 +137,27 @@ def assemble(model: Model, frames: Frames) -> xr.Dataset:
     """
     import xarray as xr
 
-    mesh, names, kinds = model.mesh, model.names, dict(_kinds(model))
+    mesh, names, classes = model.mesh, model.names, dict(_classes(model))
     coords = {"time": ("time", np.asarray(frames.time, float), {"units": "ms", "long_name": "time since the start of the run"})}
     ds = xr.Dataset(coords=coords | _node_coordinates(mesh, names) | _pair_coordinates(mesh, names))
     for name in dict.fromkeys(name for name, _ in frames.fields):
-        ds[names.fields[name]] = (("time", "node"), _whole(mesh, frames, name), _field_attributes(model, name))
+        told = POTENTIAL_TOLD | {"mesh": "mesh", "location": "node"} if name == POTENTIAL else _field_attributes(model, name)
+        ds[names.fields.get(name, name)] = (("time", "node"), _whole(mesh, frames, name), told)
     for key in frames.channels:
         dims, suffix = ("time", f"pair_{names.membranes[key.membrane]}"), names.channels[key.membrane, key.label]
-        told = {"channel": kinds[key.membrane, key.label], "model_name": key.label, "membrane": key.membrane}
+        cls = classes[key.membrane, key.label]
+        told = {"channel": cls.label(), "model_name": key.label, "membrane": key.membrane}
         if key.flux is not None:
             ds[f"flux_{suffix}"] = (
                 dims,
                 np.asarray(key.flux, float),
-                {"units": FLUX, "long_name": f"mean flux density of {key.label} on {key.membrane}"} | told,
+                {"units": flux_units(cls), "long_name": f"mean flux density of {key.label} on {key.membrane}"} | told,
             )
         if key.open_probability is not None:
             known = {"units": "1", "long_name": f"open probability of {key.label} on {key.membrane}"} | told
             ds[f"po_{suffix}"] = (dims, np.asarray(key.open_probability, float), known)
     if frames.voltage is not None:
-        ds["v"] = ("time", np.asarray(frames.voltage, float), {"units": "mV", "long_name": "membrane potential, inside - outside"})
+        ds[POTENTIAL] = ("time", np.asarray(frames.voltage, float), POTENTIAL_TOLD)
     for probe in frames.probes:
         _add_probe(ds, probe)
     _add_noted(ds, model, frames)
@@ -160,11 +167,11 @@ def assemble(model: Model, frames: Frames) -> xr.Dataset:
     return indexed(ds)
 
 
-def _kinds(model: Model) -> Iterator[tuple[tuple[str, str], str]]:
-    """The kind of each channel, by its membrane and its label there."""
+def _classes(model: Model) -> Iterator[tuple[tuple[str, str], type[Channel]]]:
+    """The class of each channel, by its membrane and its label there."""
     for membrane, channels in model.membranes.items():
         for label, c in zip(number_labels([c.called() for c in channels]), channels, strict=True):
-            yield (membrane, label), c.label()
+            yield (membrane, label), type(c)
 
 
 def indexed(ds: xr.Dataset) -> xr.Dataset:
@@ -237,7 +244,7 @@ def _add_probe(ds: xr.Dataset, p: ProbeRecord) -> None:
     time, stem = f"time_{p.stem}", f"probe_{p.stem}"
     told = f"{p.what} at {p.place['place']}"
     known = {"what": p.what, "probe": p.name} | dict(p.place)
-    units = {"field": CONCENTRATION, "flux": FLUX, "po": "1", "v": "mV"}[p.kind]
+    units = p.units or {"field": CONCENTRATION, "flux": FLUX, "po": "1", "v": "mV"}[p.kind]
     ds.coords[time] = (time, p.time, {"units": "ms", "long_name": f"times of the probe '{p.name}'"})
     mean = "mean since the time before of " if p.kind == "flux" else ""
     ds[stem] = (time, p.values, {"units": units, "long_name": f"{mean}{told}"} | known)
@@ -277,6 +284,9 @@ def _add_ledger(ds: xr.Dataset, frames: Frames, names: ResultNames) -> None:
     nothing = np.full(len(frames.time), np.nan)
     for species, table in frames.ledger.items():
         rows = np.stack([np.asarray(table.get(a, nothing), float) for a in accounts], axis=1)
+        if species == CHARGE and species not in names.derived:
+            ds["ledger_charge"] = (("time", "account"), rows, {"units": "fC", "long_name": "ledger of the charge", "ledger_of": "v"})
+            continue
         attributes = {"units": AMOUNT, "long_name": f"ledger of {species}", "comment": "1 uM um3 = 1e-21 mol"}
         attributes["ledger_of"] = names.fields[species]
         ds[names.derived[species]["ledger"]] = (("time", "account"), rows, attributes)

@@ -7,11 +7,16 @@ from typing import Any
 import numpy as np
 
 from ..compile.embed import digest
+from ..description.fixed import held
 from ..mesh.places import function_name
 from ..mesh.profiles import Profile, plain
 from ..model import Model, Species
-from ..model.stimuli import Influx, Set
+from ..model.electrics import Cable
+from ..model.stimuli import Stimulus
 from ..plugin import BALANCE, Channel
+from ..plugin.ions import MOLAR
+
+FLUX = "umol L-1 um ms-1"
 
 
 def describe(model: Model) -> dict[str, Any]:
@@ -32,7 +37,7 @@ def _species(s: Species) -> dict[str, Any]:
     return told | {"initial": {region: plain(v) for region, v in s.initial.items()}}
 
 
-def _stimulus_fields(stimulus: Influx | Set) -> tuple[str, ...]:
+def _stimulus_fields(stimulus: Stimulus) -> tuple[str, ...]:
     return tuple(type(stimulus).__dataclass_fields__)
 
 
@@ -48,6 +53,8 @@ def _plain(given: Any) -> Any:
         return [_plain(part) for part in given]
     if isinstance(given, Profile):
         return given.plain()
+    if isinstance(given, Cable):
+        return {"kind": "cable"} | {name: _plain(part) for name, part in held(given).items()}
     return (function_name(given) or type(given).__name__) if callable(given) else given
 
 
@@ -55,3 +62,8 @@ def sources(model: Model) -> dict[str, str]:
     """Registry name of each channel with what identifies its code; see `embed.digest`."""
     classes = {c.label(): type(c) for channels in model.membranes.values() for c in channels}
     return {label: digest(cls) for label, cls in sorted(classes.items())}
+
+
+def flux_units(cls: type[Channel]) -> str:
+    """Units of a channel's flux as CF writes them: moles, or a current density."""
+    return FLUX if cls.flux_unit == MOLAR else cls.flux_unit.replace("/", " ").replace("^", "-")

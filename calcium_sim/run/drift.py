@@ -41,7 +41,7 @@ def drifts(plan: Plan) -> list[Drift]:
     rates, _, _ = RightSide(plan)(State.start(plan))
     out = []
     for f in plan.fields:
-        if not f.buffer:
+        if f.kind == "species":
             worst = int(np.argmax(np.abs(rates[f.span])))
             out.append(Drift(f.name, f.region, float(rates[f.span][worst]), float(plan.u0[f.span][worst])))
     return out

@@ -64,7 +64,7 @@ class Drive:
         self.model = plan.model
         self.given = plan.model.voltage
         timed = [t for g in plan.gauges for t in _timed(plan, g)]
-        self.timed, self.stops = timed, plan.stops
+        self.timed, self.stops, self.holders = timed, plan.stops, plan.holders
         self.past = np.zeros((len(timed), 2))
         self.sampled = callable(self.given) or bool(self.timed)
         self._fixed = self._table() if isinstance(self.given, tuple) else self._constant()
@@ -84,11 +84,13 @@ class Drive:
         base = self._fixed
         follow = callable(self.given)
         times, potential = self._bent(times) if follow else (times, np.interp(times, base.times, base.potential))
-        travel = np.abs(np.diff(potential)) / POTENTIAL
+        travel = np.abs(np.diff(potential)) / POTENTIAL if follow else np.zeros(len(times) - 1)
         for k, (function, least) in enumerate(self.timed):
             values = np.array([function(t) for t in times])
             moved, self.past[k] = _moved(times, np.where(np.isfinite(values), values, 0.0), least, *self.past[k])
             travel += moved
+        if base.marks is not None and base.travel is not None and not follow:
+            travel = travel + np.diff(np.interp(times, base.marks, base.travel))
         travel[np.diff(times) < 2 * _BESIDE] = 0.0  # a jump: the run stops there anyway
         travel = np.concatenate([[0.0], np.cumsum(travel)])
         return Clock(times, potential, times, travel) if follow else Clock(base.times, base.potential, times, travel)
@@ -123,7 +125,16 @@ class Drive:
         return Clock(times, potential, times, np.concatenate([[0.0], np.cumsum(travel)]))
 
     def _constant(self) -> Clock:
-        return Clock.at(0.0 if callable(self.given) else voltage_at(self.model, 0.0))
+        base = Clock.at(0.0 if callable(self.given) else voltage_at(self.model, 0.0))
+        if not self.holders:
+            return base
+        tables = [np.array(h.protocol, float).T for h in self.holders]
+        marks = np.unique(np.concatenate([times for times, _ in tables]))
+        far = np.zeros(len(marks))
+        for times, potential in tables:  # steps are charged at once, and a step ends there
+            moved = np.where(np.diff(times) > 0, np.abs(np.diff(potential)) / POTENTIAL, 0.0)
+            far = far + np.interp(marks, times, np.concatenate([[0.0], np.cumsum(moved)]))
+        return Clock(base.times, base.potential, marks, far)
 
 
 _BESIDE = 1e-9

@@ -10,8 +10,13 @@ from ..kernels.stimulus import train_end, train_integral
 from ..mesh import Floats
 from ..mesh.profiles import over
 from ..model import nodes_of
+from ..model.electrics import CHARGE
 from ..model.stimuli import Set
 from ..plan.lower import Plan
+from ..plan.specs import Holder
+
+QUICK = 1e-3
+"""An electrode whose resistance times the capacitance of its position is less [ms] charges it at once where its potential jumps."""
 
 
 class Events:
@@ -21,23 +26,38 @@ class Events:
         self.plan = plan
         self.quiet_from = max((train_end(*s.course) for s in plan.sources), default=0.0)
         self.sets = sorted(((k, s) for k, s in enumerate(plan.model.stimuli) if isinstance(s, Set)), key=lambda row: row[1].time)
+        quick = [(h, ((0.0, h.protocol.at(0.0)), *h.protocol.jumps())) for h in plan.holders if self._at_once(h)]
+        steps = [(t, h, v) for h, row in quick for k, (t, v) in enumerate(row) if k == 0 or t > 0.0]
+        self.jumps = sorted(steps, key=lambda row: row[0])
+
+    def _at_once(self, h: Holder) -> bool:
+        """Whether an electrode charges its position so quickly that no step need follow it."""
+        assert self.plan.potential is not None
+        return float(self.plan.potential.capacity[h.position]) < QUICK * h.conductance
 
     def injected(self, start: float, end: float) -> list[tuple[str, str, float]]:
         """What influxes bring between two times: account, species, amount."""
         if start >= self.quiet_from:
             return []
         out = []
-        for k, s in enumerate(self.plan.sources):
+        for s in self.plan.sources:
             amount = s.amount * (train_integral(*s.course, end) - train_integral(*s.course, start))
             if amount:
-                name = self.plan.fields[s.field].name
-                out.append((f"stimulus:{k}:{name}", name, amount))
+                f = self.plan.fields[s.field]
+                name = CHARGE if f.potential else f.name
+                out.append((f"stimulus:{s.number}:{name}", name, amount))
         return out
 
     def due(self, after: float, now: float) -> list[tuple[str, str, np.ndarray, Floats, Floats]]:
         """Every Set with a time in (after, now]: account, species, entries of u, their volumes, values."""
         first, last = (bisect_right(self.sets, t, key=lambda row: row[1].time) for t in (after, now)) if self.sets else (0, 0)
-        return [self.of(k, s) for k, s in self.sets[first:last]]
+        return [self.of(k, s) for k, s in self.sets[first:last]] + [self.charged(h, v) for t, h, v in self.jumps if after < t <= now]
+
+    def charged(self, h: Holder, v: float) -> tuple[str, str, np.ndarray, Floats, Floats]:
+        """What a step of the potential of an electrode does, as `due` gives it."""
+        f, here = self.plan.potential, np.array([h.position])
+        assert f is not None
+        return f"stimulus:{h.number}:{CHARGE}", CHARGE, f.span.start + here, f.capacity[here], np.array([v])
 
     def of(self, k: int, s: Set) -> tuple[str, str, np.ndarray, Floats, Floats]:
         """What a Set does, as `due` gives it."""
@@ -46,4 +66,4 @@ class Events:
         nodes = nodes_of(mesh, s.region)
         chosen = mesh.select(s.at, nodes, f"{where}.at")
         level = over(s.value, mesh, nodes, f"{where}.value", chosen=chosen)
-        return f"stimulus:{k}:{s.species}", s.species, f.span.start + np.flatnonzero(chosen), f.volume[chosen], level
+        return f"stimulus:{k}:{s.species}", s.species, f.span.start + np.flatnonzero(chosen), f.capacity[chosen], level

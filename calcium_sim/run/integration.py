@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..compile.compilable import NumbaError, explained
 from ..errors import InputError, RunStopped
 from ..model import Model
-from ..model.stimuli import Influx, check_resolved
+from ..model.pulses import check_resolved, last_start
+from ..model.stimuli import Pulsed
 from ..plan.rest import voltage_at
 from ..plan.state import Clock, State
 from ..plan.validity import remarks
@@ -26,9 +27,6 @@ from .limits import check_length
 from .loop import Control, Loop, check_step
 from .threads import chosen, running
 from .watch import Watcher
-
-if TYPE_CHECKING:
-    pass
 
 
 class Integration:
@@ -75,7 +73,7 @@ class Integration:
         self.observed = 0.0
         self.events = Events(self.plan)
         self.drive = Drive(self.plan)
-        self.trains = [s for s in model.stimuli if isinstance(s, Influx) and s.period is not None]
+        self.trains = [s for s in model.stimuli if isinstance(s, Pulsed) and s.period is not None]
         self.seconds = {"setup": time.perf_counter() - began, "steps": 0.0, "observe": 0.0}
         self.settled, self.torn, self.remarked = -1.0, False, list[str]()
         self.upcoming = -1.0
@@ -104,7 +102,7 @@ class Integration:
             raise InputError("until", f"{end:g} ms lies before the {self.t:g} ms that the run has reached; a run goes forward only")
         check_length(end - self.state.t, dt=self.control.dt)
         for s in self.trains:  # a late pulse may be too short for the digits of its time
-            check_resolved(s, s.last_start(end))
+            check_resolved(s, last_start(s, end))
         try:
             while self.state.t < end:
                 self._stretch(min(end, self.t + STRETCH) if self.drive.sampled else end)
@@ -149,6 +147,7 @@ class Integration:
         since, now = self.settled, self.state.t
         if now == since:
             return
+        jumps = self.upcoming <= now and self.stepper.pacing.jumps
         if self.upcoming <= now:
             self.upcoming = self.plan.stops.next(now)
             if since >= 0.0:
@@ -156,20 +155,21 @@ class Integration:
                 self.loop.fixed.restart()
                 self.watch.be_sure(self.state)
         injected, due = self.events.injected(since, now), self.events.due(since, now)
-        if not injected and not due:
+        if not injected and not due and not jumps:
             self.settled = now
             return
         before = after = self.state
-        if due:  # all that takes time is done on copies
+        if due or jumps:  # all that takes time is done on copies
             before, after = before.copy(), before.copy()
             for name, species, entries, volume, level in due:
                 injected.append((name, species, float((volume * (level - after.u[entries])).sum())))
                 after.u[entries] = level
-            self.stepper.pacing.jump(before, after, Clock.at(voltage_at(self.model, now)))
+            self.stepper.pacing.jump(before, after, Clock.at(voltage_at(self.model, now)), begin=since < 0.0)
         self.torn = True
         for name, species, amount in injected:
             self.ledger.inject(name, species, amount)
         self.state.u[:], self.state.y[:] = after.u, after.y
+        self.state.behind *= not due  # networks have to look again
         self.settled = now
         self.torn = False
         for observer in self.loop.observers if due else ():

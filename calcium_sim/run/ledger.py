@@ -1,4 +1,4 @@
-"""The ledger: where every mole is, and through what it moved."""
+"""The ledger: where every mole and every charge is, and through what it moved."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..mesh import OUTSIDE
+from ..model.electrics import CHARGE
 from ..plan.lower import Plan
 from ..plan.state import State
 
 
 @dataclass
 class Ledger:
-    """Running totals per species [uM um^3]; `close` closes the books at an observation and clears ``state.moved``.
+    """Running totals per species [uM um^3] and of the charge [fC]; `close` closes the books at an observation and clears ``state.moved``.
 
     `gained` is what came from outside since the start, `worst` the largest error of the books so far (see `drift`).
     """
@@ -41,13 +42,15 @@ class Ledger:
         """Amounts per species: free in each region, and bound to each buffer."""
         out: dict[str, dict[str, float]] = {}
         for f in self.plan.fields:
-            if not f.buffer:
-                out.setdefault(f.name, {})[f"region:{f.region}"] = _total(f.volume * state.u[f.span])
+            if f.kind == "species":
+                out.setdefault(f.name, {})[f"region:{f.region}"] = _total(f.capacity * state.u[f.span])
+            elif f.potential:
+                out[CHARGE] = {f"region:{f.region}": _total(f.capacity * state.u[f.span])}
         for buffer in self.plan.model.buffers:
             f = self.plan.fields[self.plan.index(buffer.name, buffer.region)]
             bound = out[buffer.binds]
             key = f"bound:{buffer.name}" + (f"@{buffer.region}" if f"bound:{buffer.name}" in bound else "")
-            bound[key] = _total(f.volume * (buffer.total - state.u[f.span]))
+            bound[key] = _total(f.capacity * (buffer.total - state.u[f.span]))
         return out
 
     def open(self, state: State) -> None:
@@ -56,21 +59,27 @@ class Ledger:
 
     def amounts(self, state: State) -> list[tuple[str, str, float, float]]:
         """What the channels and decays moved since the books were closed: species, account, amount, and how much came from outside."""
-        out = []
+        out, last = [], len(self.plan.fields) - 1
         for g in self.plan.gauges:
-            amount = _total(g.area * state.moved[g.moved])
+            amount, account = _total(g.area * state.moved[g.moved]), f"channel:{g.membrane}:{g.label}"
             inward = (1.0 if g.way[0] == OUTSIDE else -1.0) if OUTSIDE in g.way else 0.0
-            out += [(s, f"channel:{g.membrane}:{g.label}", n * amount, inward * n * amount) for s, n in g.channel.moves.items()]
+            moves = [(s, n) for s, n in g.carried.moves.items() if s in self.start]
+            charge = [(CHARGE, g.carried.charge)] if CHARGE in self.start and any(f == last for f, _, _ in g.spec.gains) else []
+            out += [(s, account, n * amount, inward * n * amount) for s, n in [*moves, *charge]]
+        for h in self.plan.holders:
+            account = f"stimulus:{h.number}:{CHARGE}"
+            out.append((CHARGE, account, float(state.moved[h.moved]), float(state.moved[h.moved])))
         for decay, part in zip(self.plan.decays, self.plan.decay_moved, strict=True):
             f = self.plan.fields[decay.field]
-            amount = _total(f.volume * state.moved[part])
+            amount = _total(f.capacity * state.moved[part])
             out.append((f.name, f"decay:{f.region}", amount, -amount))
         return out
 
     def close(self, amounts: list[tuple[str, str, float, float]], state: State) -> None:
         """Book them, and begin again."""
         for species, account, amount, gained in amounts:
-            book = (self.decayed if account.startswith("decay:") else self.channels).setdefault(species, {})
+            books = {"decay": self.decayed, "stimulus": self.stimuli}.get(account.partition(":")[0], self.channels)
+            book = books.setdefault(species, {})
             book[account] = book.get(account, 0.0) + amount
             self._gain(species, gained)
         state.moved[:] = 0.0

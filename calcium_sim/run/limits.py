@@ -10,7 +10,8 @@ from ..description.sizes import physical_memory, readable
 from ..errors import InputError
 from ..model import Model
 from ..model.probes import recorded
-from ..model.stimuli import Influx, check_resolved
+from ..model.pulses import check_resolved, last_start
+from ..model.stimuli import Pulsed
 from .loop import LARGEST
 
 MOST_STEPS = 1e9
@@ -28,12 +29,12 @@ def check_length(length: float, *, every: float | None = None, dt: float | None 
 def check_run(model: Model, until: float, every: float, record: Any) -> None:
     """Refuse more pulses than a run can take, or shorter ones, and a result that does not fit into memory."""
     for s in model.stimuli:
-        if isinstance(s, Influx):
-            check_resolved(s, s.last_start(until))
-        pulses = min(s.count, (until - s.start) / s.period) if isinstance(s, Influx) and s.period else 1
+        if isinstance(s, Pulsed):
+            check_resolved(s, last_start(s, until))
+        pulses = min(s.count, (until - s.start) / s.period) if isinstance(s, Pulsed) and s.period else 1
         if pulses > MOST_STEPS:
             told = f"{pulses:.3g} pulses within {until:g} ms are more than {MOST_STEPS:.0e}"
-            raise InputError(f"stimuli.{s.species}.count", f"{told} (check the units of the period)")
+            raise InputError(f"{s.where}.count", f"{told} (check the units of the period)")
     size = result_bytes(model, until, every, record)
     memory = physical_memory()
     if 3 * size + FRAME * outputs(until, every) > memory:

@@ -17,8 +17,10 @@ import numpy as np
 
 from ..errors import InputError, RunStopped, shown, warn
 from ..kernels.control import below_zero, changes, pair_error, sound
+from ..kernels.stimulus import train_integral
 from ..mesh import Floats
 from ..plan.state import Clock, State
+from ..plan.stops import RESOLUTION
 from ..schemes.base import Scheme
 from .fixed_step import FixedStep
 from .hidden import HiddenStates
@@ -38,11 +40,15 @@ MOST_PARTS = 1 << 12
 LARGEST = 1.0
 """Longest step [ms] that is chosen."""
 
+INSTANT = 1e-5
+"""In shorter steps [ms] the error of a potential does not count: where a current sets in at a place, the potential rises with the root of
+the time, and any step has the same relative error until it resolves how one control volume is charged."""
+
+PROVEN = 4.0
+"""A check grants steps that are no longer than so many times the one that was checked."""
+
 RUNGS = 60
 """Depth of the ladder: steps from the whole stretch down to 2^-60 of it."""
-
-RESOLUTION = 2.0**-50
-"""Times that differ by no more than this fraction are one: what lies between them is round-off."""
 
 STRETCH = 6
 """Most steps that are taken before observers see the state: a peak is as sharp as some steps are long (see `watch`)."""
@@ -52,7 +58,7 @@ GAP = 0.1
 long as they draw together; in longer steps it has a second one, on which both sides of a check may land."""
 
 LARGEST_MEASURE = 0.01
-"""Above this value of the measure the error of the speed is no longer proportional to it (seen on (z, s) grids)."""
+"""Above this value of the measure the error of the speed is no longer proportional to it (seen on (z, r) grids)."""
 
 
 @dataclass
@@ -65,7 +71,7 @@ class Control:
     dt : fixed step [ms]; None for adaptive steps.
     first, smallest, largest : step after an event and bounds [ms].
     window : most steps between two error checks.
-    step, run, credit : memory: step length, steps granted by the last check, and how many of them are left.
+    step, run, credit, proven : memory: step length, steps granted by the last check, how many of them are left, the step that was checked.
     """
 
     tolerance: float = 2e-3
@@ -77,6 +83,7 @@ class Control:
     step: float = 0.005
     run: int = 0
     credit: int = 0
+    proven: float = 0.0
     steps: int = 0
     rejected: int = 0
 
@@ -93,13 +100,16 @@ class Loop:
         self.stepper, self.control = stepper, control
         fields = stepper.plan.fields
         self.start = np.array([f.span.start for f in fields] + [fields[-1].span.stop], np.int64)
-        self.volume = np.concatenate([f.volume for f in fields])
-        self.rest = np.array([f.rest for f in fields])
-        self.given = (self.volume, self.start[:-1].copy(), self.start[1:].copy(), stepper.plan.u0)
+        self.capacity = np.concatenate([f.capacity for f in fields])
+        self.rest = np.array([np.inf if f.potential else f.rest for f in fields])  # typical sizes; that of what may be negative
+        self.bounded = sum(f.span.stop - f.span.start for f in fields if not f.potential)
+        self.given = (self.capacity, self.start[:-1].copy(), self.start[1:].copy(), stepper.plan.u0)
+        slow = sum(not f.potential for f in fields)
+        self.slow = (self.capacity, self.start[:slow].copy(), self.start[1 : slow + 1].copy(), stepper.plan.u0)
         self.hidden = HiddenStates(stepper.plan)
         self.scratch: list[State] = []
         self.undo: State | None = None
-        self.warned, self.fixed = False, FixedStep(len(fields))
+        self.warned, self.capped, self.fixed = False, False, FixedStep(len(fields))
         self.ranges = Ranges(
             [
                 (stepper.networks.watches, stepper.counts),
@@ -125,8 +135,13 @@ class Loop:
         Whatever is raised on the way, `recover` brings back the state before the steps that were under way.
         """
         self.recover(state)
-        if stop - state.t <= RESOLUTION * abs(stop):
-            state.t = max(stop, state.t)
+        if stop <= state.t:
+            return
+        if stop - state.t <= RESOLUTION * abs(stop):  # no step, but what stimuli bring in this time
+            for s in self.stepper.plan.sources:
+                at, f = s.course, self.stepper.plan.fields[s.field]
+                np.add.at(state.u, f.span.start + s.index, s.rate * (train_integral(*at, stop) - train_integral(*at, state.t)))
+            state.t = stop
         elif self.control.dt is not None:
             self._fixed(state, stop, clock, self.control.dt)
         else:
@@ -152,7 +167,12 @@ class Loop:
             count -= count % 2 if count > 1 else 0  # steps of twice the length are compared with them
             saved.assign(state)
             self.undo = saved
+            self.stepper.pacing.capped = False  # steps of twice the length, which are looked at, say nothing of these
             parts = self._in_parts(state, saved, h, count, clock)
+            if self.stepper.pacing.capped and not self.capped:
+                self.capped = True
+                told = f"a law in du/dt saw a concentration multiplied by more than ten within a step of {h / parts:.3g} ms"
+                warn(f"dt: {told} after t={saved.t:.6g} ms, which it does not follow (take a smaller dt=)")
             self.fixed.since += count
             moved = changes(state.u, saved.u, self.start) / count
             if self.fixed.due(moved):
@@ -174,7 +194,7 @@ class Loop:
             fine.assign(saved)
             self.stepper.advance(fine, 0.5 * h, 2, clock)
             coarse.assign(state)
-        states, rows = (fine.u, coarse.u, saved.u, self.volume), [slice(f, f + 2) for f in range(len(self.rest))]
+        states, rows = (fine.u, coarse.u, saved.u, self.capacity), [slice(f, f + 2) for f in range(len(self.rest))]
         measures = np.array([pair_error(*states, self.start[r][:-1], self.start[r][1:], self.given[-1], 1.0) for r in rows])
         self.fixed.note(measures if count > 1 else 4.0 * measures, moved, state.t + h * count)
         if told := self.fixed.doubt():
@@ -209,6 +229,8 @@ class Loop:
         rung = max(0, math.ceil(math.log2(stretch / min(control.step, control.largest)) - 1e-9))
         done, total, strikes = 0, 1 << RUNGS, 0
         while done < total:
+            if stretch / (1 << rung) > PROVEN * control.proven:  # what was checked was a step between two times that lie close together
+                control.credit = 0
             rung = rung if control.credit else max(rung, 1)  # a check takes a pair of steps
             unit = 1 << (RUNGS - rung)
             h = stretch / (1 << rung)
@@ -247,7 +269,7 @@ class Loop:
                 control.credit -= count
                 continue
             control.run = min(2 * control.run + 2, control.window)
-            control.credit = control.run
+            control.credit, control.proven = control.run, h
             if error >= 0.16:
                 control.step = min(control.step, h)
             elif 2 * h <= control.largest:
@@ -262,7 +284,7 @@ class Loop:
 
     def _taken(self, state: State, h: float, count: int, clock: Clock, checked: bool) -> tuple[float, str | None]:
         """Take `count` steps; the error of the last two over the tolerance if `checked`, and what is wrong with the result."""
-        error, self.stepper.pacing.gap = 0.0, 0.0
+        error, self.stepper.pacing.gap, self.stepper.pacing.capped = 0.0, 0.0, False
         if checked:
             error = self._checked(state, h, count, clock)
             if math.isnan(error):  # the check's long step may fail where the short ones do not
@@ -287,7 +309,7 @@ class Loop:
 
     def _fault(self, state: State) -> str | None:
         """What a state must not hold: a number that is not finite, a concentration below zero."""
-        if sound(state.u, state.y):
+        if sound(state.u, state.y, self.bounded):
             return None
         if not finite(state):
             return FINITE
@@ -302,7 +324,7 @@ class Loop:
         coarse.assign(state)
         self.stepper.advance(state, h, 2, clock)
         self.stepper.advance(coarse, 2 * h, 1, clock)
-        error = float(pair_error(state.u, coarse.u, pair.u, *self.given, self.tolerance))
+        error = float(pair_error(state.u, coarse.u, pair.u, *(self.given if h >= INSTANT else self.slow), self.tolerance))
         if self.hidden.any:  # what a channel makes of its states shows in the concentrations only later, when it opens
             error = max(error, self.hidden.error(state.y, coarse.y, pair.y, self.tolerance))
         return error
@@ -323,9 +345,11 @@ class Loop:
                 "ms: more is taken out than there is (a negative flux, a channel that carries calcium away at concentration 0, or with dt= "
                 "a rate that is too fast for it)"
             )
-        fix, plan = "raise tolerance=", self.stepper.plan
-        if any((saved.u[plan.fields[f].span] == 0.0).any() for f, _, _ in plan.tracked):
-            fix = "a law that reads a rate of change may have no value at the concentration 0 that is there: set a small one instead"
+        fix, plan, pacing = f"raise tolerance={self.stepper.hint}", self.stepper.plan, self.stepper.pacing
+        if any((saved.u[plan.fields[f].span] == 0.0).any() for f in {t.field for t in plan.tracked}):
+            fix = "a law that reads a rate of change may have no value at the concentration 0 that is there: start or set it above 1e-4 uM"
+        elif pacing.capped:
+            fix = "a law in du/dt cannot follow a concentration over so many orders of magnitude: start or set it above 1e-4 uM"
         raise RunStopped(f"run stopped at t={saved.t:.6g} ms: no step above {h:.2g} ms meets tolerance {self.control.tolerance:g} ({fix})")
 
     def _diagnose(self, saved: State, h: float, count: int, clock: Clock) -> NoReturn:

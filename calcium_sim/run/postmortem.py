@@ -41,7 +41,7 @@ def describe(plan: Plan, hint: str, saved: State, advance: Step, h: float, count
         return f"run stopped at step {taken + int((last.t - saved.t) / h)}, t={last.t:.6g} ms: {broken(name)}"
     found = _first_channel(plan, before, last)
     what, node = _state_at_fault(plan, failed) if found is None else _place(plan, *found)
-    cause = f"in no channel by itself: the step is too large{hint or ' (lower dt= or tolerance=)'}"
+    cause = f"in no channel by itself: the step is too large (lower dt= or tolerance=){hint}"
     if found is not None:
         cause = f"first seen in channel '{found[0].label}'"
     where = ", ".join(f"{x:.4g}" for x in plan.model.mesh.position[node])

@@ -85,9 +85,10 @@ class Recorder:
         where, entries = f"record.{probe.name}", np.zeros(0, np.int64)
         target = targeted(self.plan.model, probe, where)
         level = math.inf
-        if target.kind == "field":
+        if target.kind in ("field", "v") and len(target.index):
             f = self.plan.fields[self.plan.index(*target.key)]
             entries = target.index - f.nodes.start + f.span.start
+        if target.kind == "field":
             passed = levels.get(f.name, math.inf)
             level = passed if f.rest < passed else math.inf  # none where it rests above that of its species, as in the ER
         if probe.threshold is not None:
@@ -128,7 +129,7 @@ class Recorder:
 
     def _now(self, track: Track, state: State, seen: Seen) -> float:
         target, g = track.target, track.gauge
-        if target.kind == "v":
+        if target.kind == "v" and not len(track.entries):
             return voltage_at(self.plan.model, state.t)
         if g is None:
             return target.mean(state.u[track.entries])

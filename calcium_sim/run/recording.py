@@ -15,6 +15,7 @@ from ..plan.lower import Plan
 from ..plan.observe import open_probability
 from ..plan.rest import voltage_at
 from ..results.dataset import ChannelRecord, Frames, Noted, ProbeRecord
+from ..results.described import flux_units
 from .arguments import levels
 from .integration import Integration
 from .limits import output_times
@@ -29,10 +30,10 @@ def taken(simulation: Integration, record: Recorded) -> dict[str, Any]:
     """What is asked for of the current state, as plain arrays."""
     state, plan, elapsed = simulation.state, simulation.plan, simulation.state.t - simulation.observed
     out: dict[str, Any] = {"t": state.t, "v": voltage_at(simulation.model, state.t)}
-    out["fields"] = {k: state.u[f.span].copy() for k, f in enumerate(plan.fields) if record.keeps(f.name)}
+    out["fields"] = {k: state.u[f.span].copy() for k, f in enumerate(plan.fields) if f.potential or record.keeps(f.name)}
     if record.keeps("flux"):
         out["flux"] = [state.moved[g.moved] / elapsed if elapsed > 0 else np.full(g.area.shape, np.nan) for g in plan.gauges]
-    walls = getattr(simulation.stepper, "walls", None)  # on (z, s) grids channels see the concentrations on the membrane
+    walls = getattr(simulation.stepper, "walls", None)  # on (z, r) grids channels see the concentrations on the membrane
     shown = [g if record.keeps("po") and g.channel.open_probability is not None else None for g in plan.gauges]
     seen = walls(state, out["v"]) if walls and any(shown) else {}
     out["po"] = [None if g is None else open_probability(plan, g, state, seen) for g in shown]
@@ -63,7 +64,8 @@ def schedule(probes: Recorder | None, end: float, interval: float) -> Iterator[t
 def frames_of(simulation: Integration, frames: Sequence[dict[str, Any]], record: Recorded, probes: Recorder | None = None) -> Frames:
     """What was taken down, as plain arrays for `results.assemble`."""
     plan = simulation.plan
-    fields = {(f.name, f.region): np.array([fr["fields"][k] for fr in frames]) for k, f in enumerate(plan.fields) if record.keeps(f.name)}
+    kept = [(k, f) for k, f in enumerate(plan.fields) if f.potential or record.keeps(f.name)]
+    fields = {(f.name, f.region): np.array([fr["fields"][k] for fr in frames]) for k, f in kept}
     channels = []
     for k, g in enumerate(plan.gauges):
         po = np.array([fr["po"][k] for fr in frames]) if frames[0]["po"][k] is not None else None
@@ -87,7 +89,8 @@ def frames_of(simulation: Integration, frames: Sequence[dict[str, Any]], record:
         "channels": simulation.sources,
         "notes": "\n".join([*simulation.model.mesh.notes, *simulation.remarks]),
     }
-    voltage = np.array([fr["v"] for fr in frames]) if simulation.model.voltage is not None else None
+    given = simulation.model.voltage is not None and plan.potential is None
+    voltage = np.array([fr["v"] for fr in frames]) if given else None
     noted = [Noted(w.name, w.region, w.level, w.arrival, w.peak, w.peak_time) for w in simulation.watch.noted(simulation.state)]
     span = simulation.watch.begin, simulation.t
     tracks = [] if probes is None else [_track(plan, track) for track in probes.tracks]
@@ -108,4 +111,5 @@ def _track(plan: Plan, track: Track) -> ProbeRecord:
         peak,
         peak_time,
         placed(plan.model, track.probe, track.target),
+        flux_units(type(track.gauge.channel)) if track.gauge and track.target.kind == "flux" else "",
     )

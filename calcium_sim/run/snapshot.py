@@ -35,9 +35,9 @@ LARGEST = 1 << 32
 
 _KEPT = {
     "": ("observed", "settled", "upcoming", "remarked", "seconds"),
-    "state": ("u", "y", "moved", "t", "before", "known", "limited"),
-    "control": ("step", "run", "credit", "steps", "rejected"),
-    "loop": ("warned",),
+    "state": ("u", "y", "moved", "t", "before", "known", "limited", "behind", "seen"),
+    "control": ("step", "run", "credit", "proven", "steps", "rejected"),
+    "loop": ("warned", "capped"),
     "loop.fixed": ("wait", "since", "after", "told", "errors", "changes", "seen", "largest", "measure", "time"),
     "ranges": ("first", "warned", "known", "rows"),
     "ledger": ("channels", "stimuli", "decayed", "gained", "worst", "largest", "start"),
@@ -101,7 +101,7 @@ def _check_sound(simulation: Integration) -> None:
     tables = [*books.channels.values(), *books.stimuli.values(), *books.decayed.values(), books.gained, books.largest, books.start]
     numbers = [v for table in tables if isinstance(table, dict) for v in table.values()]
     sane = (
-        sound(state.u, state.y)
+        sound(state.u, state.y, simulation.loop.bounded)
         and bool(np.isfinite(state.moved).all())
         and all(math.isfinite(v) and v > 0 for v in positive)
         and all(type(v) is int and v >= 0 for v in counted)

@@ -46,8 +46,8 @@ class Watcher:
     """
 
     def __init__(self, plan: Plan, state: State, levels: Mapping[str, float]) -> None:
-        self.fields = [f for f in plan.fields if not f.buffer and (f.region == "cytosol" or f.rest < levels[f.name])]
-        sizes = [len(f.volume) for f in self.fields]
+        self.fields = [f for f in plan.fields if f.kind == "species" and (f.region == "cytosol" or f.rest < levels[f.name])]
+        sizes = [len(f.capacity) for f in self.fields]
         starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         self.spans = np.array([[f.span.start, f.span.stop, k] for f, k in zip(self.fields, starts, strict=False)], np.int64).reshape(-1, 3)
         self.levels = np.array([levels[f.name] for f in self.fields], float)
@@ -60,7 +60,7 @@ class Watcher:
     def _start(self, state: State, rest: Floats) -> None:
         m = self.memory
         for f, (start, stop, k), level in zip(self.fields, self.spans, self.levels, strict=True):
-            there = slice(k, k + len(f.volume))
+            there = slice(k, k + len(f.capacity))
             m[:, there] = state.u[start:stop]
             m[watch.REST, there] = rest[start:stop]
             m[watch.ARRIVAL, there] = np.where(state.u[start:stop] >= level, state.t, np.nan)
@@ -93,7 +93,7 @@ class Watcher:
         return [self._watched(f, int(k), level) for f, k, level in zip(self.fields, self.spans[:, 2], self.levels, strict=True)]
 
     def _watched(self, f: Field, k: int, level: float) -> Watched:
-        _, last, arrival, peak, peak_time, _ = self.memory[:, k : k + len(f.volume)]
+        _, last, arrival, peak, peak_time, _ = self.memory[:, k : k + len(f.capacity)]
         rising = last > peak
         return Watched(
             f.name, f.region, float(level), arrival.copy(), np.where(rising, last, peak), np.where(rising, self.times[1], peak_time)

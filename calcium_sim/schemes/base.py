@@ -14,6 +14,9 @@ from ..plan.state import Clock, State
 from .pacing import Look, Pacing
 from .torch_gates import TorchGates
 
+PARALLEL_FROM = 30000
+"""Nodes from which a step is spread over threads, if more than one is asked for: below they wait for each other."""
+
 
 class Scheme(ABC):
     """A scheme on a plan: `take` is the step, all else has a default.
@@ -29,6 +32,7 @@ class Scheme(ABC):
     ----------
     name : under which it is asked for.
     wants : what a plan has to have.
+    potential : whether it advances a potential that is solved for.
     calibration : error measure of `kernels.control.pair_error` over the error of a wave's speed, measured on waves between 0.5 and
         1.3 um/ms: part of the measure is a constant displacement by the splitting, which does not accumulate.
     scheme : one line for the result.
@@ -39,8 +43,9 @@ class Scheme(ABC):
 
     name: ClassVar[str]
     wants: ClassVar[Wants] = NOTHING
+    potential: ClassVar[bool] = False
     calibration: ClassVar[float] = 1.0
-    phases: ClassVar[tuple[tuple[str, str], ...]] = ()
+    phases: tuple[tuple[str, str], ...] = ()
     hint: ClassVar[str] = ""
     scheme: str = ""
     generated: tuple[str, ...] = ()

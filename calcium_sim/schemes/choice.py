@@ -9,6 +9,7 @@ from typing import Any
 from ..errors import InputError, nearest, shown
 from ..mesh import Mesh
 from ..model import Model
+from ..model.electrics import Cable
 from ..plan.lower import lower
 from .base import Scheme
 
@@ -46,6 +47,8 @@ def _named(name: str) -> type[Scheme]:
 def choose_stepper(model: Model, active: float = 0.0, threads: int = 1, scheme: str | type[Scheme] | None = None) -> Scheme:
     """Lower a model and return a stepper for it; parallel where threads pay."""
     chosen: Any = scheme_of(model.mesh, scheme)
+    if isinstance(model.voltage, Cable) and not chosen.potential:
+        raise InputError("scheme", f"'{chosen.name}' does not solve for the potential (leave it out)")
     if active and "active" not in signature(chosen).parameters:
         raise InputError("active", "is for cables, trees and points (leave it out)")
     options = {"active": active} if active else {}

@@ -22,13 +22,14 @@ from ..compile import cache
 from ..compile.lanes import LANES
 from ..compile.paced import MOST as MOST_PARTS
 from ..compile.paced import PacedSpec, source
+from ..kernels.machine import callable_of
 from ..kernels.stimulus import table_value
 from ..mesh import Floats
 from ..networks.prepared import RELAXING, gate_of
 from ..plan.lower import Gauge, Plan
 from ..plan.observe import port_entries
 from ..plan.specs import PortRef
-from ..plan.state import Clock, State
+from ..plan.state import Clock, State, beside
 from ..plugin.imported import reads
 from .torch_gates import TorchGates
 
@@ -54,11 +55,17 @@ PARTS, FINE = 4, 0.007
 itself is multiplied in a step there are more, so that none changes u by more than FINE of the smaller of its ends. A law in u to the fourth
 power then errs by 1e-4 where u doubles."""
 
+RESOLVED = 1e-3
+"""Relative change of a state by twice as many parts below which more of them are not missed."""
+
+LEAST = float(np.finfo(float).tiny / np.finfo(float).eps)
+"""Numbers below this lose digits: where a state is that small no number of parts gives it another three."""
+
 Walls = dict[tuple[int, int], Floats]
 """Concentrations that channels see, by (membrane, field)."""
 
 Take = Callable[[State, float, int, Clock], None]
-Look = Callable[[State, Clock], Walls]
+Look = Callable[[State, Clock, float], Walls]
 
 
 class Pacing:
@@ -68,7 +75,7 @@ class Pacing:
     ----------
     plan : Plan.
     torch : the gates that run in torch.
-    look : what channels see of a state, where that is not the concentration at their nodes.
+    look : what channels see of a state so long after its time (or before it) [ms], where that is not the concentration at their nodes.
     """
 
     def __init__(self, plan: Plan, torch: TorchGates, look: Look | None = None) -> None:
@@ -80,6 +87,7 @@ class Pacing:
                 if members:
                     self.groups.append(_Group(plan, name, members, torch, at_once))
         self.plan, self.look = plan, look
+        self.capped = False
         self.gap, self.most = 0.0, MOST if any(g.by_flux for g in self.groups) else SWEEPS
 
     def advance(self, take: Take, state: State, h: float, steps: int, clock: Clock) -> None:
@@ -89,7 +97,7 @@ class Pacing:
 
     def _step(self, take: Take, state: State, h: float, clock: Clock) -> None:
         start, before = state.copy(), state.before
-        first = self._seen(start, clock)
+        first = self._seen(start, clock, beside(start.t, h))
         ahead = self._ahead(start, first, h, before)
         for g in self.groups:
             g.move(start, state, first, ahead, clock, h, 0.5)
@@ -106,8 +114,9 @@ class Pacing:
             for g in self.groups:
                 g.move(start, state, first, ahead, clock, h, 0.5)
         self.gap = max(self.gap, gap)
-        for g in self.groups:
-            g.move(start, state, first, last, clock, h, 1.0)
+        capped = [g.move(start, state, first, last, clock, h, 1.0) for g in self.groups]
+        if any(capped):  # a concentration was multiplied by more than the parts of a step follow: the step is too long
+            self.capped, self.gap = True, 1.0
         for row, values in self._rates(first, last, h):
             state.y[row.stop : row.stop + len(values)] = start.y[row]
             state.y[row] = values
@@ -122,36 +131,49 @@ class Pacing:
             gap = max(gap, float(differ.max(initial=0.0)))
         return gap
 
-    def jump(self, before: State, state: State, clock: Clock) -> None:
-        """What laws in du/dt make of concentrations that were set: as if they had gone there along a straight line, at once."""
+    @property
+    def jumps(self) -> bool:
+        """Whether what laws in du/dt see may jump with no concentration: at walls, with what enters through them."""
+        return self.look is not None and any(g.tracked for g in self.groups)
+
+    def jump(self, before: State, state: State, clock: Clock, begin: bool = False) -> None:
+        """What laws in du/dt make of what they see jump, because it was set or because something enters from now on: they follow at once.
+
+        On the way u is multiplied by the same in every piece. At walls the flux that they open makes u jump on, until it agrees. At the
+        beginning of a run states belong to the concentrations at the nodes, from where what is seen jumps to the walls.
+        """
         if not any(g.tracked for g in self.groups):
             return
-        start, first, last = before.copy(), self._seen(before, clock), self._seen(state, clock)
-        if all(np.array_equal(first[key], last[key]) for key, _ in self._tracked()):
-            return
-        ends = [{key: first[key] + k / PIECES * (last[key] - first[key]) for key in first} for k in range(PIECES + 1)]
-        for k in range(PIECES):
-            for g in self.groups:
-                if g.tracked and not g.at_once:
-                    g.move(start, state, ends[k], ends[k + 1], clock, JUMP / PIECES, 1.0)
-            start.y[:] = state.y
+        start, first = before.copy(), self._at_nodes(before) if begin else self._seen(before, clock, -beside(before.t))
+        for _ in range(SETTLING):
+            last = self._seen(state, clock, beside(state.t))
+            if all(np.allclose(first[key], last[key], rtol=SETTLED, atol=0.0) for key, _ in self._tracked()):
+                break
+            for k in range(PIECES):
+                here, there = ({key: _between(first[key], last[key], (k + more) / PIECES) for key in first} for more in (0, 1))
+                for g in self.groups:
+                    if g.tracked and not g.at_once:
+                        g.move(start, state, here, there, clock, JUMP / PIECES, 1.0)
+                start.y[:] = state.y
+            first = last
         for _, row in self._tracked():
             state.y[row] = before.y[row]
 
-    def _seen(self, state: State, clock: Clock) -> Walls:
-        if self.look is not None:
-            return self.look(state, clock)
+    def _seen(self, state: State, clock: Clock, away: float) -> Walls:
+        return self._at_nodes(state) if self.look is None else self.look(state, clock, away)
+
+    def _at_nodes(self, state: State) -> Walls:
         return {g.key(f): state.u[e] for g in self.groups for f, e in g.entries.items()}
 
     def _last(self, start: State, state: State, first: Walls, ahead: Walls, clock: Clock, h: float) -> Walls:
         """What channels see at the end of the step; where their fluxes enter into that, with the states that they reach."""
         if self.look is None:
-            return self._seen(state, clock)
+            return self._at_nodes(state)
         reached = state.copy()
         for _ in range(SETTLING if any(g.at_once for g in self.groups) else 1):
             for g in self.groups:
                 g.move(start, reached, first, ahead, clock, h, 1.0)
-            last, ahead = ahead, self._seen(reached, clock)
+            last, ahead = ahead, self._seen(reached, clock, -beside(reached.t, h))
             if all(np.abs(ahead[key] - last[key]).max() <= SETTLED * np.abs(ahead[key]).max() for key in ahead):
                 break
         return ahead
@@ -171,6 +193,13 @@ class Pacing:
     def _tracked(self) -> list[tuple[tuple[int, int], slice]]:
         """What is seen of every field whose rate of change is read, and the row of the rate."""
         return [(g.key(f), row) for g in self.groups for f, row in g.tracked]
+
+
+def _between(first: Floats, last: Floats, place: float) -> Floats:
+    """On the way from one value to another: equal factors where both are positive, else a straight line."""
+    growing = (first > 0.0) & (last > 0.0)
+    ratio = np.where(growing, last, 1.0) / np.where(growing, first, 1.0)
+    return np.where(growing, first * ratio**place, first + place * (last - first)) if place < 1.0 else last
 
 
 def _secant(older: tuple[Walls, Walls], newer: tuple[Walls, Walls]) -> Walls:
@@ -211,14 +240,18 @@ class _Group:
         self.block = plan.blocks[membrane][0]
         self.pairs = len(gauges[0].area)
         rows = {p.index for g in gauges for p in g.spec.ports if p.kind == "rate"}
-        self.tracked = [(f, rate) for f, _, rate in plan.tracked if rate.start in rows]
+        tracked = [t for t in plan.tracked if t.membrane == membrane and t.rate() in rows]
+        self.tracked = [(t.field, plan.row(membrane, t.rate())) for t in tracked]
+        self.rates = [(t.field, t.rate()) for t in tracked]
         read = {p.index for g in gauges for p in g.spec.ports if p.kind == "field"} | {f for f, _ in self.tracked}
         self.fields = sorted(read)
         self.entries = {f: port_entries(plan, gauges[0], f) for f in self.fields}
         self.slow = [(g, gate) for g in gauges if (gate := gate_of(type(g.channel))) is not None and gate.program is None]
         slow = {id(g) for g, _ in self.slow}
-        text, self.networks = source(self._spec([g for g in gauges if id(g) not in slow]))
-        self.module = cache.load(text)
+        module = source(self._spec([g for g in gauges if id(g) not in slow]))
+        number = module.number("pace")
+        self.pace = callable_of(cache.sites(module.text(), module.kernels)[number], module.kernels[number])
+        self.networks, self.scratch = module.networks, np.empty(module.scratch())
         self.by_flux = any(map(_by_flux, gauges))
         self.parts = 1 if at_once or all(_slow(g) for g in gauges) else PARTS
         self.nets, self.counts = self.networks.packed(1)
@@ -228,26 +261,40 @@ class _Group:
         return self.membrane, field
 
     def _spec(self, gauges: Sequence[Gauge]) -> PacedSpec:
-        def row(offset: int) -> int:
-            return int(offset - self.block.start) // self.pairs
-
         def port(p: PortRef) -> PortRef:
-            index = {"field": lambda: self.fields.index(p.index), "rate": lambda: row(p.index)}.get(p.kind, lambda: p.index)()
-            return PortRef(p.kind, index)
+            return PortRef(p.kind, self.fields.index(p.index) if p.kind == "field" else p.index)
 
-        specs = [replace(g.spec, state=row(g.spec.state), ports=tuple(map(port, g.spec.ports)), gains=(), weight=-1) for g in gauges]
-        rates = tuple((self.fields.index(f), row(rate.start)) for f, rate in self.tracked)
+        specs = [replace(g.spec, ports=tuple(map(port, g.spec.ports)), gains=(), weight=-1) for g in gauges]
+        rates = tuple((self.fields.index(f), row) for f, row in self.rates)
         return PacedSpec(tuple(s for s in specs if s.cls.states), len(self.fields), rates)
 
-    def move(self, start: State, state: State, first: Walls, last: Walls, clock: Clock, h: float, share: float) -> None:
-        """Move the states from `start` over `share` h, and set rates of change, while what is seen goes from `first` to `last`."""
-        volts = [float(table_value(clock.times, clock.potential, start.t + k * h)) for k in (0.0, 1.0)]
+    def move(self, start: State, state: State, first: Walls, last: Walls, clock: Clock, h: float, share: float) -> bool:
+        """Move the states from `start` over `share` h, and set rates of change, while what is seen goes from `first` to `last`.
+
+        Returns whether more parts than there may be would have given something else. A law may be as smooth at the concentration 0, from
+        where any step multiplies by infinity, as anywhere: only what half as many parts make of it tells.
+        """
+        given, least = (first, last, clock, h, share), self.parts
+        if self._move(start, state, *given, least, FINE if least > 1 else 0.0) <= MOST_PARTS:
+            return False
+        other = state.copy()
+        self._move(start, other, *given, MOST_PARTS // 2, 0.0)
+        new, old, was = (s.y[self.block] for s in (state, other, start))
+        return not bool((np.abs(new - old) <= RESOLVED * np.maximum(np.abs(new), np.maximum(1e-12 * np.abs(was), LEAST))).all())
+
+    def _move(
+        self, start: State, state: State, first: Walls, last: Walls, clock: Clock, h: float, share: float, least: int, fine: float
+    ) -> float:
+        """The same in at least so many parts; returns how many `fine` wants."""
+        near = beside(start.t + h, h)  # within the step: at its ends the potential may jump
+        volts = [float(table_value(clock.times, clock.potential, t)) for t in (start.t + near, start.t + h - near)]
         ends = [np.array([seen[self.key(f)] for f in self.fields]).reshape(-1, self.pairs) for seen in (first, last)]
         y0, y = (s.y[self.block].reshape(-1, self.pairs) for s in (start, state))
-        given, fine = (self.plan.parameters, self.nets, self.counts[0]), FINE if self.parts > 1 else 0.0
-        self.module.pace(*ends, y0, y, *given, start.t, *volts, h, share, self.parts, fine, self.at_once)
+        given = self.plan.parameters, self.nets, self.counts.reshape(1, -1)
+        size = int(self.at_once), self.pairs, -(-self.pairs // LANES)
+        wanted = float(self.pace(self.scratch, *ends, y0, y, *given, start.t, *volts, h, share, fine, least, *size))
         for g, gate in self.slow:
-            numbers = self._parts(ends, share)
+            numbers, most = self._parts(ends, share, least, fine)
             new = [(row, np.empty(self.pairs)) for row in g.states]
             for parts in np.unique(numbers).tolist():
                 for part in range(parts):
@@ -261,20 +308,23 @@ class _Group:
             if gate.kind == "current" and gate.states:  # what a network returns at once is that of the end
                 ports = self._ports(g, ends, share, start.t + share * h, volts[0] + share * (volts[1] - volts[0]), h)
                 self.torch.value(g, gate, state, ports)
+            wanted = max(wanted, most)
+        return wanted
 
-    def _parts(self, ends: Sequence[Floats], share: float) -> NDArray[np.int64]:
-        """In how many parts the states of each pair move, as in `compile.paced`."""
-        parts = np.full(self.pairs, self.parts, np.int64)
-        for f, _ in self.tracked if self.parts > 1 else ():
+    def _parts(self, ends: Sequence[Floats], share: float, least: int, fine: float) -> tuple[NDArray[np.int64], float]:
+        """In how many parts the states of each pair move, as in `compile.paced`, and how many are wanted at most."""
+        parts, wanted = np.full(self.pairs, least, np.int64), 0.0
+        for f, _ in self.tracked if fine > 0.0 else ():
             first, last = (e[self.fields.index(f)] for e in ends)
             more = np.abs(last - first) / (np.minimum(first, last) + 1e-300)
-            most = np.maximum.reduceat(more, np.arange(0, self.pairs, LANES))
-            parts = np.maximum(parts, np.repeat(np.fmin(MOST_PARTS, share * most / FINE).astype(np.int64) + 1, LANES)[: self.pairs])
-        return parts
+            most = np.maximum.reduceat(more, np.arange(0, self.pairs, LANES)) * share / fine
+            wanted = max(wanted, float(np.nanmax(most, initial=0.0)))
+            parts = np.maximum(parts, np.repeat(np.fmin(MOST_PARTS, most).astype(np.int64) + 1, LANES)[: self.pairs])
+        return parts, wanted
 
     def _ports(self, g: Gauge, ends: Sequence[Floats], place: float, t: float, v: float, h: float) -> dict[str, Any]:
         """Ports of a channel as arrays over the pairs."""
-        rows, out = {rate.start: f for f, rate in self.tracked}, {}
+        rows, out = {row: f for f, row in self.rates}, {}
         for name, p in zip(g.channel.reads, g.spec.ports, strict=True):
             if p.kind == "field":
                 a, b = (e[self.fields.index(p.index)] for e in ends)

@@ -102,7 +102,8 @@ class TorchGates:
     def memory(self, g: Gauge, state: State) -> tuple[Memory, Floats]:
         """What is kept of a network: row numbers, and the rows."""
         rows = replace(memory(g.spec), first=0)
-        return rows, state.y[g.spec.memory : g.spec.memory + rows.size * len(g.area)].reshape(rows.size, -1)
+        whole = state.y[self.plan.blocks[g.membrane][0]].reshape(-1, len(g.area))
+        return rows, whole[g.spec.memory : g.spec.memory + rows.size]
 
     def _view(self, g: Gauge, state: State, seen: Seen | None) -> tuple[SimpleNamespace, SimpleNamespace]:
         y, x, _ = pair_view(self.plan, g, state, seen)

@@ -18,6 +18,16 @@ def nernst(p, z=2.0, c_out=2000.0, c=0.1):
     return {"ca": c, "ca_out": c_out, "v": 1000 * GAS * p.temperature / (z * FARADAY) * math.log(c_out / c)}
 
 
+def reversal(p):
+    """The reversal potential of a current."""
+    return {"v": p.e}
+
+
+def migliore_reversal(p, c_out=2000.0, c=0.1):
+    """Where the driving force of the model vanishes: RT/2F is 12.5 mV at 20 C there."""
+    return {"ca": c, "ca_out": c_out, "v": 12.5 / 293.15 * p.temperature * math.log(c_out / c)}
+
+
 def exchanger_reversal(p, c_out=2000.0, c=0.1):
     """V = 3 E_Na - 2 E_Ca."""
     thermal = 1000 * GAS * p.temperature / FARADAY
@@ -52,6 +62,8 @@ ZERO = {
     "mcu/pradhan": uniporter_equilibrium,
     "mcu/magnus-keizer": EMPTY,
     "mncx/pradhan": mitochondrial_exchanger_equilibrium,
+    **dict.fromkeys(("vgcc/migliore-l", "vgcc/migliore-n", "vgcc/migliore-t"), migliore_reversal),
+    **dict.fromkeys(("na", "k", "km", "leak/ohmic", "leak/hodgkin-huxley"), reversal),
 }
 """Ports at which the flux must vanish, by name or by family."""
 

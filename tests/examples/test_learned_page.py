@@ -35,7 +35,7 @@ until = "1 ms"
 
 def test_a_network_of_a_flux_runs_and_pumps(tmp_path, monkeypatch):
     """Against LSODA with the law that it was trained on: within 0.2 % of the 5 uM (its training error; measured 0.1 %)."""
-    (code,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+    code, _ = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
     monkeypatch.chdir(tmp_path)
     names = {}
     with warnings.catch_warnings():
@@ -57,3 +57,14 @@ def test_a_network_of_a_flux_runs_and_pumps(tmp_path, monkeypatch):
     assert cs.add_channel_folder(".") == ["pump"]
     model, _ = build(parse(TOML), tmp_path)
     assert [c.label() for c in model.membranes["plasma"]] == ["pump"]
+
+
+def test_gates_from_tables_become_a_channel(tmp_path, monkeypatch):
+    _, code = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    names = {"np": np, "cs": cs}
+    exec(compile(code, "learned.md", "exec"), names)
+    v = np.array([-41.0, -33.5])
+    np.testing.assert_allclose(names["steady"][0], 1 / (1 + np.exp(-(v + 40) / 6)), atol=1e-4)
+    np.testing.assert_allclose(names["slow"][0], 0.5 + 4 * np.exp(-(((v + 45) / 30) ** 2)), rtol=1e-3)
+    assert type(names["sodium"]).reads == {"v": "v"}

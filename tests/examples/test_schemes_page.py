@@ -67,6 +67,16 @@ def test_a_scheme_that_does_not_fit_is_refused(heun):
     assert "heun" not in cs.Simulation(model(grid)).stepper.name
 
 
+def test_a_graph_says_which_channels_it_cannot_have():
+    """A channel of the plasma membrane that reads calcium of the reticulum does on a cable, where every position has both."""
+    ca = cs.Species("ca", {"cytosol": "220 um^2/s", "er": "220 um^2/s"}, {"cytosol": "0.05 uM", "er": "250 uM", "outside": "2 mM"})
+    entry = cs.Model(neurite("2 um", "0.3 um", "0.1 um", "0.1 um"), [ca], {"plasma": [cs.get_channel("soce/hill")(vmax="1e-3 uM*um/ms")]})
+    assert cs.Simulation(entry, scheme="columns").t == 0.0
+    told = r"membranes\.plasma: a channel reads 'ca' of 'er', which the membrane does not touch: scheme 'graph' cannot, expected 'columns'"
+    with pytest.raises(cs.InputError, match=told):
+        cs.Simulation(entry, scheme="graph")
+
+
 def test_a_simulation_keeps_its_scheme(tmp_path, heun):
     """Saved and loaded it goes on by the same scheme; one that is a class goes to no file, which is told."""
     simulation = cs.Simulation(model(CABLE), scheme="graph")

@@ -22,6 +22,9 @@ from .system import System
 BAND = 40
 """Half band width up to which LSODA is used."""
 
+SMALL = 1e-10
+"""Part of themselves to which states of laws in du/dt are resolved, beside those of other channels."""
+
 JUMP = 1e-6
 """Duration [ms] for which a `Set` stands where states read rates of change."""
 
@@ -80,7 +83,11 @@ def solve(model, times, kinks=(), rtol=1e-6, method=None) -> Solution:
     options = {"lband": band, "uband": band} if method == "LSODA" else {"jac_sparsity": inner.tocsc()}
     rest = system.z0[order]
     scale = np.concatenate([np.concatenate([np.full(f.at.stop - f.at.start, max(f.rest, 0.05)) for f in system.parts.fields]),
-                            np.ones(len(system.z0) - system.n)])[order]  # fmt: skip
+                            np.ones(len(system.z0) - system.n)])  # fmt: skip
+    for c in system.parts.currents:  # a law in du/dt multiplies its state: it may fall by ten orders of magnitude, and come back
+        for part in c.states.values() if any(p.kind == "rate" for p in c.ports.values()) else ():
+            scale[system.n + part.start : system.n + part.stop] = SMALL
+    scale = scale[order]
     back = np.argsort(order)
     recorder = _Recorder(system, times)
     d = np.zeros(len(rest))
@@ -141,7 +148,7 @@ def _follow(system, before, z, t):
             return np.concatenate([np.broadcast_to(r, len(c.weight)) for r in system.function[k][1](len(c.weight), *given)])
 
         with np.errstate(all="ignore"):
-            found = solve_ivp(rates, (0.0, JUMP), z[n:][rows], "LSODA", rtol=1e-8, atol=1e-12)
+            found = solve_ivp(rates, (0.0, JUMP), z[n:][rows], "LSODA", rtol=1e-8, atol=1e-12 * SMALL)
         z[n + rows] = found.y[:, -1]
 
 

@@ -1,4 +1,4 @@
-"""The joint step on (z, s) grids against the same equations integrated by scipy's LSODA from the mesh's edges, volumes and membranes."""
+"""The joint step on (z, r) grids against the same equations integrated by scipy's LSODA from the mesh's edges, volumes and membranes."""
 
 from __future__ import annotations
 
@@ -124,11 +124,11 @@ def mixed() -> cs.Model:
 
 
 def _laplacian(edges, conductance, f):
-    matrix = np.zeros((len(f.volume), len(f.volume)))
+    matrix = np.zeros((len(f.capacity), len(f.capacity)))
     for (i, j), g in zip(edges, f.diffusion * conductance, strict=True):
         for here, there in ((i, j), (j, i)):
-            matrix[here, there] += g / f.volume[here]
-            matrix[here, here] -= g / f.volume[here]
+            matrix[here, there] += g / f.capacity[here]
+            matrix[here, here] -= g / f.capacity[here]
     return matrix
 
 
@@ -169,7 +169,7 @@ def right_side(plan: Plan, volts: float):
         for s in plan.sources:
             if (s.field, s.through) == (k, m):
                 pairs = np.flatnonzero(np.isin(places[k, m], s.index))
-                out[pairs] += course(s, t) * s.rate * f.volume[s.index] / mesh.membranes[m].area[pairs]
+                out[pairs] += course(s, t) * s.rate * f.capacity[s.index] / mesh.membranes[m].area[pairs]
         return out
 
     def fluxes(c, y, t):
@@ -197,7 +197,7 @@ def right_side(plan: Plan, volts: float):
         for g, (j, states, x, p) in zip(plan.gauges, fluxes(c, y, t), strict=True):
             for k, count, _ in g.spec.gains:
                 at = places[k, g.membrane]
-                du[plan.fields[k].span][at] += count * j * g.area / plan.fields[k].volume[at]
+                du[plan.fields[k].span][at] += count * j * g.area / plan.fields[k].capacity[at]
             if g.states:
                 for s, d in zip(g.states, type(g.channel).rates(states, x, p), strict=True):
                     dy[s] = d

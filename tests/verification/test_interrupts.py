@@ -244,8 +244,8 @@ def test_a_set_that_was_interrupted_is_made_good(monkeypatch):
     right, cut = cs.Simulation(model), cs.Simulation(model)
     jump = type(cut.stepper.pacing).jump
 
-    def stopped(*given):
-        jump(*given)
+    def stopped(*given, **options):
+        jump(*given, **options)
         raise Stop
 
     right.run("2 ms")

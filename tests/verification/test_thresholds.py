@@ -1,4 +1,4 @@
-"""Published threshold of waves in (z, s): Breit & Queisser 2018 (doi 10.1186/s13408-018-0064-x), the entry of the thinnest dendrite."""
+"""Published threshold of waves in (z, r): Breit & Queisser 2018 (doi 10.1186/s13408-018-0064-x), the entry of the thinnest dendrite."""
 
 import importlib.util
 from pathlib import Path

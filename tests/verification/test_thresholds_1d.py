@@ -1,4 +1,4 @@
-"""Where the cable carries a wave: the section-averaged equations need a wider ER than the (r, z) ones; that is the model, not an error."""
+"""Where the cable carries a wave: the section-averaged equations need a wider ER than the (z, r) ones; that is the model, not an error."""
 
 import numpy as np
 import pytest

@@ -20,6 +20,7 @@ from calcium_sim.meshes.columns import columns_mesh
 from calcium_sim.model.registry import get_channel, installed
 from calcium_sim.plan.lower import lower
 from calcium_sim.plugin import parse_port
+from calcium_sim.plugin.ions import MOLAR
 from calcium_sim.run.loop import Control, Loop
 from calcium_sim.testing import check_class
 
@@ -58,7 +59,7 @@ def model(mesh, names):
         if home in membranes:
             membranes[home].append(cls(**weak(cls)))
     present = [c for channels in membranes.values() for c in channels]
-    known = {"ca", *(parse_port(p).species for c in present for p in c.reads.values()), *(m for c in present for m in c.moves)}
+    known = {"ca", *(parse_port(p).species for c in present for p in c.reads.values())}
     inside = [r for r in REGIONS if r in mesh.regions]
     initial = {r: f"{LEVELS[r]} uM" for r in (*inside, OUTSIDE)}
     species = [cs.Species(s, dict.fromkeys(inside, "100 um^2/s"), initial) for s in sorted(known - {None, ""})]
@@ -113,6 +114,7 @@ def everything(kind):
     mesh = MESHES[kind]()
     names = [n for n in sorted(installed()) if suited(n, mesh)]
     names = [n for n in names if get_channel(n).rates is not None or not get_channel(n).states]
+    names = [n for n in names if get_channel(n).flux_unit == MOLAR]  # currents: test_potential.py
     simulation = cs.Simulation(model(mesh, names), dt="0.05 ms")
     simulation.run("0.6 ms")
     finite = bool(np.isfinite(simulation.state.u).all() and np.isfinite(simulation.state.y).all())
@@ -130,6 +132,27 @@ def test_every_channel_in_a_uniform_cell(kind):
     assert found["finite"]
     assert found["channels"] >= {"cable": 28, "grid": 24, "graph": 27}[kind]
     assert {"vgcc/borg-graham-n", "vgcc/borg-graham-t", "ryr/keizer-levine", "ryr/scalar-law"} <= set(found["moved"])
+
+
+def stepped(kind):
+    """Concentrations of a small cell with a classic receptor and a network, which a jump of calcium has just opened."""
+    names = ["ryr/keizer-levine", "ryr/dnn", "serca/shannon"]
+    mesh = {"grid": lambda: neurite("1 um", "0.4 um", "0.2 um", "0.25 um", dims=2)}.get(kind, lambda: MESHES[kind]())()
+    simulation = cs.Simulation(model(mesh, names), dt="0.0125 ms")
+    simulation.run("0.25 ms")
+    return simulation.state.u
+
+
+@pytest.mark.parametrize("kind", MESHES)
+def test_networks_run_as_python_too(kind):
+    """What one steps through with NUMBA_DISABLE_JIT=1 is what runs: the same numbers within rounding, of a network in single precision."""
+    environment = os.environ | {"NUMBA_DISABLE_JIT": "1"}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", __file__, "stepped", kind], env=environment, capture_output=True, text=True, timeout=500
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    compiled = stepped(kind)
+    np.testing.assert_allclose(json.loads(done.stdout), compiled, rtol=1e-8)
 
 
 @pytest.mark.parametrize("kind", MESHES)
@@ -165,4 +188,4 @@ def test_threads_change_no_bit_of_a_uniform_cell(kind):
 
 
 if __name__ == "__main__":
-    print(json.dumps(everything(sys.argv[1])))
+    print(json.dumps(everything(sys.argv[1]) if len(sys.argv) == 2 else stepped(sys.argv[2]).tolist()))

@@ -1,4 +1,4 @@
-"""The (z, s) solver: orders, speed at fixed and chosen steps, closed forms, conservation, rest, scaling; the graph solver on its cells."""
+"""The (z, r) solver: orders, speed at fixed and chosen steps, closed forms, conservation, rest, scaling; the graph solver on its cells."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ from calcium_sim.schemes.grid.stepper import GridStepper
 
 
 def grid(radial=0.05, spacing=0.05, length=5.0, radius=0.4, er_radius=0.15, scale=1.0):
-    """A (z, s) grid; the cells fit the radii, hence the hair of slack."""
+    """A (z, r) grid; the cells fit the radii, hence the hair of slack."""
     given = [f"{v * scale!r} um" for v in (length, radius, er_radius, spacing)]
     return neurite(*given, dims=2, radial_spacing=f"{radial * scale * (1 + 1e-9):.12f} um")
 

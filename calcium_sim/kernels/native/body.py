@@ -1,4 +1,4 @@
-"""One function on its way to LLVM: where its instructions go, and the three kinds of numbers that it knows."""
+"""One function on its way to LLVM: where its instructions go, and the kinds of numbers that it knows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from llvmlite import ir
 
-DOUBLE, WHOLE, TRUTH = ir.DoubleType(), ir.IntType(64), ir.IntType(1)
+DOUBLE, SINGLE, WHOLE, TRUTH = ir.DoubleType(), ir.FloatType(), ir.IntType(64), ir.IntType(1)
 FLAGS = ("contract", "nsz", "arcp")
 
 
@@ -26,13 +26,14 @@ class Rows:
 
 @dataclass(frozen=True)
 class Kernel:
-    """What an entry of a module is called with: (name, "double", "whole", "row" or "matrix") of every argument."""
+    """What an entry of a module is called with: (name, "double", "whole", "row", "matrix" or "networks") of every argument."""
 
     name: str
     arguments: tuple[tuple[str, str], ...]
 
 
-KINDS = {"double": DOUBLE, "whole": WHOLE, "row": DOUBLE.as_pointer(), "matrix": DOUBLE.as_pointer()}
+KINDS = {"double": DOUBLE, "whole": WHOLE, "row": DOUBLE.as_pointer(), "matrix": DOUBLE.as_pointer(), "networks": WHOLE.as_pointer()}
+ARRAYS = ("row", "matrix", "networks")
 
 
 class Body:
@@ -65,6 +66,8 @@ class Body:
             return x
         if x.type == WHOLE:
             return self.builder.sitofp(x, DOUBLE)
+        if x.type == SINGLE:
+            return self.builder.fpext(x, DOUBLE)
         raise Unsupported("a truth value as a number")
 
     def whole(self, x: Any) -> Any:

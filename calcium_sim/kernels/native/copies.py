@@ -1,4 +1,4 @@
-"""The copies of `kernels.lanes`, rows of a matrix to rows of scratch and back, written as loops; and what Python has of itself."""
+"""The copies of `kernels.lanes`, rows of a matrix to scratch and back, written as loops; networks; what Python has of itself."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any
 
 from llvmlite import ir
 
+from .. import formulas
+from ..network import NET, evaluate
 from ..simd import Emitter
 from .body import DOUBLE, FLAGS, WHOLE, Body, Rows, Unsupported, kind_of
 
@@ -23,6 +25,26 @@ class Builtins:
 
     def _I64_of(self, x: Any) -> Any:  # noqa: N802
         return x
+
+    _uint64_of = _U64_of = _I64_of
+
+    def _larger_of(self, x: Any, y: Any) -> Any:
+        return self._extreme(">", (x, y))
+
+    def _expm1_of(self, x: Any) -> Any:
+        return formulas.expm1(Emitter(self.builder, DOUBLE), self.body.double(x))
+
+    def _network_of(
+        self, b: Any, inputs: Any, outputs: Any, items: Any, nets: Any, k: Any, counts: Any, block: Any, size: Any, work: Any
+    ) -> None:
+        whole, builder = self.body.whole, self.builder
+        kind = ir.ArrayType(WHOLE, len(inputs) + 2 * len(outputs))
+        places = ir.GlobalVariable(builder.module, kind, builder.module.get_unique_name("places"))
+        places.linkage, places.global_constant, places.initializer = "internal", True, ir.Constant(kind, [*inputs, *outputs, *items])
+        net = builder.gep(nets.pointer, [ir.Constant(WHOLE, len(NET) * k)])
+        seen = builder.gep(counts.pointer, [builder.mul(whole(block), counts.length)])
+        first = builder.gep(places, [ir.Constant(WHOLE, 0), ir.Constant(WHOLE, 0)])
+        evaluate(builder, net, b.pointer, first, whole(len(inputs)), whole(len(outputs)), whole(work), seen, whole(size))
 
     def _each(self, low: Any, high: Any, body: Callable[[Any], None]) -> None:
         """A loop over whole numbers."""

@@ -13,7 +13,7 @@ from numba.core.cgutils import get_or_insert_function
 
 from .. import formulas
 from ..simd import Emitter
-from .body import DOUBLE, FLAGS, TRUTH, WHOLE, Body, Rows, Unsupported, kind_of
+from .body import ARRAYS, DOUBLE, FLAGS, SINGLE, TRUTH, WHOLE, Body, Rows, Unsupported, kind_of
 from .copies import Builtins
 
 MOST_PRODUCTS = 64
@@ -290,7 +290,7 @@ class Expressions(Builtins):
     def _called(self, name: str, arguments: list[Any]) -> Any:
         lengths, given = [], []
         for (_, kind), a in zip(self.unit.apart[name].arguments, arguments, strict=True):
-            if kind in ("row", "matrix"):
+            if kind in ARRAYS:
                 given.append(a.pointer)
                 lengths += [a.length] if kind == "matrix" else []
             else:
@@ -321,9 +321,15 @@ class Expressions(Builtins):
     def _mathematics(self, node: ast.Call) -> Any:
         function = node.func
         assert isinstance(function, ast.Attribute)
+        if self._module(function.value, ("np",)) and function.attr in ("float32", "float64"):
+            x = self.body.double(self.value(*node.args))
+            return self.builder.fptrunc(x, SINGLE) if function.attr == "float32" else x
         if not self._module(function.value, ("math",)):
             raise Unsupported("a method")
-        arguments = [self.body.double(self.value(a)) for a in node.args]
+        arguments = [self.value(a) for a in node.args]
+        if function.attr == "sqrt" and kind_of(arguments[0]) == SINGLE:
+            return Emitter(self.builder, SINGLE).sqrt(*arguments)
+        arguments = [self.body.double(a) for a in arguments]
         name, m = function.attr, Emitter(self.builder, DOUBLE)
         if name in ELEMENTARY and len(arguments) == 1:
             return ELEMENTARY[name](m, *arguments)

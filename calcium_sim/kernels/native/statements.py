@@ -1,8 +1,9 @@
 """Translates generated functions to LLVM: arithmetic, branches and loops over rows of doubles, nothing else.
 
 numba compiles the same text to the same instructions, but looks for the types of every name first, which takes ten times as long as all
-that LLVM does. Here there are three kinds of numbers only: doubles, whole numbers (counters, places in an array) and truth values; a
-variable keeps the kind that it got first. What is not understood raises `Unsupported`, and numba compiles the module instead.
+that LLVM does. Here there are three kinds of numbers only: doubles (floats on the way to a root), whole numbers (counters, places) and
+truth values; a variable keeps the kind that it got first. What is not understood raises `Unsupported`, and numba compiles the module
+instead.
 
 Semantics are Python's with numpy's errors (1/0 is infinite), as in `kernels`: ``max(a, b)`` is ``b if b > a else a``; powers with whole
 exponents are products; products and sums may be contracted. Functions of one module are written into their callers, but for those whose
@@ -17,8 +18,9 @@ from typing import Any
 
 from llvmlite import ir
 
-from .body import DOUBLE, KINDS, WHOLE, Body, Kernel, Rows, Unsupported, kind_of
+from .body import ARRAYS, DOUBLE, KINDS, WHOLE, Body, Kernel, Rows, Unsupported, kind_of
 from .expressions import Expressions
+from .provided import APART, NUMBERS, functions
 
 
 class Unit:
@@ -33,10 +35,10 @@ class Unit:
     """
 
     def __init__(self, text: str, module: ir.Module, apart: dict[str, Kernel], symbol: str) -> None:
-        self.module, self.apart, self.symbol = module, apart, symbol
-        self.functions: dict[str, ast.FunctionDef] = {}
+        self.module, self.apart, self.symbol = module, {**APART, **apart}, symbol
+        self.functions: dict[str, ast.FunctionDef] = dict(functions())
         self.records: dict[str, list[str]] = {}
-        self.names: dict[str, Any] = {}
+        self.names: dict[str, Any] = dict(NUMBERS)
         self.made: dict[str, ir.Function] = {}
         for node in ast.parse(text).body:
             self._known(node)
@@ -63,12 +65,12 @@ class Unit:
             made.attributes.add("noinline")
             made.attributes.add("nounwind")
             for argument, kind in zip(made.args, kinds, strict=False):
-                if kind in ("row", "matrix"):
+                if kind in ARRAYS:
                     argument.add_attribute("noalias")
             self.made[name] = made
             body, lengths = Body(made), iter(made.args[len(kinds) :])
             given = {
-                argument: Rows(value, next(lengths) if kind == "matrix" else None) if kind in ("row", "matrix") else value
+                argument: Rows(value, next(lengths) if kind == "matrix" else None) if kind in ARRAYS else value
                 for (argument, kind), value in zip(kernel.arguments, made.args, strict=False)
             }
             body.finish(Scope(self, body, given).run(self.functions[name].body))

@@ -11,6 +11,7 @@ import numpy as np
 
 from ...compile import cache
 from ...compile.continued import follows
+from ...compile.joint import JointKinetics
 from ...compile.kinetics import LocalKinetics
 from ...compile.lanes import LANES
 from ...kernels import columns as kernel
@@ -18,12 +19,11 @@ from ...kernels import tree
 from ...kernels.stimulus import fill_sources, table_value
 from ...mesh import Columns, Mesh
 from ...plan.lower import Plan
-from ...plan.specs import ChannelSpec, PortRef, Wants
+from ...plan.specs import Wants
 from ...plan.state import Clock, State, pack_sources
-from ..base import Scheme
+from ..base import PARALLEL_FROM, Scheme
+from .electric import Electric
 from .source import ColumnSpec, source
-
-PARALLEL_FROM = 30000
 
 
 class ColumnStepper(Scheme):
@@ -31,6 +31,7 @@ class ColumnStepper(Scheme):
 
     name = "columns"
     wants = Wants(continued=True)
+    potential = True
     calibration = 1.0
     phases = (
         ("diffusion of every field over half a step, implicit (SDIRK2), from the tips to the soma and back", "kernels/tree.py"),
@@ -57,81 +58,87 @@ class ColumnStepper(Scheme):
         if any(follows(g.spec) for g in plan.gauges):
             self.scheme += " | networks of rates once per step, outputs continued"
         parallel = n > PARALLEL_FROM if parallel is None else parallel
-        spec = self._spec(plan, parallel, active)
+        spec = self._spec(plan, active)
         made = source(spec)
         super().__init__(plan, parallel=parallel, networks=made.module.networks, copies=-(-n // LANES))
         self.slow, self.scratch = self.torch.relaxing(), made.scratch
-        self.module: Any = cache.load(made.text) if made.text else None
-        self.sites = cache.sites(made.module.text(), made.module.kernels)
-        self.site = None if made.text else self.sites[made.module.number("site")]
-        self.generated = tuple(cache.file_of(text) for text in (made.module.text(), made.text) if text)
+        text = made.module.text()
+        sites = cache.sites(text, made.module.kernels)
+        self.sites = tuple(sites[made.module.number(part)] for part in made.parts)
+        self.generated = (cache.file_of(text),)
+        self.electric = None if plan.potential is None else Electric(plan, self.sites, made.scratch, -(-n // LANES), parallel)
+        if self.electric:
+            self.scheme, self.phases = self.scheme.replace(type(self).scheme, Electric.scheme), Electric.phases
         region = [mesh.regions.index(f.region) for f in plan.fields]
-        self.conductance = np.array([mesh.structure.conductance[r] for r in region])
-        self.volume = np.array([f.volume for f in plan.fields])
+        self.conductance = np.array([mesh.structure.conductance[r] for r in region])  # of the potential nothing: it has its own
+        self.capacity = np.array([f.capacity for f in plan.fields])
         self.diffusion = np.array([f.diffusion for f in plan.fields])
-        self.ratio = np.array([mesh.membranes[m].area / mesh.volume[mesh.span(r)] for m, r in plan.ratios]).reshape(-1, n)
+        self.ratio = np.array([plan.ratio(*key) for key in plan.ratios]).reshape(-1, n)
         weights = [g.weight for g in plan.gauges if g.weight is not None]
         self.weights = np.array(weights).reshape(-1, n)
         self.runs = tree.runs(self.parent)
-        self.rows = tree.mobile(self.diffusion)
+        self.rows, self.moving = tree.mobile(self.diffusion), bool(self.diffusion.any())
         self.work = tree.workspace(n)
         self.factors: dict[float, Any] = {}
         rows = len(plan.y0) // n
         self.shapes = (len(plan.fields), n), (rows, n), (plan.moved_size // n, n)
 
-    def _spec(self, plan: Plan, parallel: bool, active: float) -> ColumnSpec:
-        n = self.n
-        channels = tuple(_rows(g.spec, n) for g in plan.gauges)
+    def _spec(self, plan: Plan, active: float) -> ColumnSpec:
+        channels = tuple(g.spec.raised(plan.first_row(g.membrane)) for g in plan.gauges)
         weighted = [m for m, g in enumerate(plan.gauges) if g.weight is not None]
         channels = tuple(replace(c, weight=weighted.index(m) if m in weighted else -1) for m, c in enumerate(channels))
-        kinetics = LocalKinetics(tuple(range(len(plan.fields))), channels, plan.bindings, plan.decays, self.sources.fields)
+        parts = tuple(range(len(plan.fields))), channels, plan.bindings, plan.decays, self.sources.fields
+        kinetics = LocalKinetics(*parts) if plan.potential is None else JointKinetics(*parts, len(plan.fields) - 1)
         weights = tuple((m, k) for k, m in enumerate(weighted))
-        return ColumnSpec(kinetics, len(plan.y0) // n, len(plan.ratios), weights, parallel, active)
+        return ColumnSpec(kinetics, len(plan.ratios), weights, active)
 
     def _factor(self, h: float) -> Any:
         if h not in self.factors:
             if len(self.factors) > 64:
                 self.factors.clear()
-            self.factors[h] = tree.factor(self.parent, self.conductance, self.volume, self.diffusion, h)
+            self.factors[h] = tree.factor(self.parent, self.conductance, self.capacity, self.diffusion, h)
         return self.factors[h]
 
     def _nets(self, state: State) -> tuple[Any, ...]:
-        """What networks compute with; with `active`, and the inputs on which they ran last: they belong to the state."""
-        if not self.networks.kept:
-            return self.nets
-        if not state.known.size:
+        """What networks compute with, where they note, and (with `active`) the inputs on which they ran last: these belong to the state."""
+        if self.networks.kept and not state.known.size:
             state.known = np.full((len(self.counts), self.networks.kept), np.nan)
-        return (*self.nets, state.known)
+        return self.nets, self.counts.reshape(len(self.counts), -1), state.known.reshape(len(self.counts), -1)
 
     def take(self, state: State, h: float, steps: int, clock: Clock) -> None:
         """Take `steps` steps of length h [ms], in place."""
-        if self.slow or (self.parallel and self.module is None):
+        if self.slow or (self.parallel and not self.electric):
             self._take_one_by_one(state, h, steps, clock)
             return
         s = self.sources
-        tail = (
-            s.course, s.target, s.start, s.node, s.rate, clock.times, clock.potential,
-            self.rows, self.runs, self._factor(0.5 * h), self._factor(h), self.work,
-            state.t, h, state.before, steps,
-        )  # fmt: skip
-        if self.module:
-            self.module.advance(self.sites, *self._given(state), self._nets(state), self.counts, *tail)
+        supply, sweeps = (s.course, s.target, s.start, s.node, s.rate), (self.rows, self.runs, self._factor(0.5 * h))
+        times = self.work, state.t, h, state.before, steps
+        if self.electric:
+            held = np.zeros(len(self.electric.places))
+            self.electric.advance(*self.electric.given(self._given(state)), held, *supply, *sweeps, self.moving, *times)
+            self.electric.booked(state, held)
         else:
-            kernel.advance(self.site, self.scratch, self._given(state), *tail)
+            kernel.advance(
+                self.sites[0], self.scratch, self._given(state), *supply, clock.times, clock.potential, *sweeps, self._factor(h), *times
+            )
         state.t += steps * h
         state.before = h
 
     def _given(self, state: State) -> tuple[Any, ...]:
         """What the kinetics read and write."""
-        return (*state.shaped(self.shapes), self.ratio, self.weights, self.sources.buffer, self.plan.parameters)
+        return (*state.shaped(self.shapes), self.ratio, self.weights, self.sources.buffer, self.plan.parameters, *self._nets(state))
 
     def _local(self, state: State, h: float, before: float, volts: tuple[float, float, float]) -> None:
         """The kinetics of one step."""
-        times = (state.t, h, before)
-        if self.module:
-            self.module.local(self.sites, *self._given(state), self._nets(state), self.counts, *times, *volts)
-        else:
-            (kernel.local_parallel if self.parallel else kernel.local)(self.site, self.scratch, self._given(state), times, volts)
+        if self.electric:
+            held, given = np.zeros(len(self.electric.places)), self.electric.given(self._given(state))
+            self.electric.gates(*given[:3], state.t + 0.25 * h, 0.5 * h)
+            self.electric.local(*given, held, (state.t, h, before))
+            self.electric.gates(*given[:3], state.t + 0.75 * h, 0.5 * h)
+            self.electric.booked(state, held)
+            return
+        local = kernel.local_parallel if self.parallel else kernel.local
+        local(self.sites[0], self.scratch, self._given(state), (state.t, h, before), volts)
 
     def _take_one_by_one(self, state: State, h: float, steps: int, clock: Clock) -> None:
         """The same step by step: by all threads, or with the gates that run in torch after the kinetics."""
@@ -154,9 +161,3 @@ class ColumnStepper(Scheme):
         (u, *_), factors = state.shaped(self.shapes), self._factor(h)
         diffusion = partial(tree.diffuse, u, self.rows, self.runs, factors, self.work)
         return {"diffusion": diffusion, "local": partial(self._local, state, h, h, (0.0, 0.0, 0.0))}
-
-
-def _rows(c: ChannelSpec, n: int) -> ChannelSpec:
-    """Offsets into the flat state array become rows of its (rows, n) view."""
-    ports = tuple(PortRef(p.kind, p.index // n) if p.kind == "rate" else p for p in c.ports)
-    return replace(c, state=c.state // n, ports=ports, memory=c.memory // n)

@@ -1,8 +1,8 @@
 """Generates Newton's method for the membranes of a (z, r) grid: the fluxes that channels carry at the concentrations these fluxes make.
 
 The concentrations on the membranes, ``p + k J``, depend linearly on the fluxes J of one stage of the joint step (see
-`source`); one flux per membrane and species is unknown. The gates of a channel are advanced implicitly to the same
-concentrations; derivatives are difference quotients, so that any channel will do.
+`kernels.grid_step`); one flux per membrane and species is unknown. The gates of a channel are advanced implicitly to the same
+concentrations; derivatives are difference quotients, because a gate is solved within them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from ...compile.continued import follows, memory, stage_text
 from ...compile.kinetics import LocalKinetics
 from ...compile.lanes import Lanes, lu_factor, lu_solve
-from ...compile.module import AT, Module, bundle, outside_text
+from ...compile.module import Module, bundle, outside_text
 from ...plan.specs import ChannelSpec, PortRef
 from ...plugin import Channel
 from ...plugin.imported import definition
@@ -45,7 +45,7 @@ class Unknown:
     """A membrane flux of one species: the fields it feeds with their signs, and the channels that carry it with their counts."""
 
     feeds: tuple[tuple[int, int], ...]
-    carriers: tuple[tuple[int, int], ...]
+    carriers: tuple[tuple[int, float], ...]
 
 
 @dataclass(frozen=True)
@@ -63,11 +63,9 @@ class AxisymmetricSpec:
     points: tuple[Point, ...]
     unknowns: tuple[Unknown, ...]
     interior: tuple[tuple[int, LocalKinetics], ...]
-    states: int
     follow: tuple[Follow, ...]
     weights: tuple[tuple[int, int], ...]
     fed: tuple[int, ...]
-    parallel: bool
     shown: bool = False
 
     def point(self, membrane: int, field: int) -> int:
@@ -79,7 +77,7 @@ class AxisymmetricSpec:
         return [(q, j) for q, p in enumerate(self.points) for j, u in enumerate(self.unknowns) if p.field in dict(u.feeds)]
 
     def watched(self) -> list[int]:
-        """Points of the membranes that carry a network or a channel that reads a rate of change: `walls` gives their concentrations."""
+        """Points of the membranes that carry a network or a channel that reads a rate of change: `meet` follows their concentrations."""
         membranes = {c.membrane for c in self.channels if c.paced or (c.cls.states and c.cls.rates is None)}
         membranes |= {self.points[tr.source].membrane for tr in self.follow}
         membranes |= {c.membrane for c in self.channels if self.shown and c.cls.open_probability is not None}
@@ -138,7 +136,8 @@ def indent(lines: Sequence[str], by: int = 4) -> str:
     return "\n".join(" " * by + line for line in lines)
 
 
-def _parameters(spec: AxisymmetricSpec, module: Module) -> list[str]:
+def prologue(spec: AxisymmetricSpec, module: Module) -> list[str]:
+    """Statements: parameters of all channels into local names."""
     return LocalKinetics((), spec.channels, (), (), ()).prologue(module)
 
 
@@ -260,7 +259,7 @@ def newton(spec: AxisymmetricSpec, module: Module, lanes: Lanes) -> None:
         module.define("newton", arguments, [])
         return
     text = Text(spec, module)
-    head = _parameters(spec, module) + [f"k{q}_{j} = K[{n}]" for n, (q, j) in enumerate(spec.coupling())]
+    head = prologue(spec, module) + [f"k{q}_{j} = K[{n}]" for n, (q, j) in enumerate(spec.coupling())]
     module.parts += [_stage_text(cls, key) for cls, key in module.keys.items() if cls.states and cls.rates is not None]
     module.parts += list({c.cls: _following(c, module.key(c.cls)) for c in spec.channels if follows(c)}.values())
     once = _port_loop(spec, lanes)
@@ -273,7 +272,7 @@ def newton(spec: AxisymmetricSpec, module: Module, lanes: Lanes) -> None:
     lines += ["    " + t for t in [*once, share, "count = 0", *_update_loop(spec, text, lanes), *end]]
     # the step is far too long: say so, and the loop repeats with a shorter one or stops
     lines += [
-        "if count > 0:",
+        "if count > 0 or share < 1.0:",
         *(
             "    " + t
             for t in lanes.loop([f"J{j} = np.nan" for j in range(len(spec.unknowns))], [f"J{j}" for j in range(len(spec.unknowns))])
@@ -287,21 +286,21 @@ def newton(spec: AxisymmetricSpec, module: Module, lanes: Lanes) -> None:
     module.define("newton", arguments, lines)
 
 
-def guess(spec: AxisymmetricSpec, module: Module, lanes: Lanes) -> None:
-    """Add the function `guess`: fluxes J at the concentrations c and states yn, where Newton's method starts."""
+def guess(spec: AxisymmetricSpec, module: Module, lanes: Lanes) -> list[str]:
+    """Statements: fluxes J at the concentrations c and states yn, where Newton's method starts."""
     text = Text(spec, module)
-    lines = _parameters(spec, module)
+    lines = prologue(spec, module)
     for m, c in enumerate(spec.channels):
         lines += lanes.loop([f"f{m} = {text.flux(m, states_of(c, 'yn'))}"], [f"f{m}"])
     for j, u in enumerate(spec.unknowns):
         lines += lanes.loop([f"J{j} = {' + '.join(f'{float(count)!r} * f{m}' for m, count in u.carriers)}"], [f"J{j}"])
-    module.define("guess", AT, lines)
+    return lines
 
 
-def fallback(spec: AxisymmetricSpec, module: Module, lanes: Lanes) -> None:
-    """Add the function `keep_bounds`: states ys outside their bounds are advanced from yn by backward Euler instead."""
+def fallback(spec: AxisymmetricSpec, module: Module, lanes: Lanes) -> list[str]:
+    """Statements: states ys outside their bounds are advanced from yn by backward Euler instead."""
     text = Text(spec, module)
-    lines = [*_parameters(spec, module), "late = h"]
+    lines = [*prologue(spec, module), "late = h"]
     for m, c in enumerate(spec.channels):
         if not spec.moving(c):
             continue
@@ -311,7 +310,7 @@ def fallback(spec: AxisymmetricSpec, module: Module, lanes: Lanes) -> None:
         body = [f"if outside_{key}({', '.join(ys)}):", "    " + text.stage(m, z, "yn", "yn", "h")]
         body += [f"    {y} = {new}" for y, new in zip(ys, z, strict=True)]
         lines += ["    " + t for t in lanes.loop(body, ys)]
-    module.define("keep_bounds", [*AT, ("h", "double")], lines)
+    return lines
 
 
 def loop(lanes: Lanes, body: list[str], outputs: list[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields as dataclass_fields
 from dataclasses import replace
 from typing import Any
 
@@ -13,22 +14,20 @@ from ...compile.continued import follows
 from ...compile.kinetics import LocalKinetics
 from ...compile.lanes import GAMMA
 from ...errors import InputError
-from ...kernels import axisymmetric, lines
+from ...kernels import axisymmetric, grid_step, lines
+from ...kernels.lines import SLICES
 from ...kernels.stimulus import fill_excess, table_value
 from ...mesh import Axisymmetric, Floats, Membrane, Mesh
 from ...plan.lower import Plan
-from ...plan.specs import ChannelSpec, PortRef, Wants
-from ...plan.state import Clock, State, pack_sources
-from ..base import Scheme
+from ...plan.specs import ChannelSpec, Wants
+from ...plan.state import Clock, State, beside, pack_sources
+from ..base import PARALLEL_FROM, Scheme
 from ..pacing import Walls
 from .between import Follow
 from .newton import AxisymmetricSpec, Point, Unknown
-from .source import source
+from .source import Layout, Source, gated, read, source, table
 
-PARALLEL_FROM = 20000
-"""Nodes from which a step is spread over threads, if more than one is asked for."""
-
-Factors = tuple[Floats, tuple[Floats, ...], tuple[Floats, ...], Floats, Floats]
+Factors = tuple[Floats, tuple[Any, ...], Floats, Floats]
 
 
 class GridStepper(Scheme):
@@ -50,9 +49,9 @@ class GridStepper(Scheme):
             "gates, membrane fluxes and radial diffusion together (SDIRK2), by Newton's method",
             "schemes/grid/newton.py, in the generated file",
         ),
-        ("buffers and decays, stimuli and diffusion along z over the other half", "schemes/grid/source.py"),
+        ("buffers and decays, stimuli and diffusion along z over the other half", "kernels/grid_step.py"),
     )
-    hint = ", or the cells at the membrane are too wide for so steep a flux (lower dt=, tolerance= or radial_spacing=)"
+    hint = ", or the cells at the membrane are too wide for so steep a flux (lower radial_spacing=)"
     scheme = "Peaceman-Rachford along z | reactions ROS2 h/2 | SDIRK2 of gates, membrane fluxes and radial diffusion | reactions ROS2 h/2"
 
     @staticmethod
@@ -66,29 +65,42 @@ class GridStepper(Scheme):
         self.plan, self.grid = plan, mesh.structure
         self.region = [mesh.regions.index(f.region) for f in plan.fields]
         parallel = mesh.nodes >= PARALLEL_FROM if parallel is None else parallel
-        self.spec = self._spec(parallel)
+        self.spec = self._spec()
         made = source(self.spec)
-        self.rows = made.rows
         self.shown = replace(self.spec, shown=True).watched()
         super().__init__(plan, parallel=parallel, networks=made.module.networks, look=self._walls)
         if any(follows(g.spec) for g in plan.gauges):
             self.scheme += " | networks of rates once per step, outputs continued"
         self.index = np.array([self._entries(p) for p in self.spec.points], np.int64).reshape(-1, self.grid.slices)
         self.near = np.array([self._wall(self.spec.points[q], j) for q, j in self.spec.coupling()])
-        self.module, self.look = cache.load(made.step), cache.load(made.look).look
-        self.sites = cache.sites(made.module.text(), made.module.kernels)
-        self.generated = (cache.file_of(made.module.text()), cache.file_of(made.step))
+        text = made.module.text()
+        self.generated = (cache.file_of(text),)
+        known = dict(zip((k.name for k in made.module.kernels), cache.sites(text, made.module.kernels), strict=True))
+        self.sites = tuple(known.get(name, 0) for name in ("begin", "newton", "middle", "finish", "meet", "look"))
+        self.reactions = tuple(known.get(f"react{n}", 0) for n in range(max(1, len(self.spec.interior))))
+        self.scratch = np.empty(made.module.scratch())
+        self.met, self.looked = ((x.points, x.followed, x.kept, x.weighted) for x in (made.met, made.looked))
         self.sources = pack_sources(plan, 0)
         self.entering = self._entering()
         weights = [g.weight for g in plan.gauges if g.weight is not None]
         self.weights = np.array(weights).reshape(-1, self.grid.slices)
         self.factors: dict[float, Factors] = {}
-        self.layout = self._layout()
+        self.layout = self._layout(made)
+        tiles = grid_step.tiles(self.grid.slices) if parallel else 1  # without threads one stays in the cache
+        self.tiles = np.zeros((tiles, self.sizes[-1])), np.zeros((tiles, made.lanes.size))
+        s = self.sources
+        self.stimuli = (self.layout[0][list(s.fields)], s.course, s.target, s.start, s.node, s.rate, *self.entering)
+        self.beside = self.index, *(np.zeros(self.index.shape) for _ in range(4))
+        self.work = axisymmetric.workspace(self.grid.slices, 1)
+        self.learned = self.nets, self.counts.reshape(len(self.counts), -1)
 
-    def _spec(self, parallel: bool) -> AxisymmetricSpec:
-        plan, n = self.plan, self.grid.slices
+    def _spec(self) -> AxisymmetricSpec:
+        plan = self.plan
         weighted = [m for m, g in enumerate(plan.gauges) if g.weight is not None]
-        channels = tuple(_rows(g.spec, n, weighted.index(m) if m in weighted else -1) for m, g in enumerate(plan.gauges))
+        channels = tuple(
+            replace(g.spec.raised(plan.first_row(g.membrane)), weight=weighted.index(m) if m in weighted else -1)
+            for m, g in enumerate(plan.gauges)
+        )
         points = self._points()
         unknowns = self._unknowns()
         moved = {f for u in unknowns for f, _ in u.feeds}
@@ -100,11 +112,9 @@ class GridStepper(Scheme):
             points=points,
             unknowns=unknowns,
             interior=self._interior(),
-            states=len(plan.y0) // n,
             follow=self._follow(points, channels),
             weights=tuple((m, k) for k, m in enumerate(weighted)),
             fed=self._fed(points),
-            parallel=parallel,
         )
 
     def _entries(self, p: Point) -> NDArray[np.int64]:
@@ -129,7 +139,8 @@ class GridStepper(Scheme):
         found: dict[tuple[int, int], Point] = {}
         for g in self.plan.gauges:
             read = [p.index for p in g.spec.ports if p.kind == "field"] + [f for f, _, _ in g.spec.gains]
-            read += [f for f, _, rate in self.plan.tracked for p in g.spec.ports if p.kind == "rate" and p.index == rate.start]
+            rates = [p.index for p in g.spec.ports if p.kind == "rate"]
+            read += [t.field for t in self.plan.tracked if t.membrane == g.membrane and t.rate() in rates]
             for f in read:
                 key = (g.spec.membrane, f)
                 if key not in found:
@@ -138,7 +149,7 @@ class GridStepper(Scheme):
 
     def _unknowns(self) -> tuple[Unknown, ...]:
         """One flux per membrane and species moved, positive from the inside out."""
-        out: dict[tuple[str, str], tuple[dict[int, int], dict[int, int]]] = {}
+        out: dict[tuple[str, str], tuple[dict[int, int], dict[int, float]]] = {}
         fields = self.plan.fields
         for m, g in enumerate(self.plan.gauges):
             inside = self.plan.model.mesh.membranes[g.membrane].sides[0]
@@ -162,7 +173,7 @@ class GridStepper(Scheme):
             f = self.plan.fields[s.field]
             slices = (s.index // self.grid.cells[self.region[s.field]]).astype(np.int64)
             for q in place:
-                flux = s.rate * f.volume[s.index] / mesh.membranes[str(s.through)].area[slices]
+                flux = s.rate * f.capacity[s.index] / mesh.membranes[str(s.through)].area[slices]
                 rows.append((np.full(len(slices), q), slices, flux * self._half_cell(self.spec.points[q])))
             first.append(first[-1] + len(slices) * len(place))
         point, slices, value = (np.concatenate([row[k] for row in rows]) if rows else np.zeros(0, np.int64) for k in range(3))
@@ -183,35 +194,56 @@ class GridStepper(Scheme):
         return tuple(out)
 
     def _follow(self, points: tuple[Point, ...], channels: tuple[ChannelSpec, ...]) -> tuple[Follow, ...]:
-        n, out = self.grid.slices, []
-        for f, last, rate in self.plan.tracked:
-            readers = {c.membrane for c in channels for p in c.ports if follows(c) and p.kind == "rate" and p.index == rate.start // n}
-            place = [q for q, p in enumerate(points) if p.field == f and p.membrane in readers]
+        out = []
+        for t in self.plan.tracked:
+            row = t.row + self.plan.first_row(t.membrane)
+            readers = {c.membrane for c in channels for p in c.ports if follows(c) and p.kind == "rate" and p.index == row + 1}
+            place = [q for q, p in enumerate(points) if p.field == t.field and p.membrane in readers]
             if not place:
                 continue
-            out.append(Follow(place[0], last.start // n, rate.start // n))
+            out.append(Follow(place[0], row, row + 1))
         return tuple(out)
 
-    def _layout(self) -> tuple[Any, ...]:
-        """Where things lie: fields in u, cells per region, tiles in the scratch array, amounts, tiles of each region's reactions."""
-        plan, spec, cells = self.plan, self.spec, self.grid.cells
-        decays = [d.field for _, k in spec.interior for d in k.decays]
-        tiles = [*range(len(plan.fields)), *spec.lines, *decays]
-        sizes = [lines.SLICES * cells[self.region[f]] for f in tiles]
-        at = np.concatenate([[0], np.cumsum(sizes)]).astype(np.uint64)
-        base, inner = len(plan.fields) + len(spec.lines), []
-        for _, k in spec.interior:
-            where = [*k.fields, *(base + decays.index(d.field) for d in k.decays)]
-            inner.append(at[where].copy())
+    def _layout(self, made: Source) -> tuple[Any, ...]:
+        """Where things lie, see `source.Layout`."""
+        plan, spec, lanes, cells = self.plan, self.spec, made.lanes, self.grid.cells
+        decays = [d for _, k in spec.interior for d in k.decays]
+        tiles = [*range(len(plan.fields)), *spec.lines, *(d.field for d in decays)]
+        self.sizes = np.cumsum([0, *(SLICES * cells[self.region[f]] for f in tiles)])
         moved = {d.field: s for d, s in zip(plan.decays, plan.decay_moved, strict=True)}
-        booked = [g.moved.start for g in plan.gauges] + [moved[f].start for f in decays]
-        start = np.array([f.span.start for f in plan.fields], np.uint64)
+        first = len(plan.fields) + len(spec.lines)
         mobile = [f for f, field in enumerate(plan.fields) if field.diffusion > 0]
-        fed = start[list(self.sources.fields)]
-        return (
-            start, at, np.array(cells, np.uint64), np.array(booked, np.uint64), tuple(inner), int(at[-1]),
-            start[mobile], np.array([cells[self.region[f]] for f in mobile], np.uint64), fed, mobile,
-        )  # fmt: skip
+        points = [
+            (lanes.row(f"c{q}"), lanes.row(f"p{q}"), p.field, int(p.last), self._line(p.field), int(q in spec.fed))
+            for q, p in enumerate(spec.points)
+        ]
+        none = [table([], 3)], [table([], 2)]
+        fields, booked = (list(t) for t in zip(*made.inner, strict=True)) if made.inner else none
+        whole = Layout(
+            start=table([f.span.start for f in plan.fields]),
+            at=table(tuple(self.sizes)),
+            region=table(tuple(self.region)),
+            cells=table(tuple(cells)),
+            lines=table(spec.lines),
+            read=table([(lanes.row(f"yn{r}"), r) for r in read(spec)], 2),
+            weighted=table([(lanes.row(f"weight{m}"), row) for m, row in spec.weights], 2),
+            points=table(points, 6),
+            inner=table([region for region, _ in spec.interior] or [0]),
+            fields=tuple(fields),
+            decays=tuple(booked),
+            rows=tuple(table([lanes.row(f"J{j}") for j in spec.responses(f)]) for f in spec.lines) or (table([]),),
+            gated=table([(lanes.row(f"ys{r}"), r) for r in gated(spec)], 2),
+            carried=table([(lanes.row(f"A{m}"), g.moved.start) for m, g in enumerate(plan.gauges)], 2),
+            decayed=table([(first + k, moved[d.field].start, self.region[d.field]) for k, d in enumerate(decays)], 3),
+            mobile=table(mobile),
+        )
+        self.many = whole.fields, whole.decays, whole.rows
+        return tuple(a for f in dataclass_fields(Layout) if isinstance(a := getattr(whole, f.name), np.ndarray))
+
+    def _line(self, field: int) -> int:
+        """Number of the radial line of a field, or how many there are."""
+        lines = self.spec.lines
+        return lines.index(field) if field in lines else len(lines)
 
     def _factor(self, h: float) -> Factors:
         """Everything that depends on the step: couplings K, line factors, responses, numbers and factors of the half steps along z."""
@@ -227,10 +259,11 @@ class GridStepper(Scheme):
             p = spec.points[q]
             row = spec.responses(p.field).index(j)
             coupling.append(responses[spec.lines.index(p.field)][row, -1 if p.last else 0] + self._wall(p, j))
-        diffusion = [plan.fields[f].diffusion for f in self.layout[-1]]
+        diffusion = [f.diffusion for f in plan.fields if f.diffusion > 0]
         numbers = np.array([0.5 * h * d / grid.spacing**2 for d in diffusion])
         halves = np.array([lines.half_factor(grid.slices, d, grid.spacing, h) for d in diffusion]).reshape(-1, 4, grid.slices)
-        self.factors[h] = (np.array(coupling), across, responses, numbers, halves)
+        nothing = (np.zeros((4, 1)),), (np.zeros((0, 1)),)
+        self.factors[h] = np.array(coupling), (*((across, responses) if across else nothing), *self.many), numbers, halves
         return self.factors[h]
 
     def _wall(self, p: Point, j: int) -> float:
@@ -266,11 +299,13 @@ class GridStepper(Scheme):
             self._advance(state, h, steps, clock)
             return
         for k in range(steps):
-            if k == 0 and not self._as_seen(state):
-                self.torch.renew(state, 0.0, self._walls(state, clock))
+            if k == 0 and state.behind == 0.0 and not self._as_seen(state):
+                self.torch.renew(state, 0.0, self._walls(state, clock, beside(state.t, h)))
+            elapsed = state.behind + h
             self._advance(state, h, 1, clock)
-            self.torch.renew(state, h, self._walls(state, clock))
-            self._as_seen(state)
+            if state.behind == 0.0:
+                self.torch.renew(state, elapsed, self._walls(state, clock, beside(state.t, h)))
+                self._as_seen(state)
 
     def _as_seen(self, state: State) -> bool:
         """Whether the nodes are as they were when the networks that run in torch were evaluated; they are taken down."""
@@ -284,36 +319,39 @@ class GridStepper(Scheme):
                 kept[rows.node(j)] = now
         return same
 
-    def _walls(self, state: State, clock: Clock) -> Walls:
-        """Concentrations on the membranes by (membrane, field)."""
-        return self.walls(state, float(table_value(clock.times, clock.potential, state.t)))
+    def _walls(self, state: State, clock: Clock, away: float) -> Walls:
+        """Concentrations on the membranes by (membrane, field), so long after the time of a state, or before it [ms].
+
+        What enters through a membrane may begin or end at that time, or within round-off of it: without a side it would be chance on which
+        of the two one looks.
+        """
+        t = state.t + away
+        return self._seen_at(state, t, float(table_value(clock.times, clock.potential, t)))
 
     def walls(self, state: State, v: float) -> Walls:
         """The same at a potential [mV], of all membranes with networks or channels that show an open probability."""
+        return self._seen_at(state, state.t, v)
+
+    def _seen_at(self, state: State, t: float, v: float) -> Walls:
         entering = np.zeros(self.index.shape)
-        fill_excess(entering, self.sources.course, *self.entering, state.t)
-        given = (state.u, state.y.reshape(-1, self.grid.slices), self.plan.parameters, self.weights, self.near, self.index, entering)
-        wall = self.look(*given, state.t, v)
+        fill_excess(entering, self.sources.course, *self.entering, t)
+        if not self.shown:
+            return {}
+        given = self.weights, self.plan.parameters, self.near, self.near
+        wall = grid_step.look(self.sites[5], self.scratch, self._state(state), given, self.looked, self.index, entering, t, v)
         return {(self.spec.points[q].membrane, self.spec.points[q].field): wall[q] for q in self.shown}
 
+    def _state(self, state: State) -> tuple[Floats, Floats, Floats]:
+        return state.u, state.y.reshape(-1, self.grid.slices), state.moved
+
     def _advance(self, state: State, h: float, steps: int, clock: Clock) -> None:
-        s, n = self.sources, self.grid.slices
-        start, at, cells, booked, inner, size, mobile, mobile_cells, fed, _ = self.layout
-        coupling, across, responses, numbers, halves = self._factor(h)
-        rows = tuple(np.array(r, np.uint64) for r in self.rows)
-        work = axisymmetric.workspace(n, 1)
-        self.module.advance(
-            self.sites, state.u,
-            state.y.reshape(-1, n), state.moved, self.weights, self.plan.parameters, coupling, start, at, cells, booked,
-            across, responses, rows, inner, np.uint64(n), size, mobile, mobile_cells, numbers, halves, work,
-            self.nets, self.counts, self.index, self.near, fed, s.course, s.target,
-            s.start, s.node, s.rate, self.entering, clock.times, clock.potential, state.t, h, state.before, steps,
+        coupling, solve, numbers, halves = self._factor(h)
+        self.beside[2][:] = 0.0
+        given = self._state(state), (self.weights, self.plan.parameters, coupling, self.near)
+        advance = grid_step.advance_parallel if self.parallel else grid_step.advance
+        state.behind, state.seen = advance(
+            self.sites, self.reactions, *given, self.layout, self.met, solve, self.beside, self.stimuli, numbers, halves,
+            self.tiles, self.scratch, self.work, *self.learned, clock.times, clock.potential, state.t, h, (state.behind, state.seen), steps,
         )  # fmt: skip
         state.t += steps * h
         state.before = h
-
-
-def _rows(c: ChannelSpec, n: int, weight: int) -> ChannelSpec:
-    """Offsets into the flat state array become rows of its (rows, n) view."""
-    ports = tuple(PortRef(p.kind, p.index // n) if p.kind == "rate" else p for p in c.ports)
-    return replace(c, state=c.state // n, ports=ports, weight=weight, memory=c.memory // n)

@@ -195,7 +195,7 @@ BAD = [
     ('at = "left" ', 'at = { x = ["5 um", "1 um"] } ', r"stimuli\[0\]\.at\.x: 5 um to 1 um: the limits are swapped \(the lower one"),
     ('at = "left" ', 'at = { distanc = ["0 um", "1 um"] } ', r"stimuli\[0\]\.at\.distanc: unknown coordinate \(did you mean 'distance'"),
     ('at = "left" ', 'at = { distance = ["0 um", "1 um"] } ', r"stimuli\[0\]\.at: name a face .* or the membrane"),
-    ('flux = "2500 uM*um/s"\n', "", r"stimuli\[0\]: has neither flux and value"),
+    ('flux = "2500 uM*um/s"\n', "", r"stimuli\[0\]: has none of flux, value, current, protocol; give flux"),
     ('shape = "ramp-down"', 'shape = "ramp"', r"stimuli\[0\]\.shape: unknown shape 'ramp' \(did you mean 'ramp-down'\?\)"),
     ('until = "75 ms"', 'until = "-75 ms"', r"run\.until: -75 ms must be > 0"),
     ('until = "75 ms"', 'until = "75 ms"\ntolerence = 1e-3', r"run\.tolerence: unknown key \(did you mean 'tolerance'\?\)"),
@@ -294,3 +294,67 @@ def test_a_swap_takes_a_name_a_class_or_a_channel_and_says_what_else_it_was_give
         model.swap(old, 3)
     with pytest.raises(cs.InputError, match="has its parameters already"):
         model.swap(old, cls(density="2 /um^2"), density="1 /um^2")
+
+
+ELECTRIC = """
+[mesh]
+kind = "neurite"
+length = "30 um"
+radius = "0.5 um"
+spacing = "1 um"
+
+[[membranes.plasma]]
+channel = "na/hodgkin-huxley"
+
+[[membranes.plasma]]
+channel = "leak/hodgkin-huxley"
+g = "0.2 mS/cm^2"
+
+[[stimuli]]
+current = "0.1 nA"
+at = 0
+duration = "2 ms"
+
+[[stimuli]]
+protocol = [["0 ms", "-65 mV"], ["1 ms", "-65 mV"], ["1 ms", "0 mV"]]
+at = 29
+
+[voltage]
+initial = "-65 mV"
+axial_resistivity = "120 ohm*cm"
+
+[run]
+until = "2 ms"
+record = ["flux"]
+"""
+
+
+def test_a_file_may_describe_an_electrical_cell(tmp_path):
+    (tmp_path / "a.toml").write_text(ELECTRIC)
+    model, _ = load(tmp_path / "a.toml")
+    channels = [cs.get_channel("na/hodgkin-huxley")(), cs.get_channel("leak/hodgkin-huxley")(g="0.2 mS/cm^2")]
+    steps = [("0 ms", "-65 mV"), ("1 ms", "-65 mV"), ("1 ms", "0 mV")]
+    same = cs.Model(
+        cs.meshes.neurite("30 um", "0.5 um", spacing="1 um"), [], {"plasma": channels},
+        stimuli=[cs.CurrentClamp(0, "0.1 nA", "2 ms"), cs.VoltageClamp(29, steps)],
+        voltage=cs.Cable(initial="-65 mV", axial_resistivity="120 ohm*cm"),
+    )  # fmt: skip
+    assert model == same
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('initial = "-65 mV"\n', 'inital = "-65 mV"\n', r"voltage\.inital: unknown key \(did you mean 'initial'"),
+        ('axial_resistivity = "120 ohm*cm"', 'axial_resistivity = "120 ohm"', r"voltage\.axial_resistivity"),
+        ('current = "0.1 nA"', 'current = "0.1 mV"', r"stimuli\[0\]\.current"),
+        ("at = 29", "at = 99", r"stimuli\[1\]\.at"),
+        ("[voltage]\n", '[voltage]\nmembrane = "er"\n', r"voltage\.membrane: 'er' is no membrane with the outside"),
+        ('[voltage]\ninitial = "-65 mV"\naxial_resistivity = "120 ohm*cm"\n', "", r"species: is missing"),
+    ],
+)
+def test_what_is_wrong_with_an_electrical_cell_is_told(tmp_path, old, new, told):
+    assert old in ELECTRIC
+    (tmp_path / "a.toml").write_text(ELECTRIC.replace(old, new))
+    with pytest.raises(cs.InputError, match=told):
+        load(tmp_path / "a.toml")

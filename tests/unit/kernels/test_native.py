@@ -9,7 +9,7 @@ import pytest
 
 from calcium_sim.compile import cache
 from calcium_sim.compile.module import HEADER
-from calcium_sim.kernels.machine import addresses
+from calcium_sim.kernels.machine import addresses, callable_of
 from calcium_sim.kernels.native import Kernel, Unsupported
 
 LANES = 64
@@ -293,3 +293,18 @@ def test_what_python_does_not_call_is_not_called():
 def test_names_of_modules_may_be_those_of_arguments():
     more = "R = namedtuple('R', ['e'])\ndef own(math, np):\n    return math.e + np.e\n"
     same(lane("b[512 + i] = own(R(x), R(y)) + math.e"), more)
+
+
+def test_arguments_from_python_are_those_of_the_kernel():
+    """A number of another kind, an array of another shape or one argument too few would be read from the wrong register."""
+    kernel = Kernel("site", (("b", "row"), ("M", "matrix"), ("n", "whole"), ("h", "double")))
+    text = HEADER + "\n\ndef site(b, M, n, h):\n    b[n] = h + M[1, 0]\n    return n\n"
+    (place,) = addresses(text, [kernel])
+    b, m = np.zeros(4), np.arange(6.0).reshape(2, 3)
+    assert callable_of(place, kernel)(b, m, 2, np.float64(0.5)) == 2
+    assert b.tolist() == [0.0, 0.0, 3.5, 0.0]
+    for given in ((b, m, 2, 1), (b, m, 2.0, 0.5), (b, b, 2, 0.5), (m, m, 2, 0.5)):
+        with pytest.raises(AssertionError, match=r"site\.\w+ is"):
+            callable_of(place, kernel)(*given)
+    with pytest.raises(ValueError, match="argument 2 is shorter"):
+        callable_of(place, kernel)(b, m, 2)

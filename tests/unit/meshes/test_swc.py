@@ -288,3 +288,16 @@ def test_a_very_long_chain_needs_no_recursion(tmp_path):
     rows = "\n".join(f"{k} 3 {0.01 * k:.2f} 0 0 0.5 {k - 1 if k > 1 else -1}" for k in range(1, 20001))
     mesh = quiet(write(tmp_path, rows), "1 um")
     assert mesh.volume.sum() == pytest.approx(math.pi * 0.25 * 0.01 * 19999, rel=1e-9)
+
+
+def test_a_neurite_outside_of_the_soma_may_hang_on_it_with_nothing_in_between(tmp_path):
+    """A soma of radius 5 um, a neurite of 20 um that begins 9 um from its centre: with a cylinder of 4 um, or without."""
+    path = tmp_path / "a.swc"
+    path.write_text("1 1 0 0 0 5 -1\n2 3 9 0 0 1 1\n3 3 29 0 0 1 2\n")
+    joined, bare = (from_swc(path, "1 um", None, gaps=gaps) for gaps in ("cylinders", "nothing"))
+    soma = 2 * np.pi * 5 * 10
+    assert joined.membranes["plasma"].area.sum() == pytest.approx(soma + 2 * np.pi * 24, rel=1e-12)
+    assert bare.membranes["plasma"].area.sum() == pytest.approx(soma + 2 * np.pi * 20, rel=1e-12)
+    assert any("nothing is put in between" in note for note in bare.notes)
+    with pytest.raises(InputError, match=r"from_swc\.gaps: 'none' is no choice .*; there are cylinders, nothing"):
+        from_swc(path, "1 um", gaps="none")

@@ -1,17 +1,17 @@
 """Networks as compiled tables of operations: against numpy, and the same bits however nodes are split."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
-from numba import njit
+from numba import njit, prange
 
-from calcium_sim.compile import cache as generated
-from calcium_sim.compile.module import HEADER
 from calcium_sim.errors import InputError
 from calcium_sim.kernels import network as kernels
+from calcium_sim.kernels import noted
 from calcium_sim.networks.builder import Builder, mlp_program
-from calcium_sim.networks.program import KINDS, disagreement, evaluate, program_text, run
+from calcium_sim.networks.program import KINDS, disagreement, evaluate, run
 from calcium_sim.networks.table import tabulate
 
 RNG = np.random.default_rng(2)
@@ -167,35 +167,38 @@ def test_values_that_are_not_finite_stay_so():
     np.testing.assert_array_equal(got, want)
 
 
-def test_generated_module(tmp_path, monkeypatch):
-    """Two networks called from a generated module, serial and with threads; the text does not depend on the weights."""
-    monkeypatch.setenv("CALCIUM_SIM_CACHE", str(tmp_path))
-    first, _ = perceptron([3, 16, 2], "float32")
-    second, _ = perceptron([2, 9, 1], "float64")
-    other, _ = perceptron([3, 16, 2], "float32", seed=5)
-    assert program_text(first, "net0") == program_text(other, "net0")
-    assert first.structure == other.structure
-    x = RNG.normal(size=(3, 640))
-    want = run(second, run(first, x))[0]
-    for parallel in (False, True):
-        text = f"""
-@njit({"parallel=True, " if parallel else ""}cache=True, **OPTIONS)
-def local(U, out, F0, F1):
-    for k in {"prange" if parallel else "range"}(U.shape[1] // 64):
-        b = np.empty(384)
-        w0, w1 = np.empty({first.work}, np.float32), np.empty({second.work})
-        for r in range(3):
+def row_of(program):
+    start = kernels.prepared(program.weights.dtype.name), program.code.ctypes.data, len(program.code), program.weights.ctypes.data
+    return (*start, program.weights.size, program.work, program.columns)
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+def test_called_from_compiled_code(parallel):
+    """Two networks, serial and with threads: what calls them serves other weights and other layers, too, and counts what is no number."""
+
+    @njit(parallel=parallel)
+    def local(given, out, nets, counts):
+        for k in prange(given.shape[1] // 64):
+            b = np.empty(4000)
+            for r in range(3):
+                for i in range(64):
+                    b[64 * r + i] = given[r, 64 * k + i]
+            kernels.network(b, (0, 64, 128), (192, 256), (0, 1), nets, 0, counts, k, 64, 384)
+            kernels.network(b, (192, 256), (320,), (2,), nets, 1, counts, k, 64, 384)
             for i in range(64):
-                b[64 * r + i] = U[r, 64 * k + i]
-        net0(b, (0, 64, 128), (192, 256), F0, w0)
-        net1(b, (192, 256), (320,), F1, w1)
-        for i in range(64):
-            out[64 * k + i] = b[320 + i]
-"""
-        module = generated.load(HEADER + program_text(first, "net0") + program_text(second, "net1") + text)
-        out = np.empty(640)
-        module.local(x, out, first.weights, second.weights)
-        assert (out == want).all()
+                out[64 * k + i] = b[320 + i]
+
+    second, _ = perceptron([2, 9, 1], "float64")
+    x, out = RNG.normal(size=(3, 640)), np.empty(640)
+    for layers, seed in (([3, 16, 2], 0), ([3, 16, 2], 5), ([3, 5, 5, 2], 1)):
+        first, _ = perceptron(layers, "float32", seed=seed)
+        counts = np.zeros((10, 15))
+        local(x, out, np.array([row_of(first), row_of(second)]), counts)
+        np.testing.assert_array_equal(out, run(second, run(first, x))[0])
+        assert not counts.any()
+    first = replace(first, weights=np.full_like(first.weights, np.nan))
+    local(x, out, np.array([row_of(first), row_of(second)]), counts)
+    np.testing.assert_array_equal(counts.sum(axis=0)[4::5], [640, 640, 0])  # the second one is given no numbers
 
 
 def test_declared_perceptron():
@@ -227,46 +230,56 @@ def test_declared_perceptron():
 
 def test_bounded_counts_what_is_outside():
     """Only the nodes that exist are noted, with their extremes; what is no number stays one; slack is no fault."""
-    b, seen = np.zeros(128), np.array([0.0, 0.0, np.inf, -np.inf, 0.0])
+    b, counts = np.zeros(128), np.zeros((2, 15))
+    counts[1, 5:10] = seen = [0.0, 0.0, np.inf, -np.inf, 0.0]
     b[:64] = np.linspace(-1, 2, 64)
     b[5], b[6] = np.nan, -1e-6
-    kernels.bounded(b, 0, 64, 0.0, 1.0, 1e-5, 50, seen)
+    noted.bounded(b, 0, 64, 0.0, 1.0, 1e-5, 50, counts, 1, 1)
     outside = (b[:50] < -1e-5) | (b[:50] > 1 + 1e-5)
-    assert seen.tolist() == [50, outside.sum(), -1.0, b[49], 0]
+    assert counts[1, 5:10].tolist() == [50, outside.sum(), -1.0, b[49], 0]
+    counts[1, 5:10] = seen
+    assert np.isinf(counts).sum() == 2, "no other item is touched"
     np.testing.assert_array_equal(b[64:], np.clip(b[:64], 0, 1))
 
 
 def test_a_network_is_at_fault_where_it_makes_no_number_of_numbers():
     """NaN of NaN is no fault, nor is what lies behind the last node."""
-    b = np.zeros(192)
+    b, found, places = np.zeros(192), np.zeros(15), np.array([0, 64, 128, 2])
     b[64 + 3], b[128 + 3], b[128 + 9], b[128 + 60] = np.nan, np.nan, np.nan, np.nan
-
-    @njit
-    def faulty(b):
-        return kernels.faulty(b, (0, 64), 128, 50)
-
-    assert faulty(b) == 1
+    noted.faulty(b, places, 2, 1, found, 50)
+    assert found.nonzero()[0].tolist() == [14]
+    assert found[14] == 1
 
 
 def test_blocks_that_did_not_move():
-    """Within the tolerance nothing is taken over; one node beyond it, or one NaN, takes all nodes over. Every input has a floor."""
+    """Nodes beyond the tolerance are counted, and NaN; rows are taken over where the network runs."""
+    b, kept = RNG.uniform(1, 2, 128), np.full((2, 128), np.nan)
 
-    @njit
-    def moved(b, kept, tolerance):
-        return kernels.moved(b, (0, 64), kept, tolerance, (0.1, 10.0))
+    def drift(floor):
+        return noted.drifted(b, 64, kept, 1, 64, 0.01, floor)
 
-    b, kept = RNG.uniform(1, 2, 128), np.full(128, np.nan)
-    assert moved(b, kept, 0.01), "nothing kept yet"
-    assert (kept == b).all()
-    b[60] *= 1.005
-    b[70] += 0.1
-    assert moved(b, kept, 0.01) == 0
-    assert kept[60] != b[60]
-    b[3] *= 1.05
-    assert moved(b, kept, 0.01) == 1
-    assert (kept == b).all()
-    b[5] = np.nan
-    assert moved(b, kept, 0.01) == 1
+    assert drift(0.1) == 64, "nothing kept yet"
+    noted.remember(b, 64, kept, 1, 64)
+    assert (kept[1, 64:] == b[64:]).all()
+    assert np.isnan(kept[0]).all()
+    assert np.isnan(kept[1, :64]).all()
+    b[64 + 6] *= 1.005
+    b[64 + 7] += 0.1
+    assert (drift(0.1), drift(10.0)) == (1, 0)
+    b[64 + 5] = np.nan
+    assert drift(10.0) == 1
+
+
+def test_looked_up_in_compiled_code():
+    """Tables at 64 nodes: the same bits as at any number of them, even spacings and logarithmic ones."""
+    hill = lambda c: np.stack([c**3 / (c**3 + 0.027), c])  # noqa: E731
+    for table in (tabulate(hill, 0.01, 50.0, logarithmic=True), tabulate(hill, 0.01, 5.0)):
+        numbers = np.concatenate([[table.start, table.factor], table.values.reshape(-1)])
+        start = kernels.tabulated(), numbers.ctypes.data, len(table.values), numbers.ctypes.data, numbers.size
+        nets, b = np.array([(*start, 64, int(table.logarithmic))]), np.zeros(256)
+        b[:64] = np.linspace(0.001, 60.0, 64)
+        kernels.network(b, (0,), (64, 128), (0, 1), nets, 0, np.zeros((1, 10)), 0, 64, 192)
+        np.testing.assert_array_equal(b[64:192].reshape(2, 64), table(b[:64]))
 
 
 def test_tables():

@@ -214,7 +214,7 @@ def test_leaks_pumps_and_other_geometries_do_not():
 
 
 def test_a_run_says_so_once_and_keeps_it():
-    """One warning when it starts, the line in the notes of the result; none for the same cell in (r, z)."""
+    """One warning when it starts, the line in the notes of the result; none for the same cell in (z, r)."""
     with pytest.warns(cs.ModelWarning, match=KNOWN) as caught:
         ds = cs.simulate(breit_queisser(wide()), until="1 ms", every="0.5 ms")
     assert len(caught) == 1
