@@ -10,6 +10,7 @@ from .compiled import njit
 
 QUIET = 0.03
 ROUNDING = 1e-7
+RISEN = 3.0
 ROUND_OFF = 1e-12
 
 
@@ -103,6 +104,23 @@ def largest_part(fine, coarse, begin, end, least):
             if not e <= worst:
                 worst = e
     return worst
+
+
+@njit(cache=True, error_model="numpy")
+def livelier(after, before, begin, end, rest, rate, h):
+    """Whether a field changed over h faster than `RISEN` times `rate` [per ms], the rates while steps were last checked.
+
+    What `pair_error` does not count is not seen here either.
+    """
+    for f in range(begin.size):
+        largest, away, size = 0.0, 0.0, 0.0
+        for i in range(begin[f], end[f]):
+            largest = max(largest, abs(after[i] - before[i]))
+            away = max(away, abs(after[i] - rest[i]))
+            size = max(size, abs(after[i]), abs(rest[i]))
+        if largest > max(RISEN * h * rate[f], QUIET * away, ROUNDING * size):
+            return True
+    return False
 
 
 @njit(cache=True, error_model="numpy")

@@ -37,7 +37,7 @@ _KEPT = {
     "": ("observed", "settled", "upcoming", "remarked", "seconds"),
     "state": ("u", "y", "moved", "t", "before", "known", "limited", "behind", "seen"),
     "control": ("step", "run", "credit", "proven", "steps", "rejected"),
-    "loop": ("warned", "capped"),
+    "loop": ("warned", "capped", "rate"),
     "loop.fixed": ("wait", "since", "after", "told", "errors", "changes", "seen", "largest", "measure", "time"),
     "ranges": ("first", "warned", "known", "rows"),
     "ledger": ("channels", "stimuli", "decayed", "gained", "worst", "largest", "start"),
