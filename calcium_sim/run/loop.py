@@ -62,6 +62,10 @@ GAP = 0.1
 """The two sweeps of a step with a law in du/dt may differ by this part of what the step changes. The equation for du/dt has one solution as
 long as they draw together; in longer steps it has a second one, on which both sides of a check may land."""
 
+FOLLOWED = "saw a concentration multiplied by more than ten", "which it does not follow"
+AGREED = "and the concentration that it changes differ", "in what they make of each other"
+"""What is said of a law in du/dt for which a fixed step is too long."""
+
 LARGEST_MEASURE = 0.01
 """Above this value of the measure the error of the speed is no longer proportional to it (seen on (z, r) grids)."""
 
@@ -174,12 +178,14 @@ class Loop:
             count -= count % 2 if count > 1 else 0  # steps of twice the length are compared with them
             saved.assign(state)
             self.undo = saved
-            self.stepper.pacing.capped = False  # steps of twice the length, which are looked at, say nothing of these
+            pacing = self.stepper.pacing
+            pacing.capped, pacing.gap = False, 0.0  # steps of twice the length, which are looked at, say nothing of these
             parts = self._in_parts(state, saved, h, count, clock)
-            if self.stepper.pacing.capped and not self.capped:
+            if (pacing.capped or pacing.gap > GAP) and not self.capped:
                 self.capped = True
-                told = f"a law in du/dt saw a concentration multiplied by more than ten within a step of {h / parts:.3g} ms"
-                warn(f"dt: {told} after t={saved.t:.6g} ms, which it does not follow (take a smaller dt=)")
+                seen, fault = FOLLOWED if pacing.capped else AGREED
+                told = f"a law in du/dt {seen} within a step of {h / parts:.3g} ms after t={saved.t:.6g} ms"
+                warn(f"dt: {told}, {fault} (take a smaller dt=)")
             self.fixed.since += count
             moved = changes(state.u, saved.u, self.start) / count
             if self.fixed.due(moved):
