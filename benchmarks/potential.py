@@ -1,13 +1,15 @@
-"""Spiking cells against NEURON: spike times and potentials of the converged solutions, and the cost at equal error.
+"""Spiking cells against NEURON and Jaxley: spike times and potentials of the converged solutions, and the cost at equal error.
 
-    python benchmarks/potential.py --neuron-python PYTHON [--swc CELL.swc] [--write]
+    python benchmarks/potential.py --neuron-python PYTHON [--jaxley-python PYTHON] [--swc CELL.swc] [--write]
 
-PYTHON is an interpreter that has NEURON (``pip install neuron``), this one by default; ``--write`` makes docs/benchmarks/potential.md.
+PYTHON is an interpreter that has NEURON (``pip install neuron``), this one by default, or Jaxley, which is left out otherwise; ``--write``
+makes docs/benchmarks/potential.md.
 
 Three cells with the currents of the squid axon: an axon of 1 mm, a forked ball and stick, and (with ``--swc``) a reconstructed tree. NEURON
-runs with tables of rates off, as it comes (implicit Euler), and with ``secondorder = 2``. CPU seconds are those of the loop over steps, one
-thread, best of three, both programs in turn. The error is the root mean square of the potential at the soma (or the near end) against the same
-program's run in steps of 0.5 us.
+runs with tables of rates off, as it comes (implicit Euler), and with ``secondorder = 2``; Jaxley forward (no gradients), in double
+precision, as it comes (implicit Euler) and with Crank-Nicolson. CPU seconds are those of the loop over steps, one thread, best of three, the
+programs in turn. The error is the root mean square of the potential at the soma (or the near end) against the same program's run in steps of
+0.5 us with its second-order method.
 """
 
 from __future__ import annotations
@@ -82,6 +84,19 @@ print("RESULT" + json.dumps({"runs": out, "segments": sum(s.nseg for s in sectio
 """
 
 
+SOLVERS = {2: "crank_nicolson", 0: "bwd_euler"}
+
+
+def jaxley(python: str, swc: str | None, cell: dict, runs: list[tuple[int, float]]) -> dict:
+    """The same of Jaxley."""
+    told = [(SOLVERS[order], dt) for order, dt in runs]
+    job = cell | {"swc": swc, "runs": told, "start": START, "end": END, "repeats": REPEATS, "times": TIMES.tolist()}
+    script = Path(__file__).with_name("potential_jaxley.py")
+    one = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"}
+    done = subprocess.run([python, str(script), json.dumps(job)], capture_output=True, text=True, check=True, env={**os.environ, **one})
+    return json.loads(done.stdout[done.stdout.index("RESULT") + 6 :])
+
+
 def neuron(python: str, swc: str | None, cell: dict, runs: list[tuple[int, float]]) -> dict:
     """Runs of NEURON: potentials at `TIMES` and CPU seconds of each."""
     job = cell | {"swc": swc, "runs": runs, "start": START, "end": END, "repeats": REPEATS, "times": TIMES.tolist(), "mechanism": "hh"}
@@ -120,10 +135,12 @@ def spikes(v: np.ndarray) -> np.ndarray:
     return TIMES[k] - v[k] / (v[k + 1] - v[k]) * (TIMES[k + 1] - TIMES[k])
 
 
-def compared(name: str, python: str, swc: str | None) -> list[str]:
+def compared(name: str, python: str, other: str | None, swc: str | None) -> list[str]:
     """Lines of the page for one cell."""
     cell = CELLS[name]
-    theirs = neuron(python, swc, cell, [(2, FINE), *((2, dt) for dt in STEPS), *((0, dt) for dt in EULER)])
+    runs = [(2, FINE), *((2, dt) for dt in STEPS), *((0, dt) for dt in EULER)]
+    theirs = neuron(python, swc, cell, runs)
+    third = jaxley(other, swc, cell, runs) if other else None
     own = ours(swc, cell, [{"dt": f"{FINE} ms"}, *({"dt": f"{dt} ms"} for dt in STEPS), {}, {"tolerance": 2e-4}])
     right, exact = np.array(theirs["runs"][0][0]), np.array(own["runs"][0][0])
     late = np.abs(spikes(right) - spikes(exact)).max() if len(spikes(right)) == len(spikes(exact)) else np.nan
@@ -133,18 +150,25 @@ def compared(name: str, python: str, swc: str | None) -> list[str]:
         f"Converged: {len(spikes(right))} spikes, the same within {1000 * late:.2g} us; potentials within "
         f"{np.sqrt(np.mean((right - exact) ** 2)):.2g} mV rms."
     )
+    if third:
+        lines[-1] += f" Jaxley {third['segments']} compartments, {third['area']:.1f} um^2."
     lines += ["", "| | steps | rms error [mV] | latest spike off by [us] | CPU [s] |", "|---|---|---|---|---|"]
-    rows = [(f"NEURON, second order, {dt * 1000:g} us", round(END / dt), *run) for dt, run in zip(STEPS, theirs["runs"][1:], strict=False)]
-    rows += [
-        (f"NEURON, as it comes, {dt * 1000:g} us", round(END / dt), *run)
-        for dt, run in zip(EULER, theirs["runs"][1 + len(STEPS) :], strict=False)
-    ]
-    for told, steps, v, cpu in rows:
-        lines.append(_row(told, steps, np.array(v), cpu, right))
+    lines += _rows("NEURON", "second order", theirs["runs"])
+    lines += _rows("Jaxley", "Crank-Nicolson", third["runs"]) if third else []
     labels = [*(f"calcium-sim, {dt * 1000:g} us" for dt in STEPS), "calcium-sim, chosen steps", "calcium-sim, chosen steps, 2e-4"]
     for told, (v, cpu, steps) in zip(labels, own["runs"][1:], strict=True):
         lines.append(_row(told, steps, np.array(v), cpu, exact))
     return [*lines, ""]
+
+
+def _rows(program: str, method: str, runs: list) -> list[str]:
+    """Rows of another program: the first of its runs is what it converges to, then the second-order method, then implicit Euler."""
+    told = [*((method, dt) for dt in STEPS), *(("as it comes", dt) for dt in EULER)]
+    right = np.array(runs[0][0])
+    return [
+        _row(f"{program}, {how}, {dt * 1000:g} us", round(END / dt), np.array(v), cpu, right)
+        for (how, dt), (v, cpu) in zip(told, runs[1:], strict=True)
+    ]
 
 
 def _row(told: str, steps: int, v: np.ndarray, cpu: float, right: np.ndarray) -> str:
@@ -155,6 +179,7 @@ def _row(told: str, steps: int, v: np.ndarray, cpu: float, right: np.ndarray) ->
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--neuron-python", default=sys.executable)
+    parser.add_argument("--jaxley-python")
     parser.add_argument("--swc", help="a reconstructed cell")
     parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
@@ -163,19 +188,24 @@ def main() -> None:
         [given.neuron_python, "-c", "import neuron; print(neuron.__version__)"], capture_output=True, text=True, check=True
     )
     tree = f"; the tree is {Path(given.swc).name}" if given.swc else ""
-    command = f"python benchmarks/potential.py{' --swc ' + Path(given.swc).name if given.swc else ''} --write"
-    lines = ["# Spiking cells against NEURON", "", " ".join((__doc__ or "").split("\n\n")[3].split()), ""]
+    command = "python benchmarks/potential.py --neuron-python PYTHON" + " --jaxley-python PYTHON" * bool(given.jaxley_python)
+    command += f"{' --swc ' + Path(given.swc).name if given.swc else ''} --write"
+    version = ""
+    if given.jaxley_python:
+        asked = [given.jaxley_python, "-c", "import jaxley; print(jaxley.__version__)"]
+        version = ", Jaxley " + subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()[-1]
+    lines = ["# Spiking cells against NEURON and Jaxley", "", " ".join((__doc__ or "").split("\n\n")[3].split()), ""]
     lines += [
-        f"`{command}` on {platform.processor() or platform.machine()}, {os.cpu_count()} cores, NEURON {told.stdout.split()[-1]}{tree}.",
+        f"`{command}` on {platform.processor() or platform.machine()}, {os.cpu_count()} cores, NEURON {told.stdout.split()[-1]}{version}{tree}.",
         "",
     ]
     with tempfile.TemporaryDirectory() as folder:
         ball = Path(folder) / "ball.swc"
         ball.write_text(BALL)
-        lines += compared("axon", given.neuron_python, None)
-        lines += compared("ball and stick", given.neuron_python, str(ball))
+        lines += compared("axon", given.neuron_python, given.jaxley_python, None)
+        lines += compared("ball and stick", given.neuron_python, given.jaxley_python, str(ball))
         if given.swc:
-            lines += compared("tree", given.neuron_python, given.swc)
+            lines += compared("tree", given.neuron_python, given.jaxley_python, given.swc)
     print("\n".join(lines))
     if given.write:
         PAGE.write_text("\n".join(lines).rstrip() + "\n")

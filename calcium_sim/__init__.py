@@ -6,7 +6,7 @@
 
 What there is, each with its own help (``help(cs.Model)``):
 
-* a cell: `Species`, `Buffer`, `Influx`, `Set`, `Model`; its potential: `Cable`, `CurrentClamp`, `VoltageClamp`; `Mesh`,
+* a cell: `Species`, `Buffer`, `Influx`, `Set`, `Model`; its potential: `Cable`, `CurrentClamp`, `VoltageClamp`, `VoltageMap`; `Mesh`,
   `meshes` (neurite, well_mixed, from_swc), `within`, `units`, `presets`;
 * channels: `list_channels`, `get_channel`, `BALANCE`; own ones: `channel`, `Channel`, `check_channel`, `add_channel_folder`; networks:
   `export_channel`, `save_weights`, `load_channel`, `TorchGate`, `learn`;
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .model.electrics import Cable as Cable
     from .model.electrics import CurrentClamp as CurrentClamp
     from .model.electrics import VoltageClamp as VoltageClamp
+    from .model.placed import VoltageMap as VoltageMap
     from .model.probes import Probe as Probe
     from .model.registry import add_channel_folder as add_channel_folder
     from .model.registry import get_channel as get_channel
@@ -73,6 +74,7 @@ _NAMES = {
     "mesh": ("Mesh", "within"),
     "model": ("Buffer", "Model", "Species"),
     "model.electrics": ("Cable", "CurrentClamp", "VoltageClamp"),
+    "model.placed": ("VoltageMap",),
     "model.probes": ("Probe",),
     "model.registry": ("add_channel_folder", "get_channel", "list_channels"),
     "model.stimuli": ("Influx", "Set"),

@@ -28,7 +28,7 @@ from .module import AT, Module, bundle
 def _port(p: PortRef, u: str, shifted: bool) -> str:
     if p.kind == "field":
         return f"({u}{p.index} + d{p.index})" if shifted else f"{u}{p.index}"
-    return {"value": f"e{p.index}", "rate": f"y{p.index}", "v": "v", "t": "t"}[p.kind]
+    return {"value": f"e{p.index}", "rate": f"y{p.index}", "place": f"y{p.index}", "v": "v", "t": "t"}[p.kind]
 
 
 Own = Callable[[int, ChannelSpec], list[str] | None]

@@ -45,7 +45,8 @@ def source(spec: PacedSpec) -> Module:
     rates = [(f"y{r}", r) for _, r in spec.rates]
     ends = [[(f"{name}{f}", f) for f in range(spec.fields)] for name in ("start", "end")]
     lines = lanes.copies("load", "U0", ends[0], "lo, size, LANES") + lanes.copies("load", "U1", ends[1], "lo, size, LANES")
-    lines += lanes.copies("load", "Y0", [(f"y{r}", r) for r in states], "lo, size, LANES")
+    held = sorted({p.index for c in spec.channels for p in c.ports if p.kind == "place"})
+    lines += lanes.copies("load", "Y0", [(f"y{r}", r) for r in [*states, *held]], "lo, size, LANES")
     slopes = [f"y{r} = (end{f} - start{f}) / h" for f, r in spec.rates]
     lines += lanes.loop(slopes, [name for name, _ in rates]) if slopes else []
     at = [f"u{f} = start{f} + place * (end{f} - start{f})" for f in range(spec.fields)]

@@ -10,10 +10,12 @@ from typing import Any
 
 from ..errors import InputError, nearest, regular_file, shown
 from ..model.electrics import Cable
+from ..model.placed import VoltageMap
 from ..model.voltage import FILES, Table, checked
+from ..results.reading import open as open_result
 from ..units import value
 from .schema import FILE_KEYS as KEYS
-from .schema import solved
+from .schema import RESULT, solved
 
 LARGEST = 8 * 1024 * 1024
 FORM = 'voltage = {{ file = "{}", time = "ms", potential = "mV" }}'
@@ -21,7 +23,7 @@ EXPECTED = f'expected "-70 mV", pairs [["0 ms", "-70 mV"], ["5 ms", "0 mV"]], or
 
 
 def potential_of(given: Any, folder: Path) -> Any:
-    """The potential of a file, checked: None, a number in mV or a table; a file that it names is read, relative to `folder`.
+    """The potential of a file, checked: None, a number in mV, a table or a map; a file that it names is read, relative to `folder`.
 
     Raises
     ------
@@ -30,9 +32,20 @@ def potential_of(given: Any, folder: Path) -> Any:
     """
     if isinstance(given, str) and Path(given.strip()).suffix.lower() in FILES:
         raise InputError("voltage", f"{shown(given)} is the name of a file (write {FORM.format(given.strip())}, with its units)")
+    if isinstance(given, Mapping) and RESULT in given:
+        return _result(given, folder)
     if isinstance(given, Mapping):
         return _cable(given) if solved(given) else _from_file(given, folder, "voltage")
     return checked(given, EXPECTED)
+
+
+def _result(given: Mapping[str, Any], folder: Path) -> VoltageMap:
+    """The potential of another run: ``voltage = { result = "cable.nc" }``."""
+    name = given[RESULT]
+    if len(given) > 1 or not (isinstance(name, str) and name.strip()):
+        raise InputError("voltage", f'{shown(dict(given))} is no result of another run (write voltage = {{ result = "cable.nc" }})')
+    with open_result(folder / name) as ds:
+        return VoltageMap.of(ds)
 
 
 def _cable(given: Mapping[str, Any]) -> Cable:

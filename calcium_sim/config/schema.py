@@ -228,11 +228,13 @@ def read_tables(data: Mapping[str, Any]) -> tuple[FileTable, list[StimulusTable]
 
 FILE_KEYS = ("file", "time", "potential")
 """Keys of a potential that stands in another file."""
+RESULT = "result"
+"""Key of a potential that is that of another run."""
 
 
 def solved(voltage: Any) -> bool:
     """Whether a potential is given as a table of its own, which is one that is solved for, and not as a file."""
-    return isinstance(voltage, Mapping) and not voltage.keys() & {*FILE_KEYS}
+    return isinstance(voltage, Mapping) and not voltage.keys() & {*FILE_KEYS, RESULT}
 
 
 def dotted(parts: tuple[int | str, ...]) -> str:

@@ -20,6 +20,7 @@ from ..plugin import Channel, parse_port
 from ..plugin.ions import CHARGES, MOLAR, charge_moved
 from .editing import changed_in
 from .electrics import CHARGE, Cable, CurrentClamp, VoltageClamp, charged, electrode
+from .placed import VoltageMap
 from .stimuli import Electrode, Influx, Set, Stimulus, stimulus_target
 from .strength import strength
 from .swapping import label_of, replacement
@@ -114,7 +115,7 @@ class Model(Described):
     buffers, stimuli : sequences.
     voltage : membrane potential (inside - outside) of the plasma membrane for channels that read ``v``: a quantity, a table of
         (time, potential) pairs joined by straight lines, two arrays with units for the same, or a function of the time in ms that
-        returns mV. With a `Cable` it is solved for.
+        returns mV. With a `Cable` it is solved for; a `VoltageMap` gives every place its own.
 
     Raises
     ------
@@ -140,7 +141,7 @@ class Model(Described):
             raise InputError("membranes", f"{shown(self.membranes)} is not a table, expected {{membrane: [channels]}}")
         membranes = {name: several(channels, (Channel,), f"membranes.{name}") for name, channels in self.membranes.items()}
         object.__setattr__(self, "membranes", Fixed(membranes))
-        if not isinstance(self.voltage, Cable):
+        if not isinstance(self.voltage, (Cable, VoltageMap)):
             object.__setattr__(self, "voltage", checked_voltage(self.voltage))
         _validate(self)
 

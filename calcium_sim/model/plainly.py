@@ -26,6 +26,7 @@ from ..plugin import BALANCE, Channel, found
 from ..units import Canonical
 from .electrics import Cable, CurrentClamp, VoltageClamp
 from .model import Buffer, Model, Species
+from .placed import VoltageMap
 from .stimuli import Influx, Set
 from .voltage import Table
 
@@ -40,6 +41,7 @@ PARTS: dict[str, Any] = {
         Cable,
         CurrentClamp,
         VoltageClamp,
+        VoltageMap,
         Mesh,
         Membrane,
         Face,

@@ -15,6 +15,7 @@ from ..mesh.places import place_name
 from ..plugin import Channel
 from .electrics import POTENTIAL, Cable, charged
 from .model import Model, nodes_of
+from .placed import VoltageMap
 from .probes import Probe
 
 Ints = NDArray[np.int64]
@@ -58,6 +59,8 @@ def targeted(model: Model, probe: Probe, where: str) -> Target:
     if probe.what == "v":
         if model.voltage is None:
             raise InputError(where, "the model has no potential to record (give it one: voltage = '-70 mV')")
+        if isinstance(model.voltage, VoltageMap):
+            raise InputError(where, "the potential is that of a map, which has it (VoltageMap.at)")
         if not isinstance(model.voltage, Cable):
             return Target("v", ("", ""), none, np.zeros(0), none)
         there = charged(mesh, model.voltage)

@@ -13,6 +13,7 @@ from ..errors import warn
 from ..mesh import OUTSIDE, Floats
 from ..model import Model, direction, resolve_side
 from ..model.electrics import POTENTIAL, Cable, CurrentClamp, VoltageClamp, charged, electrode
+from ..model.placed import VoltageMap
 from ..model.stimuli import Influx, stimulus_target
 from ..model.strength import strength
 from ..networks.prepared import RELAXING, gate_of
@@ -22,6 +23,7 @@ from .balance import balance
 from .carried import Carried, carried
 from .edges import stops_of
 from .memory import memory_of
+from .placed import Placed
 from .rest import as_it_runs, levels, starting_states
 from .specs import NOTHING, Binding, ChannelSpec, Decay, Holder, PortRef, Source, Tracked, Wants
 from .stops import Stops
@@ -73,7 +75,7 @@ class Plan:
     """A lowered model. `parameters` is the flat array that kernels read; offsets are in the specs.
 
     `blocks` gives, per membrane, its contiguous parts of the state array y and of `moved`, each (rows, pairs) when reshaped; `tracked`
-    lists what ports read the rate of change of.
+    lists what ports read the rate of change of, `placed` where a potential is prescribed that differs from place to place.
     """
 
     model: Model
@@ -92,6 +94,7 @@ class Plan:
     blocks: dict[str, tuple[slice, slice]]
     stops: Stops
     holders: tuple[Holder, ...] = ()
+    placed: tuple[Placed, ...] = ()
 
     @property
     def potential(self) -> Field | None:
@@ -133,6 +136,7 @@ class _Builder:
     moved_size: int = 0
     blocks: dict[str, tuple[slice, slice]] = field(default_factory=dict)
     tracked: dict[tuple[str, int], Tracked] = field(default_factory=dict)
+    placed: dict[str, Placed] = field(default_factory=dict)
     first: int = 0
 
     def number(self, *values: float) -> int:
@@ -156,6 +160,15 @@ class _Builder:
         if (membrane, region) not in self.ratios:
             self.ratios.append((membrane, region))
         return self.ratios.index((membrane, region))
+
+    def place(self, membrane: str, given: VoltageMap) -> Placed:
+        """Where the potential of the membrane under way is kept."""
+        if membrane not in self.placed:
+            row, mesh = self.row(membrane), self.model.mesh
+            lines = given.lines(mesh.position[mesh.membranes[membrane].inside])
+            part = self.states(Placed(membrane, row, slice(0), *lines).over(given.at(0.0)))
+            self.placed[membrane] = Placed(membrane, row, part, *lines)
+        return self.placed[membrane]
 
     def beside(self, membrane: str, field: int) -> Floats:
         """Start values of a field at the pairs of a membrane."""
@@ -199,6 +212,7 @@ def lower(model: Model, wants: Wants = NOTHING) -> Plan:
         blocks=b.blocks,
         stops=stops_of(model, [g.channel for g in b.gauges]),
         holders=holders,
+        placed=tuple(b.placed.values()),
     )
 
 
@@ -307,6 +321,8 @@ def _port(b: _Builder, text: str, way: tuple[str, str], membrane: str) -> PortRe
     port = parse_port(text)
     if port.kind == "v" and b.fields[-1].potential:
         return PortRef("field", len(b.fields) - 1)
+    if port.kind == "v" and isinstance(b.model.voltage, VoltageMap):
+        return PortRef("place", b.place(membrane, b.model.voltage).row)
     if port.kind in ("v", "t"):
         return PortRef(port.kind)
     side = resolve_side(port.side, way)

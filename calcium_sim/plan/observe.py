@@ -33,6 +33,9 @@ def pair_view(
         if port.kind == "field":
             wall = (seen or {}).get((g.spec.membrane, port.index))
             ports[name] = state.u[port_entries(plan, g, port.index, cut)] if wall is None else wall[cut]
+        elif port.kind == "place":
+            at = next(p for p in plan.placed if p.membrane == g.membrane)
+            ports[name] = at.over(plan.model.voltage.at(state.t))[cut]
         elif port.kind == "rate":
             ports[name] = state.y[rows].reshape(-1, size)[port.index][cut]
         else:

@@ -14,12 +14,14 @@ from ..mesh import Floats
 from ..mesh.profiles import Profile, over
 from ..model import Model, Species, direction, nodes_of, resolve_side
 from ..model.electrics import Cable
+from ..model.placed import VoltageMap
 from ..model.voltage import Table
 from ..networks.channel import resolve
 from ..plugin import Channel
 from ..plugin.contract import evaluate, parse_port, told
 from ..units import value
 from .equilibrium import many_states, steady_states
+from .placed import over as over_map
 
 Ints = NDArray[np.int64]
 MANY = 2000
@@ -30,7 +32,7 @@ SLACK = 1e-6
 
 
 def voltage_at(model: Model, t: float) -> float:
-    """Membrane potential [mV] at time t; 0 where the model gives none.
+    """Membrane potential [mV] at time t, of a map the mean; 0 where the model gives none.
 
     Raises
     ------
@@ -58,6 +60,8 @@ def voltage_at(model: Model, t: float) -> float:
         return float(given.initial)
     if isinstance(given, Table):
         return given.at(t)
+    if isinstance(given, VoltageMap):
+        return float(given.at(t).mean())
     return float(given)
 
 
@@ -118,6 +122,8 @@ def places(model: Model, membrane: str, channel: Channel) -> Places:
         if side and isinstance(_species(model, port.species).initial[side], Profile):
             at = model.mesh.pair_nodes(membrane, side).astype(np.int64) - model.mesh.span(side).start
             rows["port", name] = levels(model, port.species, side)[at]
+        if port.kind == "v" and isinstance(model.voltage, VoltageMap):
+            rows["port", name] = over_map(model.voltage, model.mesh, membrane, 0.0)
     where, inside = f"membranes.{membrane}.{channel.called()}.initial", model.mesh.membranes[membrane].inside
     for name, start in channel.initial.items():
         if isinstance(start, Profile):

@@ -24,12 +24,14 @@ class Wants:
 
 
 NOTHING = Wants()
+ROWS = "rate", "place"
+"""Kinds of ports whose index is a row of Y."""
 
 
 @dataclass(frozen=True)
 class PortRef:
-    """Where a channel's port is found: kind "field" (index of a field), "value" (index into P), "rate" (row of its membrane's Y), "v"
-    or "t"."""
+    """Where a channel's port is found: kind "field" (index of a field), "value" (index into P), "rate" or "place" (rows of its
+    membrane's Y: of a rate of change, of a potential that differs from place to place), "v" or "t"."""
 
     kind: str
     index: int = 0
@@ -56,7 +58,7 @@ class ChannelSpec:
 
     def raised(self, by: int) -> ChannelSpec:
         """The same where the rows of all membranes stand in one array, those of this one from row `by` on."""
-        ports = tuple(PortRef(p.kind, p.index + by) if p.kind == "rate" else p for p in self.ports)
+        ports = tuple(PortRef(p.kind, p.index + by) if p.kind in ROWS else p for p in self.ports)
         return replace(self, state=self.state + by, ports=ports, memory=self.memory + by if self.memory >= 0 else -1)
 
 

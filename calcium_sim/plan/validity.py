@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..mesh import OUTSIDE, Columns, Floats, Mesh
 from ..model import Model, resolve_side
 from ..model.electrics import Cable
+from ..model.placed import VoltageMap
 from ..model.stimuli import Pulsed, Set
 from ..plugin import parse_port
 from .lower import Gauge, Plan
@@ -50,7 +51,9 @@ def volts(model: Model, end: float) -> list[str]:
     given = model.voltage
     if isinstance(given, Cable):
         return []
-    if callable(given):
+    if isinstance(given, VoltageMap):
+        values = [float(np.abs(given.potentials).max())]
+    elif callable(given):
         values = [abs(voltage_at(model, t)) for t in np.linspace(0.0, end, LOOKS).tolist()]
     else:
         values = [abs(v) for _, v in given] if isinstance(given, tuple) else [abs(given or 0.0)]
@@ -65,12 +68,16 @@ def volts(model: Model, end: float) -> list[str]:
 
 def held(model: Model, end: float) -> list[str]:
     """A line if a table of the potential begins after 0 or ends before `end` [ms]."""
-    if not isinstance(model.voltage, tuple):
+    given = model.voltage
+    if isinstance(given, VoltageMap):
+        kind, first, last, start, stop = "map", given.times[0], given.times[-1], "", ""
+    elif isinstance(given, tuple):
+        kind, first, last, start, stop = "table", given[0][0], given[-1][0], f" at {given[0][1]:g} mV", f" at {given[-1][1]:g} mV"
+    else:
         return []
-    (first, start), (last, stop) = model.voltage[0], model.voltage[-1]
-    said = [f"begins at {first:g} ms, before that it is held at {start:g} mV"] if first > 0 else []
-    said += [f"ends at {last:g} ms, from there to {end:g} ms it is held at {stop:g} mV"] if last < end * (1 - 1e-9) else []
-    return [f"voltage: the table {' and '.join(said)} (give it for the whole run)"] if said else []
+    said = [f"begins at {first:g} ms, before that it is held{start}"] if first > 0 else []
+    said += [f"ends at {last:g} ms, from there to {end:g} ms it is held{stop}"] if last < end * (1 - 1e-9) else []
+    return [f"voltage: the {kind} {' and '.join(said)} (give it for the whole run)"] if said else []
 
 
 def released(plan: Plan) -> list[str]:

@@ -12,6 +12,7 @@ from ..mesh.places import function_name
 from ..mesh.profiles import Profile, plain
 from ..model import Model, Species
 from ..model.electrics import Cable
+from ..model.placed import VoltageMap
 from ..model.stimuli import Stimulus
 from ..plugin import BALANCE, Channel
 from ..plugin.ions import MOLAR
@@ -51,7 +52,7 @@ def _channel(c: Channel) -> dict[str, Any]:
 def _plain(given: Any) -> Any:
     if isinstance(given, tuple):
         return [_plain(part) for part in given]
-    if isinstance(given, Profile):
+    if isinstance(given, (Profile, VoltageMap)):
         return given.plain()
     if isinstance(given, Cable):
         return {"kind": "cable"} | {name: _plain(part) for name, part in held(given).items()}

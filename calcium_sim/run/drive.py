@@ -67,7 +67,7 @@ class Drive:
         self.timed, self.stops, self.holders = timed, plan.stops, plan.holders
         self.past = np.zeros((len(timed), 2))
         self.sampled = callable(self.given) or bool(self.timed)
-        self._fixed = self._table() if isinstance(self.given, tuple) else self._constant()
+        self._fixed = self._table() if isinstance(self.given, tuple) else self._map() if plan.placed else self._constant()
 
     def clock(self, start: float, end: float) -> Clock:
         """What happens from `start` to `end` [ms].
@@ -123,6 +123,12 @@ class Drive:
         times, potential = table[:, 0].copy(), table[:, 1].copy()
         travel = np.where(np.diff(times) > 0, np.abs(np.diff(potential)) / POTENTIAL, 0.0)
         return Clock(times, potential, times, np.concatenate([[0.0], np.cumsum(travel)]))
+
+    def _map(self) -> Clock:
+        """Of a potential that differs from place to place how far it moves where it moves most; channels see it otherwise."""
+        travel = np.abs(np.diff(self.given.potentials, axis=0)).max(axis=1) / POTENTIAL
+        base = Clock.at(0.0)
+        return Clock(base.times, base.potential, self.given.times, np.concatenate([[0.0], np.cumsum(travel)]))
 
     def _constant(self) -> Clock:
         base = Clock.at(0.0 if callable(self.given) else voltage_at(self.model, 0.0))

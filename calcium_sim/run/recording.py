@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import warn
+from ..model.placed import VoltageMap
 from ..model.probes import Probe, Recorded
 from ..model.targets import placed
 from ..plan.lower import Plan
@@ -89,7 +90,7 @@ def frames_of(simulation: Integration, frames: Sequence[dict[str, Any]], record:
         "channels": simulation.sources,
         "notes": "\n".join([*simulation.model.mesh.notes, *simulation.remarks]),
     }
-    given = simulation.model.voltage is not None and plan.potential is None
+    given = simulation.model.voltage is not None and plan.potential is None and not isinstance(simulation.model.voltage, VoltageMap)
     voltage = np.array([fr["v"] for fr in frames]) if given else None
     noted = [Noted(w.name, w.region, w.level, w.arrival, w.peak, w.peak_time) for w in simulation.watch.noted(simulation.state)]
     span = simulation.watch.begin, simulation.t

@@ -22,6 +22,7 @@ from ..errors import InputError, StorageError, file_path, regular_file, shown, w
 from ..kernels.control import sound
 from ..kernels.files import replace_file
 from ..model import Model
+from ..model.placed import VoltageMap
 from ..model.plainly import packed, unpacked
 from ..plan.rest import voltage_at
 from ..plugin import Channel
@@ -209,6 +210,9 @@ def digest_of(simulation: Integration, t: float | None = None) -> str:
     _feed(digest, [(s.time, events.of(k, s)) for k, s in events.sets])
     volts, seen = simulation.model.voltage, [k * until / SAMPLES for k in range(SAMPLES + 1)] if math.isfinite(until) else []
     _feed(digest, [(t, v) for t, v in volts if t <= until] if isinstance(volts, tuple) else None)
+    if isinstance(volts, VoltageMap):
+        known = volts.times <= until
+        _feed(digest, (volts.positions, volts.times[known], volts.potentials[known]))
     _feed(digest, [voltage_at(simulation.model, t) for t in (seen if callable(volts) else seen[-1:])])
     return digest.hexdigest()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import partial
 from typing import ClassVar
 
 from ..compile.learned import Networks
@@ -74,7 +75,15 @@ class Scheme(ABC):
 
     def advance(self, state: State, h: float, steps: int, clock: Clock) -> None:
         """Take `steps` steps of length h [ms], in place."""
-        if self.pacing.groups:
-            self.pacing.advance(self.take, state, h, steps, clock)
-        else:
-            self.take(state, h, steps, clock)
+        take = partial(self.pacing.advance, self.take) if self.pacing.groups else self.take
+        if not self.plan.placed:
+            take(state, h, steps, clock)
+            return
+        for _ in range(steps):  # the potential of the middle is that of the step
+            self.place(state, state.t + 0.5 * h)
+            take(state, h, 1, clock)
+
+    def place(self, state: State, t: float) -> None:
+        """Set a potential that differs from place to place to that of a time [ms]."""
+        for p in self.plan.placed:
+            state.y[p.part] = p.over(self.plan.model.voltage.at(t))

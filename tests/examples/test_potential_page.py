@@ -53,3 +53,10 @@ def test_the_file_of_the_page_is_read(tmp_path):
     model, _ = build(parse(mesh + code), tmp_path)
     assert isinstance(model.voltage, cs.Cable)
     assert [type(s) for s in model.stimuli] == [cs.CurrentClamp, cs.VoltageClamp]
+
+
+def test_the_potential_drives_another_mesh(page):
+    """The spike opens channels of the first 6 um, as on the cable that is solved with it: the wave starts there, too."""
+    first = page["driven"].ca.sel(region="cytosol", time=12.0)
+    assert float(first.max()) > 3.0
+    assert page["resolved"].voltage.potentials.max() > 30.0

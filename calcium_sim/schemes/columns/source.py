@@ -13,7 +13,7 @@ from ...compile.joint import JointKinetics
 from ...compile.kinetics import LocalKinetics
 from ...compile.lanes import Lanes
 from ...compile.module import Module
-from ...plan.specs import ChannelSpec
+from ...plan.specs import ROWS, ChannelSpec
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class ColumnSpec:
     def used(self) -> list[int]:
         """Rows of Y that a step reads and writes."""
         rows = {r for c in self.kinetics.channels for r in range(c.state, c.state + len(c.cls.states))}
-        rows |= {p.index for c in self.kinetics.channels for p in c.ports if p.kind == "rate"}
+        rows |= {p.index for c in self.kinetics.channels for p in c.ports if p.kind in ROWS}
         return sorted(rows | {r for c in self.kinetics.channels if follows(c) for r in memory(c).all()})
 
 

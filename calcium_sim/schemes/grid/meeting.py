@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ...compile.continued import follows, lowered, memory, renewed
 from ...compile.lanes import Lanes
 from ...compile.module import Module
-from ...plan.specs import ChannelSpec
+from ...plan.specs import ROWS, ChannelSpec
 from .between import follow_loop
 from .newton import AxisymmetricSpec, Text, loop, prologue, states_of
 
@@ -142,4 +142,4 @@ def _excess(spec: AxisymmetricSpec, q: int) -> str:
 
 def _rows_of(c: ChannelSpec) -> set[int]:
     """Rows of Y that a channel's flux may read."""
-    return {*range(c.state, c.state + len(c.cls.states)), *(p.index for p in c.ports if p.kind == "rate")}
+    return {*range(c.state, c.state + len(c.cls.states)), *(p.index for p in c.ports if p.kind in ROWS)}

@@ -160,7 +160,7 @@ class Text:
                 q = self.spec.point(c.membrane, p.index)
                 out.append(f"(c{q} + d{q})" if q == shift else f"c{q}")
             else:
-                out.append({"value": f"e{p.index}", "rate": f"yn{p.index}", "v": "v", "t": "t"}[p.kind])
+                out.append({"value": f"e{p.index}", "rate": f"yn{p.index}", "place": f"yn{p.index}", "v": "v", "t": "t"}[p.kind])
         return out
 
     def points(self, c: ChannelSpec) -> list[int]:

@@ -19,6 +19,7 @@ from ...compile.kinetics import LocalKinetics
 from ...compile.lanes import GAMMA, Lanes
 from ...compile.module import AT, Module
 from ...kernels.lines import SLICES
+from ...plan.specs import ROWS
 from .meeting import Seen, look, meeting
 from .newton import AxisymmetricSpec, fallback, guess, loop, newton
 
@@ -117,9 +118,7 @@ def gated(spec: AxisymmetricSpec) -> list[int]:
 
 def read(spec: AxisymmetricSpec) -> list[int]:
     """Rows of Y that the joint step reads."""
-    rows = {
-        r for c in spec.channels for r in (*range(c.state, c.state + len(c.cls.states)), *(p.index for p in c.ports if p.kind == "rate"))
-    }
+    rows = {r for c in spec.channels for r in (*range(c.state, c.state + len(c.cls.states)), *(p.index for p in c.ports if p.kind in ROWS))}
     return sorted(rows | {r for c in spec.channels if follows(c) for r in memory(c).continued()})
 
 

@@ -338,7 +338,11 @@ class GridStepper(Scheme):
         if not self.shown:
             return {}
         given = self.weights, self.plan.parameters, self.near, self.near
+        rows = [state.y[p.part].copy() for p in self.plan.placed]
+        self.place(state, t)
         wall = grid_step.look(self.sites[5], self.scratch, self._state(state), given, self.looked, self.index, entering, t, v)
+        for p, row in zip(self.plan.placed, rows, strict=True):
+            state.y[p.part] = row
         return {(self.spec.points[q].membrane, self.spec.points[q].field): wall[q] for q in self.shown}
 
     def _state(self, state: State) -> tuple[Floats, Floats, Floats]:
