@@ -17,6 +17,10 @@ CORTEX = (
     "Biol Cybern 99:427-441, doi:10.1007/s00422-008-0263-8; sodium and potassium after Traub RD, Miles R (1991) Neuronal networks of the "
     "hippocampus"
 )
+TRAUB = (
+    "Traub RD, Miles R (1991) Neuronal networks of the hippocampus, Cambridge University Press; constants: Brette R et al. (2007) "
+    "Simulation of networks of spiking neurons, J Comput Neurosci 23:349-398, doi:10.1007/s10827-007-0038-6"
+)
 COLD, WARM = 279.45, 309.15
 """Temperatures [K] of the measured rates: 6.3 and 36 degrees Celsius."""
 
@@ -31,7 +35,7 @@ def quickened(q10, temperature, measured):
     return q10 ** (0.1 * (temperature - measured))
 
 
-def _table(g, e, q10, measured):
+def current_table(g, e, q10, measured):
     """Parameters: conductance [S/cm^2], reversal potential, Q10 of the rates and temperature."""
     return {
         "g": (g, "S/cm^2", (0.0, 100.0)),
@@ -47,7 +51,7 @@ class SquidSodium(Channel):
 
     across, reads, moves, flux_unit = INSIDE_OUT, {"v": "v"}, {"na": 1}, CURRENT
     states = {"m": 0.05, "h": 0.6}
-    params = _table(0.12, 50.0, 3.0, COLD)
+    params = current_table(0.12, 50.0, 3.0, COLD)
     source = SQUID
 
     @staticmethod
@@ -78,7 +82,7 @@ class SquidPotassium(Channel):
 
     across, reads, moves, flux_unit = INSIDE_OUT, {"v": "v"}, {"k": 1}, CURRENT
     states = {"n": 0.32}
-    params = _table(0.036, -77.0, 3.0, COLD)
+    params = current_table(0.036, -77.0, 3.0, COLD)
     source = SQUID
 
     @staticmethod
@@ -120,13 +124,17 @@ class SquidLeak(OhmicLeak):
     params = {"g": (0.0003, "S/cm^2", (0.0, 100.0)), "e": (-54.4, "mV", (-300.0, 300.0))}
 
 
-@channel("na/pospischil")
-class CorticalSodium(SquidSodium):
-    """Sodium current of cortical cells: i = g m^3 h (v - e), with the rates of Traub and Miles at v - threshold; 36 C."""
+@channel("na/traub-miles")
+class TraubSodium(SquidSodium):
+    """Sodium current of hippocampal cells: i = g m^3 h (v - e), with the rates of Traub and Miles at u = v - threshold; 36 C.
+
+    a_m = 0.32 L(u - 13, 4), b_m = 0.28 L(40 - u, 5), a_h = 0.128 exp(-(u - 17)/18), b_h = 4/(1 + exp(-(u - 40)/5)) per ms,
+    L(x, k) = x/(1 - exp(-x/k)). Conductance and threshold (-63 mV) as in the benchmark of Brette et al. (2007).
+    """
 
     states = {"m": 0.02, "h": 0.99}
-    params = _table(0.05, 50.0, 3.0, WARM) | {"threshold": (-60.0, "mV", (-150.0, 50.0))}
-    source = CORTEX
+    params = current_table(0.1, 50.0, 3.0, WARM) | {"threshold": (-63.0, "mV", (-150.0, 50.0))}
+    source = TRAUB
 
     @staticmethod
     def rates(y, x, p):
@@ -143,13 +151,16 @@ class CorticalSodium(SquidSodium):
         return am / (am + bm), ah / (ah + bh)
 
 
-@channel("k/pospischil")
-class CorticalPotassium(SquidPotassium):
-    """Potassium current of cortical cells: i = g n^4 (v - e), with the rates of Traub and Miles at v - threshold; 36 C."""
+@channel("k/traub-miles")
+class TraubPotassium(SquidPotassium):
+    """Potassium current of hippocampal cells: i = g n^4 (v - e), with the rates of Traub and Miles at u = v - threshold; 36 C.
+
+    a_n = 0.032 L(u - 15, 5), b_n = 0.5 exp(-(u - 10)/40) per ms, L as in `na/traub-miles`.
+    """
 
     states = {"n": 0.03}
-    params = _table(0.005, -90.0, 3.0, WARM) | {"threshold": (-60.0, "mV", (-150.0, 50.0))}
-    source = CORTEX
+    params = current_table(0.03, -90.0, 3.0, WARM) | {"threshold": (-63.0, "mV", (-150.0, 50.0))}
+    source = TRAUB
 
     @staticmethod
     def rates(y, x, p):
@@ -164,13 +175,29 @@ class CorticalPotassium(SquidPotassium):
         return (a / (a + b),)
 
 
+@channel("na/pospischil")
+class CorticalSodium(TraubSodium):
+    """Sodium current of cortical cells: that of `na/traub-miles` with other constants; 36 C."""
+
+    params = current_table(0.05, 50.0, 3.0, WARM) | {"threshold": (-60.0, "mV", (-150.0, 50.0))}
+    source = CORTEX
+
+
+@channel("k/pospischil")
+class CorticalPotassium(TraubPotassium):
+    """Potassium current of cortical cells: that of `k/traub-miles` with other constants; 36 C."""
+
+    params = current_table(0.005, -90.0, 3.0, WARM) | {"threshold": (-60.0, "mV", (-150.0, 50.0))}
+    source = CORTEX
+
+
 @channel("km/pospischil")
 class SlowPotassium(Channel):
     """Slow potassium current that makes cortical cells adapt: i = g p (v - e), with time constants below tau_max/3.6; 36 C."""
 
     across, reads, moves, flux_unit = INSIDE_OUT, {"v": "v"}, {"k": 1}, CURRENT
     states = {"p": 0.03}
-    params = _table(7e-5, -90.0, 3.0, WARM) | {"tau_max": (1000.0, "ms", (0.01, 1e6))}
+    params = current_table(7e-5, -90.0, 3.0, WARM) | {"tau_max": (1000.0, "ms", (0.01, 1e6))}
     source = CORTEX
 
     @staticmethod

@@ -63,7 +63,7 @@ ZERO = {
     "mcu/magnus-keizer": EMPTY,
     "mncx/pradhan": mitochondrial_exchanger_equilibrium,
     **dict.fromkeys(("vgcc/migliore-l", "vgcc/migliore-n", "vgcc/migliore-t"), migliore_reversal),
-    **dict.fromkeys(("na", "k", "km", "leak/ohmic", "leak/hodgkin-huxley"), reversal),
+    **dict.fromkeys(("na", "k", "km", "kca", "h", "leak/ohmic", "leak/hodgkin-huxley"), reversal),
 }
 """Ports at which the flux must vanish, by name or by family."""
 
