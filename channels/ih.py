@@ -62,8 +62,8 @@ class KoleH(Channel):
     states = {"m": 0.1}
     params = current_table(1e-4, -45.0, 3.0, LAYER5)
     source = (
-        "Kole MHP, Hallermann S, Stuart GJ (2006) Single Ih channels in pyramidal neuron dendrites: properties, distribution, and impact on "
-        "action potential output, J Neurosci 26:1677-1687, doi:10.1523/JNEUROSCI.3664-05.2006"
+        "Kole MHP, Hallermann S, Stuart GJ (2006) Single Ih channels in pyramidal neuron dendrites: properties, distribution, and impact "
+        "on action potential output, J Neurosci 26:1677-1687, doi:10.1523/JNEUROSCI.3664-05.2006"
     )
 
     @staticmethod

@@ -14,6 +14,11 @@ COOL, COOLER = 295.15, 293.15
 CALCIUM = {"ca": "ca@cytosol", "v": "v"}
 
 
+def hill(c, k, n):
+    """Return c^n/(c^n + k^n), so written that its slope keeps its digits where it is flat."""
+    return 1.0 / (1.0 + (k / max(c, 1e-9)) ** n)
+
+
 @channel("kca/sk")
 class HillSk(Channel):
     """SK current: i = g z (v - e), outward positive; z relaxes with tau to c^n/(c^n + k^n), c the calcium in the cytosol.
@@ -35,13 +40,11 @@ class HillSk(Channel):
 
     @staticmethod
     def rates(y, x, p):
-        bound = (x.ca / p.k) ** p.n
-        return (quickened(p.q10, p.temperature, COOL) * (bound / (1.0 + bound) - y.z) / p.tau,)
+        return (quickened(p.q10, p.temperature, COOL) * (hill(x.ca, p.k, p.n) - y.z) / p.tau,)
 
     @staticmethod
     def steady(x, p):
-        bound = (x.ca / p.k) ** p.n
-        return (bound / (1.0 + bound),)
+        return (hill(x.ca, p.k, p.n),)
 
     @staticmethod
     def open_probability(y, x, p):
@@ -75,8 +78,8 @@ class SchemeSk(Channel):
         "close2": (0.1, "1/ms", (1e-6, 1e3)),
     }
     source = (
-        "Hirschberg B, Maylie J, Adelman JP, Marrion NV (1998) Gating of recombinant small-conductance Ca-activated K+ channels by calcium, "
-        "J Gen Physiol 111:565-581, doi:10.1085/jgp.111.4.565"
+        "Hirschberg B, Maylie J, Adelman JP, Marrion NV (1998) Gating of recombinant small-conductance Ca-activated K+ channels by "
+        "calcium, J Gen Physiol 111:565-581, doi:10.1085/jgp.111.4.565"
     )
 
     @staticmethod
