@@ -6,8 +6,8 @@
 
 What there is, each with its own help (``help(cs.Model)``):
 
-* a cell: `Species`, `Buffer`, `Influx`, `Set`, `Model`; its potential: `Cable`, `CurrentClamp`, `VoltageClamp`, `VoltageMap`; `Mesh`,
-  `meshes` (neurite, well_mixed, from_swc), `within`, `units`, `presets`;
+* a cell: `Species`, `Buffer`, `Influx`, `Set`, `Model`; its potential: `Cable`, `CurrentClamp`, `VoltageClamp`, `VoltageMap`; `SpikeTimes`;
+  `Mesh`, `meshes` (neurite, well_mixed, from_swc), `within`, `units`, `presets`;
 * channels: `list_channels`, `get_channel`, `BALANCE`; own ones: `channel`, `Channel`, `check_channel`, `add_channel_folder`; networks:
   `export_channel`, `save_weights`, `load_channel`, `TorchGate`, `learn`;
 * a run: `simulate`, `Simulation`, `Probe`;
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from .model.registry import add_channel_folder as add_channel_folder
     from .model.registry import get_channel as get_channel
     from .model.registry import list_channels as list_channels
+    from .model.spikes import SpikeTimes as SpikeTimes
     from .model.stimuli import Influx as Influx
     from .model.stimuli import Set as Set
     from .networks.channel import load_channel as load_channel
@@ -77,6 +78,7 @@ _NAMES = {
     "model.placed": ("VoltageMap",),
     "model.probes": ("Probe",),
     "model.registry": ("add_channel_folder", "get_channel", "list_channels"),
+    "model.spikes": ("SpikeTimes",),
     "model.stimuli": ("Influx", "Set"),
     "networks.channel": ("load_channel",),
     "networks.export": ("export_channel", "save_weights"),

@@ -106,6 +106,8 @@ class _Trial:
         for name, row in self.parameters.items():
             units.value(units.text(1.0, row.unit), row.unit, f"{self.label}.{name}")
         edges_of(self.cls, self.p)
+        if self.cls.event is not None:
+            evaluate(self.cls, "event", self.p)
 
     def finite(self) -> None:
         """Random parameters, ports and states: finite floats of the right number, twice the same, inputs untouched."""
@@ -121,7 +123,7 @@ class _Trial:
 
     def compiled(self) -> None:
         """The functions as a run compiles them give the numbers of plain Python."""
-        names = [f for f in self.functions() if f in ("rates", "flux", "steady", "open_probability")]
+        names = [f for f in self.functions() if f in ("rates", "flux", "steady", "open_probability", "current")]
         try:
             self.same(compiled(self.cls, names))
         except NumbaError as error:
@@ -215,7 +217,7 @@ class _Trial:
                 self.fail(f"flux is {flux:.6g} uM um/ms at {told(at)}, expected 0 there (elsewhere it reaches {usual:.3g})")
 
     def functions(self) -> list[str]:
-        known = ["flux", "open_probability", *(["rates", "steady"] if self.cls.states and self.cls.rates is not None else [])]
+        known = ["flux", "open_probability", "current", *(["rates", "steady"] if self.cls.states and self.cls.rates is not None else [])]
         return [n for n in known if getattr(self.cls, n) is not None]
 
     def call(self, name: str, y: SimpleNamespace, x: SimpleNamespace, p: SimpleNamespace) -> Any:

@@ -37,7 +37,7 @@ def row_type(names: tuple[str, ...]) -> Any:
 def explained(error: NumbaError, classes: Iterable[type[Channel]]) -> Exception:
     """An InputError that says which function of these channels cannot be compiled and why; numba's own error where it is none of them."""
     for cls in classes:
-        for name in ("flux", "rates", "steady", "open_probability"):
+        for name in ("flux", "rates", "steady", "open_probability", "current"):
             if getattr(cls, name) is not None and (reason := _reason(cls, name)):
                 return InputError(cls.label(), f"{name} {reason}")
     return error

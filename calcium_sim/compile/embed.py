@@ -69,14 +69,14 @@ def digest(cls: type[Channel]) -> str:
     """What identifies the code of a channel: SHA-256 of all that is compiled for it, or of the file of its network, or of both.
 
     Compiled are the functions with their helpers and constants, as `embed` writes them, and the tables; of functions that only Python calls
-    (`steady`, `edges`) and that `embed` does not take, the text alone counts.
+    (`steady`, `edges`, `event`) and that `embed` does not take, the text alone counts.
     """
     file = getattr(getattr(cls, "gate", None), "sha256", "")
     if file and cls.__module__ == channel.__name__:
         return f"sha256:{file}"
     sources: dict[str, str] = {}
     parts = [repr([cls.across, sorted(cls.reads.items()), list(cls.state_table().items()), sorted(cls.moves.items()), cls.flux_unit])]
-    for which in ("flux", "rates", "open_probability", "steady", "edges"):
+    for which in ("flux", "rates", "open_probability", "steady", "edges", "current", "event"):
         function = getattr(cls, which)
         if function is not None:
             parts.append(f"{which} {_identity(function, sources, cls.label())}")

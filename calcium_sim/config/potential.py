@@ -11,7 +11,8 @@ from typing import Any
 from ..errors import InputError, nearest, regular_file, shown
 from ..model.electrics import Cable
 from ..model.placed import VoltageMap
-from ..model.voltage import FILES, Table, checked
+from ..model.tables import FILES, Table
+from ..model.voltage import checked
 from ..results.reading import open as open_result
 from ..units import value
 from .schema import FILE_KEYS as KEYS

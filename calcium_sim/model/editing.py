@@ -88,8 +88,10 @@ def _one_of(parts: tuple[Any, ...], path: str, where: str) -> tuple[int, str, st
 
 
 def _name(part: Any) -> str:
-    """What a part among several is called: a stimulus by its species."""
-    return part.called() if isinstance(part, Channel) else str(getattr(part, "name", None) or part.species)
+    """What a part among several is called: a stimulus by its species or channel, an electrode by its kind."""
+    if isinstance(part, Channel):
+        return part.called()
+    return next((str(found) for key in ("name", "species", "channel") if (found := getattr(part, key, None))), type(part).__name__.lower())
 
 
 def _named(path: str, known: Iterable[str]) -> tuple[str | None, str]:

@@ -15,7 +15,7 @@ from ..mesh.given import named, positive
 from ..mesh.places import Place, checked
 from ..units import value
 from .pulses import check_pulses
-from .voltage import Table
+from .tables import Table
 from .voltage import checked as checked_potential
 
 Indices = NDArray[np.int64]

@@ -21,6 +21,7 @@ from ..plugin.ions import CHARGES, MOLAR, charge_moved
 from .editing import changed_in
 from .electrics import CHARGE, Cable, CurrentClamp, VoltageClamp, charged, electrode
 from .placed import VoltageMap
+from .spikes import SpikeTimes, check_reached
 from .stimuli import Electrode, Influx, Set, Stimulus, stimulus_target
 from .strength import strength
 from .swapping import label_of, replacement
@@ -136,7 +137,7 @@ class Model(Described):
             raise InputError("mesh", f"{shown(self.mesh)} is no Mesh (make one: {fix})")
         object.__setattr__(self, "species", several(self.species, (Species,), "species"))
         object.__setattr__(self, "buffers", several(self.buffers, (Buffer,), "buffers"))
-        object.__setattr__(self, "stimuli", several(self.stimuli, (Influx, Set, CurrentClamp, VoltageClamp), "stimuli"))
+        object.__setattr__(self, "stimuli", several(self.stimuli, (Influx, Set, CurrentClamp, VoltageClamp, SpikeTimes), "stimuli"))
         if not isinstance(self.membranes, Mapping):
             raise InputError("membranes", f"{shown(self.membranes)} is not a table, expected {{membrane: [channels]}}")
         membranes = {name: several(channels, (Channel,), f"membranes.{name}") for name, channels in self.membranes.items()}
@@ -343,7 +344,7 @@ def _check_charges(model: Model, charged_one: str) -> None:
         if membrane == charged_one or membrane not in model.mesh.membranes or OUTSIDE not in model.mesh.membranes[membrane].sides:
             continue
         for c in row:
-            if charge_moved(c.moves) or c.flux_unit != MOLAR:
+            if charge_moved(c.moves) or c.flux_unit != MOLAR or c.current is not None:
                 told = f"'{c.called()}' carries charge to the outside, and the potential is that of '{charged_one}' alone"
                 raise InputError(f"membranes.{membrane}", f"{told} (one membrane with the outside carries currents)")
 
@@ -363,6 +364,10 @@ def _validate_stimulus(model: Model, stimulus: Stimulus, species: Mapping[str, S
         if not isinstance(model.voltage, Cable):
             raise InputError(stimulus.where, "needs a potential that is solved for (give the model voltage=cs.Cable(...))")
         electrode(model.mesh, charged(model.mesh, model.voltage), stimulus)
+        return
+    if isinstance(stimulus, SpikeTimes):
+        given = {n: [(c, strength(model.mesh, n, c).weight) for c in row] for n, row in model.membranes.items()}
+        check_reached(model.mesh, given, stimulus)
         return
     where = f"stimuli.{stimulus.species}"
     if stimulus.species not in species:

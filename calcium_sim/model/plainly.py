@@ -27,8 +27,9 @@ from ..units import Canonical
 from .electrics import Cable, CurrentClamp, VoltageClamp
 from .model import Buffer, Model, Species
 from .placed import VoltageMap
+from .spikes import SpikeTimes
 from .stimuli import Influx, Set
-from .voltage import Table
+from .tables import Table
 
 PARTS: dict[str, Any] = {
     kind.__name__: kind
@@ -41,6 +42,7 @@ PARTS: dict[str, Any] = {
         Cable,
         CurrentClamp,
         VoltageClamp,
+        SpikeTimes,
         VoltageMap,
         Mesh,
         Membrane,

@@ -16,6 +16,7 @@ from ..mesh.places import Place, checked, place_name
 from ..mesh.profiles import over, value_over
 from .electrics import CurrentClamp, VoltageClamp
 from .pulses import check_pulses
+from .spikes import SpikeTimes
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -95,7 +96,7 @@ class Set(Described):
         return f"stimuli.{self.species}"
 
 
-Stimulus = Influx | Set | CurrentClamp | VoltageClamp
+Stimulus = Influx | Set | CurrentClamp | VoltageClamp | SpikeTimes
 Electrode = CurrentClamp | VoltageClamp
 Pulsed = Influx | CurrentClamp
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 from ..model import Model
 from ..model.electrics import VoltageClamp
+from ..model.spikes import SpikeTimes
 from ..model.stimuli import Set
-from ..model.voltage import Table
+from ..model.tables import Table
 from ..plugin import Channel
 from ..plugin.contract import edges_of
 from .rest import parameters
@@ -24,6 +25,9 @@ def stops_of(model: Model, channels: Iterable[Channel]) -> Stops:
     for s in model.stimuli:
         if isinstance(s, Set):
             times.add(s.time)
+            continue
+        if isinstance(s, SpikeTimes):
+            times.update(s.times)
             continue
         if isinstance(s, VoltageClamp):
             times |= {t for t, _ in s.protocol.jumps()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,62 +12,22 @@ from ..description.names import number_labels
 from ..errors import warn
 from ..mesh import OUTSIDE, Floats
 from ..model import Model, direction, resolve_side
-from ..model.electrics import POTENTIAL, Cable, CurrentClamp, VoltageClamp, charged, electrode
+from ..model.electrics import POTENTIAL, Cable, VoltageClamp, charged
 from ..model.placed import VoltageMap
-from ..model.stimuli import Influx, stimulus_target
 from ..model.strength import strength
 from ..networks.prepared import RELAXING, gate_of
 from ..plugin import Channel
 from ..plugin.contract import parse_port
 from .balance import balance
-from .carried import Carried, carried
+from .beside import current_of
+from .brought import arrivals, holders, sources
+from .carried import carried
 from .edges import stops_of
 from .memory import memory_of
 from .placed import Placed
 from .rest import as_it_runs, levels, starting_states
-from .specs import NOTHING, Binding, ChannelSpec, Decay, Holder, PortRef, Source, Tracked, Wants
+from .specs import NOTHING, Arrivals, Binding, ChannelSpec, Decay, Field, Gauge, Holder, PortRef, Source, Tracked, Wants
 from .stops import Stops
-
-COURSES = {"square": 0, "ramp-down": 1, "triangle": 2}
-
-
-@dataclass(frozen=True)
-class Field:
-    """One unknown: the concentration of a species or free buffer in a region, or the potential; `span` is its part of the state vector u.
-
-    `kind` is "species", "buffer" or "potential". `capacity` is what one unit of it holds at each node: the volume [um^3], of a potential
-    the capacitance [pF]. `rest` is its mean at the start, a typical size; what it starts from at each node is in `Plan.u0`.
-    """
-
-    name: str
-    region: str
-    diffusion: float
-    span: slice
-    nodes: slice
-    capacity: Floats
-    rest: float
-    kind: str = "species"
-
-    @property
-    def potential(self) -> bool:
-        """Whether it is a potential, which may be negative, and whose books are kept in charge."""
-        return self.kind == "potential"
-
-
-@dataclass(frozen=True)
-class Gauge:
-    """One channel on one membrane as it runs: `states` and `moved` are its parts of the state arrays y and moved."""
-
-    label: str
-    membrane: str
-    channel: Channel
-    way: tuple[str, str]
-    spec: ChannelSpec
-    states: tuple[slice, ...]
-    moved: slice
-    weight: Floats | None
-    area: Floats
-    carried: Carried
 
 
 @dataclass(frozen=True)
@@ -94,6 +54,7 @@ class Plan:
     blocks: dict[str, tuple[slice, slice]]
     stops: Stops
     holders: tuple[Holder, ...] = ()
+    arrivals: tuple[Arrivals, ...] = ()
     placed: tuple[Placed, ...] = ()
 
     @property
@@ -193,7 +154,7 @@ def lower(model: Model, wants: Wants = NOTHING) -> Plan:
         _add_membrane(b, name, channels)
     bindings = tuple(_binding(b, buffer) for buffer in model.buffers)
     decays, decay_moved = _decays(b)
-    holders = _holders(b)
+    held = _holders(b)
     return Plan(
         model=model,
         fields=tuple(b.fields),
@@ -201,8 +162,7 @@ def lower(model: Model, wants: Wants = NOTHING) -> Plan:
         bindings=bindings,
         decays=decays,
         decay_moved=decay_moved,
-        sources=tuple(_source(b, k, s) for k, s in enumerate(model.stimuli) if isinstance(s, Influx))
-        + tuple(_injected(b, k, s) for k, s in enumerate(model.stimuli) if isinstance(s, CurrentClamp)),
+        sources=sources(model, b.fields),
         parameters=np.array(b.parameters, float),
         u0=np.concatenate(b.u0),
         y0=np.concatenate([*b.y0, np.zeros(0)]),
@@ -211,7 +171,8 @@ def lower(model: Model, wants: Wants = NOTHING) -> Plan:
         tracked=tuple(b.tracked.values()),
         blocks=b.blocks,
         stops=stops_of(model, [g.channel for g in b.gauges]),
-        holders=holders,
+        holders=held,
+        arrivals=arrivals(model, b.gauges),
         placed=tuple(b.placed.values()),
     )
 
@@ -288,6 +249,12 @@ def _add_channel(b: _Builder, name: str, label: str, c: Channel, values: dict[st
     number, first = list(model.membranes).index(name), kept.first if kept else -1
     spec = ChannelSpec(type(c), number, parameter, row, ports, tuple(gains), -1, first, paced)
     b.gauges.append(Gauge(label, name, running, way, spec, states, b.amounts(pairs), w, membrane.area, brings))
+    if (cls := current_of(type(c))) is not None and b.fields[-1].potential and name == charged(model.mesh, model.voltage).membrane:
+        brings, sign = carried(cls), 1 if way[1] == b.fields[-1].region else -1
+        spec = replace(spec, cls=cls, gains=((len(b.fields) - 1, sign * brings.charge, b.ratio(name, POTENTIAL)),), memory=-1)
+        beside = cls.__new__(cls)
+        beside.__dict__.update(running.__dict__)
+        b.gauges.append(Gauge(f"{label}:current", name, beside, way, spec, states, b.amounts(pairs), w, membrane.area, brings, True))
 
 
 def _paced(b: _Builder, membrane: str, cls: type[Channel]) -> bool:
@@ -360,37 +327,8 @@ def _decays(b: _Builder) -> tuple[tuple[Decay, ...], tuple[slice, ...]]:
 
 def _holders(b: _Builder) -> tuple[Holder, ...]:
     """The electrodes that hold the potential, each with one row of amounts."""
-    found = []
-    for k, s in enumerate(b.model.stimuli):
-        if isinstance(s, VoltageClamp):
-            there = charged(b.model.mesh, b.model.voltage)
-            where, share = electrode(b.model.mesh, there, s)
-            row = b.amounts(len(there.area))
-            found += [
-                Holder(k, int(i), 1e3 * part / s.resistance, s.protocol, row.start + int(i)) for i, part in zip(where, share, strict=True)
-            ]
-    return tuple(found)
-
-
-def _injected(b: _Builder, k: int, s: CurrentClamp) -> Source:
-    """The current of an electrode, spread over the positions at which it sits."""
-    f = b.fields[-1]
-    where, share = electrode(b.model.mesh, charged(b.model.mesh, b.model.voltage), s)
-    return Source(k, len(b.fields) - 1, where, s.current * share / f.capacity[where], float(s.current), _course(s))
-
-
-def _course(s: Influx | CurrentClamp) -> tuple[float, float, float, float, float]:
-    """Shape, start, length of a pulse, period and number; the period of one pulse is of no consequence, but time is divided by it."""
-    return float(COURSES[s.shape]), s.start, s.duration, s.period or max(s.duration, 1e-300), float(s.count)
-
-
-def _source(b: _Builder, k: int, s: Influx) -> Source:
-    nodes, area, flux = stimulus_target(b.model.mesh, s)
-    index = b.find(s.species, s.region)
-    assert index is not None
-    f = b.fields[index]
-    local = nodes.astype(np.int64) - f.nodes.start
-    return Source(k, index, local, flux * area / f.capacity[local], float((flux * area).sum()), _course(s), s.through)
+    clamps = [(k, s) for k, s in enumerate(b.model.stimuli) if isinstance(s, VoltageClamp)]
+    return tuple(h for k, s in clamps for h in holders(b.model, k, s, b.amounts(len(b.fields[-1].capacity)).start))
 
 
 __all__ = ["Field", "Gauge", "Plan", "lower"]

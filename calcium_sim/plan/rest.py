@@ -15,7 +15,7 @@ from ..mesh.profiles import Profile, over
 from ..model import Model, Species, direction, nodes_of, resolve_side
 from ..model.electrics import Cable
 from ..model.placed import VoltageMap
-from ..model.voltage import Table
+from ..model.tables import Table
 from ..networks.channel import resolve
 from ..plugin import Channel
 from ..plugin.contract import evaluate, parse_port, told
@@ -227,7 +227,7 @@ def _start(channel: Channel, x: SimpleNamespace) -> tuple[float, ...]:
     y = tuple(s.start for s in table.values()) if set(channel.initial) == set(table) else steady_states(channel, x, p)
     y = tuple(float(channel.initial.get(n, v)) for n, v in zip(channel.states, y, strict=True))
     at, cls = SimpleNamespace(**dict(zip(table, y, strict=True))), type(channel)
-    for name in ("flux", "rates", "open_probability"):
+    for name in ("flux", "rates", "open_probability", "current"):
         found = None if getattr(cls, name) is None else evaluate(cls, name, at, x, p)
         if name == "open_probability" and found is not None and not -SLACK <= found <= 1 + SLACK:
             raise InputError(channel.label(), f"open_probability = {found:.6g} at rest ({told(x)}), expected 0 to 1")

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..mesh import Floats
-from ..model.voltage import Table
+from ..model.tables import Table
 from ..plugin import Channel
+from .carried import Carried
 
 
 @dataclass(frozen=True)
@@ -118,3 +119,57 @@ class Holder:
     conductance: float
     protocol: Table
     moved: int
+
+
+@dataclass(frozen=True)
+class Arrivals:
+    """Events that add to states of a channel: times [ms], ascending, the weight of each, entries of y, and what weight 1 adds to each."""
+
+    number: int
+    times: Floats
+    weights: Floats
+    entries: np.ndarray
+    amounts: Floats
+
+
+@dataclass(frozen=True)
+class Field:
+    """One unknown: the concentration of a species or free buffer in a region, or the potential; `span` is its part of the state vector u.
+
+    `kind` is "species", "buffer" or "potential". `capacity` is what one unit of it holds at each node: the volume [um^3], of a potential
+    the capacitance [pF]. `rest` is its mean at the start, a typical size; what it starts from at each node is in `Plan.u0`.
+    """
+
+    name: str
+    region: str
+    diffusion: float
+    span: slice
+    nodes: slice
+    capacity: Floats
+    rest: float
+    kind: str = "species"
+
+    @property
+    def potential(self) -> bool:
+        """Whether it is a potential, which may be negative, and whose books are kept in charge."""
+        return self.kind == "potential"
+
+
+@dataclass(frozen=True)
+class Gauge:
+    """One channel on one membrane as it runs: `states` and `moved` are its parts of the state arrays y and moved.
+
+    `beside`: it is the current of the channel before it, whose states it reads.
+    """
+
+    label: str
+    membrane: str
+    channel: Channel
+    way: tuple[str, str]
+    spec: ChannelSpec
+    states: tuple[slice, ...]
+    moved: slice
+    weight: Floats | None
+    area: Floats
+    carried: Carried
+    beside: bool = False

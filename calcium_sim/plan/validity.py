@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from ..mesh import OUTSIDE, Columns, Floats, Mesh
 from ..model import Model, resolve_side
 from ..model.electrics import Cable
 from ..model.placed import VoltageMap
+from ..model.spikes import SpikeTimes
 from ..model.stimuli import Pulsed, Set
 from ..plugin import parse_port
 from .lower import Gauge, Plan
@@ -38,7 +40,9 @@ def remarks(plan: Plan) -> tuple[str, ...]:
 def late(model: Model, end: float) -> list[str]:
     """A line per stimulus that a run up to `end` [ms] never sees."""
     timed = [s for s in model.stimuli if isinstance(s, Set | Pulsed)]
+    begin: list[tuple[Any, float, bool]]
     begin = [(s, s.time, s.time > end) if isinstance(s, Set) else (s, s.start, s.start >= end) for s in timed]
+    begin += [(s, min(s.times), min(s.times) > end) for s in model.stimuli if isinstance(s, SpikeTimes) and s.times]
     return [
         f"{s.where}: begins at {t:g} ms, but the run ends at {end:g} ms: nothing happens (run longer, or begin earlier)"
         for s, t, unseen in begin

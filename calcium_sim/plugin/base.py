@@ -94,6 +94,8 @@ class Channel:
     steady(x, p) -> tuple : optional closed form of the equilibrium.
     open_probability(y, x, p) -> float : optional, recorded as ``po_<name>``.
     edges(p) -> tuple : optional times [ms] at which the flux jumps; steps end there.
+    current(y, x, p) -> float : optional current density [mA/cm^2] of other ions beside what the flux carries, from the same states.
+    event(p) -> tuple : optional, what an event of weight 1 adds to each state (see `SpikeTimes`).
     opening(y, x, p), closing(y, x, p) -> float : optional one-way fluxes [1/ms] into and out of the open states, both >= 0: the time
         derivative of the open probability is their difference. Networks are trained on them.
     gains(y, x, p), losses(y, x, p) -> tuple : the same for each state, rates = gains - losses.
@@ -115,12 +117,14 @@ class Channel:
     steady: ClassVar[Callable[..., tuple[float, ...]]]
     open_probability: ClassVar[Callable[..., float]]
     edges: ClassVar[Callable[..., tuple[float, ...]]]
+    current: ClassVar[Callable[..., float]]
+    event: ClassVar[Callable[..., tuple[float, ...]]]
     opening: ClassVar[Callable[..., float]]
     closing: ClassVar[Callable[..., float]]
     gains: ClassVar[Callable[..., tuple[float, ...]]]
     losses: ClassVar[Callable[..., tuple[float, ...]]]
     if not TYPE_CHECKING:  # pyright takes a function in the place of an optional one for another kind of variable
-        rates = steady = open_probability = edges = opening = closing = gains = losses = None
+        rates = steady = open_probability = edges = current = event = opening = closing = gains = losses = None
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Keep the source of the functions as it is now: it is compiled when a model is run, and the file may change until then."""

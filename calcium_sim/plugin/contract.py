@@ -23,10 +23,11 @@ from .ions import CURRENT, MOLAR, charge_moved
 FUNCTIONS = {
     "flux": ("y", "x", "p"), "rates": ("y", "x", "p"), "steady": ("x", "p"), "open_probability": ("y", "x", "p"), "edges": ("p",),
     "opening": ("y", "x", "p"), "closing": ("y", "x", "p"), "gains": ("y", "x", "p"), "losses": ("y", "x", "p"),
+    "current": ("y", "x", "p"), "event": ("p",),
 }  # fmt: skip
 """Arguments of the functions of a channel."""
 
-PER_STATE = ("rates", "steady", "gains", "losses")
+PER_STATE = ("rates", "steady", "gains", "losses", "event")
 """Functions that return one number per state."""
 
 TAKEN = {
@@ -255,17 +256,22 @@ def multiplies(cls: Any, name: str, values: Mapping[str, Any], sizes: Sequence[f
             found.append(
                 {which: _tried(cls, which, [{"y": y, "x": x, "p": p}[part] for part in parts]) for which, parts in FUNCTIONS.items()}
             )
-        fluxes = [row.pop("flux") for row in found]
+        fluxes, currents = ([row.pop(which) for row in found] for which in ("flux", "current"))
         if any(row != found[0] for row in found[1:]):
             return False
         if any(flux is None for flux in fluxes):
             continue
-        flux, factor = max(zip(fluxes, factors, strict=True), key=lambda row: abs(row[0]))
-        slope = flux / factor if factor else 0.0
-        if any(abs(other - slope * size) > MULTIPLE * abs(flux) for other, size in zip(fluxes, factors, strict=True)):
+        if not all(_proportional(column, factors) for column in (fluxes, currents) if None not in column):
             return False
-        tried += flux != 0.0
+        tried += any(flux != 0.0 for flux in fluxes)
     return True
+
+
+def _proportional(found: Sequence[float], factors: Sequence[float]) -> bool:
+    """Whether numbers are one number times each factor, but for rounding."""
+    largest, factor = max(zip(found, factors, strict=True), key=lambda row: abs(row[0]))
+    slope = largest / factor if factor else 0.0
+    return not any(abs(other - slope * size) > MULTIPLE * abs(largest) for other, size in zip(found, factors, strict=True))
 
 
 def _drawn(kind: str, random: np.random.Generator) -> float:

@@ -25,8 +25,8 @@ _FLAGS = 0
 for _name in __future__.all_feature_names:
     _FLAGS |= getattr(__future__, _name).compiler_flag
 
-_COMPILED = ("flux", "rates", "open_probability", "opening", "closing", "gains", "losses")
-_CALLED = ("steady", "edges")
+_COMPILED = ("flux", "rates", "open_probability", "opening", "closing", "gains", "losses", "current")
+_CALLED = ("steady", "edges", "event")
 """Functions that only Python calls; what they call is no text of ours (it may be scipy)."""
 
 

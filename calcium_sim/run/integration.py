@@ -154,17 +154,20 @@ class Integration:
                 self.control.restart()
                 self.loop.fixed.restart()
                 self.watch.be_sure(self.state)
-        injected, due = self.events.injected(since, now), self.events.due(since, now)
-        if not injected and not due and not jumps:
+        injected, due, spikes = self.events.injected(since, now), self.events.due(since, now), list(self.events.arrived(since, now))
+        if not injected and not due and not jumps and not spikes:
             self.settled = now
             return
         before = after = self.state
-        if due or jumps:  # all that takes time is done on copies
+        if due or jumps or spikes:  # all that takes time is done on copies
             before, after = before.copy(), before.copy()
+            for entries, added in spikes:
+                after.y[entries] += added
             for name, species, entries, volume, level in due:
                 injected.append((name, species, float((volume * (level - after.u[entries])).sum())))
                 after.u[entries] = level
-            self.stepper.pacing.jump(before, after, Clock.at(voltage_at(self.model, now)), begin=since < 0.0)
+            if due or jumps:
+                self.stepper.pacing.jump(before, after, Clock.at(voltage_at(self.model, now)), begin=since < 0.0)
         self.torn = True
         for name, species, amount in injected:
             self.ledger.inject(name, species, amount)

@@ -68,7 +68,7 @@ def frames_of(simulation: Integration, frames: Sequence[dict[str, Any]], record:
     kept = [(k, f) for k, f in enumerate(plan.fields) if f.potential or record.keeps(f.name)]
     fields = {(f.name, f.region): np.array([fr["fields"][k] for fr in frames]) for k, f in kept}
     channels = []
-    for k, g in enumerate(plan.gauges):
+    for k, g in ((k, g) for k, g in enumerate(plan.gauges) if not g.beside):
         po = np.array([fr["po"][k] for fr in frames]) if frames[0]["po"][k] is not None else None
         flux = np.array([fr["flux"][k] for fr in frames]) if record.keeps("flux") else None
         channels.append(ChannelRecord(g.label, g.membrane, flux, po))

@@ -58,12 +58,13 @@ ZERO = {
     "ncx/luo-rudy": exchanger_reversal,
     "vgcc": nernst,
     "nmda": nernst,
+    "ampa/exp2-calcium": nernst,
     "soce": {"ca_er": 1e9},
     "mcu/pradhan": uniporter_equilibrium,
     "mcu/magnus-keizer": EMPTY,
     "mncx/pradhan": mitochondrial_exchanger_equilibrium,
     **dict.fromkeys(("vgcc/migliore-l", "vgcc/migliore-n", "vgcc/migliore-t"), migliore_reversal),
-    **dict.fromkeys(("na", "k", "km", "kca", "h", "leak/ohmic", "leak/hodgkin-huxley"), reversal),
+    **dict.fromkeys(("na", "k", "km", "kca", "h", "ampa/exp2", "gaba-a", "nmda/exp2-ohmic", "leak/ohmic", "leak/hodgkin-huxley"), reversal),
 }
 """Ports at which the flux must vanish, by name or by family."""
 
