@@ -17,6 +17,7 @@ from ..model.channel_files import executed
 from ..model.electrics import Cable, CurrentClamp, VoltageClamp
 from ..model.probes import Recorded
 from ..model.registry import add_channel_folder, get_channel
+from ..model.spikes import SpikeTimes
 from ..model.stimuli import Influx, Set, Stimulus
 from ..plugin import Channel, is_balance
 from ..plugin.entries import find, listed
@@ -24,7 +25,7 @@ from ..run.arguments import checked_record
 from ..run.limits import check_length
 from ..units import text, value
 from .places import place_of, record_of
-from .potential import potential_of, protocol_of
+from .potential import potential_of, protocol_of, times_of
 from .schema import (
     ChannelTable,
     CurrentTable,
@@ -34,6 +35,7 @@ from .schema import (
     MeshTable,
     Problems,
     RunTable,
+    SpikeTable,
     StimulusTable,
     dotted,
     read_tables,
@@ -174,7 +176,10 @@ def _check_parts(
     for k, s in enumerate(stimuli):
         if s is not None:
             with _collect(problems, f"stimuli[{k}]", s.where):
-                Model(mesh, species, stimuli=[s], voltage=cable)
+                if not isinstance(s, SpikeTimes):
+                    Model(mesh, species, stimuli=[s], voltage=cable)
+                elif len(problems) == before:  # else what is wrong with the channel comes first
+                    Model(mesh, species, {name: [c for c in row if c] for name, row in channels.items()}, stimuli=[s], voltage=voltage)
     if len(problems) == before:
         with _collect(problems):
             Model(mesh, species, buffers=buffers, voltage=cable)
@@ -226,6 +231,12 @@ def _stimulus(table: StimulusTable, where: str, folder: Path, problems: list[Inp
             if "protocol" in row:
                 row["protocol"] = protocol_of(row["protocol"], folder)
             return kind(**row | {"at": place_of(table.at, f"{where}.at")})
+        return None
+    if isinstance(table, SpikeTable):
+        with _collect(problems, where, "stimuli.spike_times"):
+            if isinstance(table.times, dict):
+                row["times"] = times_of(table.times, folder)
+            return SpikeTimes(**row | {"at": place_of(table.at, f"{where}.at")})
         return None
     with _collect(problems, where, f"stimuli.{table.species}"):
         row["at"] = place_of(table.at, f"stimuli.{table.species}.at")

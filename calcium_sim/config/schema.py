@@ -128,11 +128,29 @@ class HoldTable(Table):
     resistance: Quantity = None
 
 
-StimulusTable = InfluxTable | SetTable | CurrentTable | HoldTable
-STIMULI: dict[str, type[StimulusTable]] = {"flux": InfluxTable, "value": SetTable, "current": CurrentTable, "protocol": HoldTable}
+class SpikeTable(Table):
+    """``[[stimuli]]`` with a channel: spikes at synapses."""
+
+    channel: str
+    times: list[Quantity] | dict[str, Any]
+    at: Where = None
+    weight: float | list[float] | None = None
+    conductance: Quantity = None
+
+
+StimulusTable = InfluxTable | SetTable | CurrentTable | HoldTable | SpikeTable
+STIMULI: dict[str, type[StimulusTable]] = {
+    "flux": InfluxTable,
+    "value": SetTable,
+    "current": CurrentTable,
+    "protocol": HoldTable,
+    "channel": SpikeTable,
+}
 """Kinds of stimuli by the key that only they have."""
-_KIND_OF = ("flux = \"2500 uM*um/s\" (an influx), value = \"2.5 uM\" (set at one time), current = \"0.1 nA\" or protocol = "
-            "[[\"0 ms\", \"-70 mV\"], [\"5 ms\", \"0 mV\"]] (electrodes)")  # fmt: skip
+_KIND_OF = (
+    'flux = "2500 uM*um/s" (an influx), value = "2.5 uM" (set at one time), current = "0.1 nA" or protocol = '
+    '[["0 ms", "-70 mV"], ["5 ms", "0 mV"]] (electrodes), or channel = "ampa/exp2" (spikes)'
+)
 
 
 class RunTable(Table):
@@ -181,6 +199,7 @@ _EXAMPLES = {
     "duration": 'duration = "1 ms"',
     "until": 'until = "100 ms"',
     "value": 'value = "2.5 uM"',
+    "times": 'times = ["5 ms", "12.5 ms"]',
 }
 _KINDS = {
     "string_type": "a string", "list_type": "an array", "dict_type": "a table", "model_type": "a table", "int_type": "a whole number",

@@ -195,7 +195,7 @@ BAD = [
     ('at = "left" ', 'at = { x = ["5 um", "1 um"] } ', r"stimuli\[0\]\.at\.x: 5 um to 1 um: the limits are swapped \(the lower one"),
     ('at = "left" ', 'at = { distanc = ["0 um", "1 um"] } ', r"stimuli\[0\]\.at\.distanc: unknown coordinate \(did you mean 'distance'"),
     ('at = "left" ', 'at = { distance = ["0 um", "1 um"] } ', r"stimuli\[0\]\.at: name a face .* or the membrane"),
-    ('flux = "2500 uM*um/s"\n', "", r"stimuli\[0\]: has none of flux, value, current, protocol; give flux"),
+    ('flux = "2500 uM*um/s"\n', "", r"stimuli\[0\]: has none of flux, value, current, protocol, channel; give flux"),
     ('shape = "ramp-down"', 'shape = "ramp"', r"stimuli\[0\]\.shape: unknown shape 'ramp' \(did you mean 'ramp-down'\?\)"),
     ('until = "75 ms"', 'until = "-75 ms"', r"run\.until: -75 ms must be > 0"),
     ('until = "75 ms"', 'until = "75 ms"\ntolerence = 1e-3', r"run\.tolerence: unknown key \(did you mean 'tolerance'\?\)"),
