@@ -14,6 +14,7 @@ from ..mesh import OUTSIDE
 from ..mesh.places import place_name
 from ..model import Model
 from ..model.electrics import Cable
+from ..model.spikes import SpikeTimes
 from ..model.stimuli import Set
 from ..plan.lower import Field, Gauge, Plan
 from ..plan.observe import flux_density
@@ -76,6 +77,9 @@ def _balance(plan: Plan, f: Field) -> Iterator[str]:
         if s.field == index:
             through = f" through {s.through}" if s.through is not None else ""
             what = f"current of {s.amount:g} pA" if f.potential else f"influx{through}"
+            if s.table is not None:
+                yield f"+ current of a table of {len(s.table)} points, up to {s.table.largest():g} pA, into {len(s.index)} nodes"
+                continue
             yield f"+ {what} into {len(s.index)} nodes, {_when(plan.model.stimuli[s.number])}"
     for h in plan.holders if f.potential else ():
         yield f"+ {h.conductance:g} nS (table of {len(h.protocol)} potentials - v) at position {h.position}"
@@ -122,6 +126,9 @@ def _carriers(plan: Plan) -> Iterator[str]:
     """What each flux J depends on."""
     if plan.gauges:
         yield "Fluxes J [uM um/ms, or as they say] through membranes, positive from the first side to the second"
+    for s in plan.model.stimuli:
+        if isinstance(s, SpikeTimes):
+            yield f"    {len(s.times)} spikes reach {s.channel}" + ("" if s.at is None else f", at {place_name(s.at)}")
     width = max((len(_label(plan, g)) for g in plan.gauges), default=0)
     for g in plan.gauges:
         reads = ", ".join(dict.fromkeys(_read(plan, g))) or "nothing"

@@ -25,7 +25,7 @@ from ..run.arguments import checked_record
 from ..run.limits import check_length
 from ..units import text, value
 from .places import place_of, record_of
-from .potential import potential_of, protocol_of, times_of
+from .potential import current_of, potential_of, protocol_of, times_of
 from .schema import (
     ChannelTable,
     CurrentTable,
@@ -230,6 +230,8 @@ def _stimulus(table: StimulusTable, where: str, folder: Path, problems: list[Inp
         with _collect(problems, where, f"stimuli.{'current' if kind is CurrentClamp else 'voltage'}_clamp"):
             if "protocol" in row:
                 row["protocol"] = protocol_of(row["protocol"], folder)
+            else:
+                row["current"] = current_of(row["current"], folder)
             return kind(**row | {"at": place_of(table.at, f"{where}.at")})
         return None
     if isinstance(table, SpikeTable):

@@ -118,6 +118,7 @@ class CurrentTable(PulseTable):
     """``[[stimuli]]`` with a current."""
 
     current: Quantity
+    duration: Quantity = None
 
 
 class HoldTable(Table):

@@ -18,7 +18,7 @@ from numba import prange
 from .compiled import njit
 from .lanes import GAMMA
 from .machine import run
-from .stimulus import fill_sources, table_value
+from .stimulus import add_tables, fill_sources, table_value
 from .tree import diffuse
 
 PIVOT, RIGHT, SOLVED = 0, 1, 2
@@ -165,7 +165,7 @@ def _made(blocks):
         blocks(sites[0], b, given, given[0].shape[1], (t, h, h), NO_VOLTS)
 
     @njit(cache=True, **OPTIONS)
-    def advance(sites, b, given, tree, memory, holders, moved, course, target, start, node, rate, rows, runs, half, moving, work,
+    def advance(sites, b, given, tree, memory, holders, moved, course, target, start, node, rate, tables, rows, runs, half, moving, work,
                 t, h, before, steps):  # fmt: skip
         """`steps` steps of length h from time t; the gates of neighbouring steps are merged."""
         u, sources = given[0], given[5]
@@ -175,6 +175,7 @@ def _made(blocks):
             if moving:
                 diffuse(u, rows, runs, half, work)
             fill_sources(sources, course, target, start, node, rate, t0, h)
+            add_tables(sources, tables, t0, h)
             local(sites, b, given, tree, memory, holders, moved, (t0, h, before if k == 0 else h))
             if moving:
                 diffuse(u, rows, runs, half, work)

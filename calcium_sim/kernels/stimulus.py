@@ -95,6 +95,40 @@ def table_value(times, values, t):
 
 
 @njit(cache=True, error_model="numpy")
+def table_integral(times, values, sums, t):
+    """Integral up to t of a piecewise-linear table that is 0 outside; `sums` are those up to its times."""
+    last = times.size - 1
+    if t <= times[0]:
+        return 0.0
+    if t >= times[last]:
+        return sums[last]
+    k, above = 0, last  # times[k] <= t < times[above]
+    while above - k > 1:
+        middle = (k + above) // 2
+        if times[middle] <= t:
+            k = middle
+        else:
+            above = middle
+    since = t - times[k]
+    return sums[k] + since * (values[k] + 0.5 * since * (values[k + 1] - values[k]) / (times[k + 1] - times[k]))
+
+
+@njit(cache=True, error_model="numpy")
+def add_tables(source, tables, t, h):
+    """Add means over [t, t + h] of tables to what `fill_sources` has filled in.
+
+    Table k is ``times[first[k]:first[k + 1]]`` and so on; the rest is as there.
+    """
+    target, first, times, values, sums, start, node, rate = tables
+    for k in range(target.size):
+        a, b = first[k], first[k + 1]
+        late = table_integral(times[a:b], values[a:b], sums[a:b], t + h)
+        mean = (late - table_integral(times[a:b], values[a:b], sums[a:b], t)) / h
+        for j in range(start[k], start[k + 1]):
+            source[target[k], node[j]] += mean * rate[j]
+
+
+@njit(cache=True, error_model="numpy")
 def fill_sources(source, course, target, start, node, rate, t, h):
     """Mean stimulus rates over [t, t + h] into `source[row, node]` [uM/ms].
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from ..mesh.given import named, positive
 from ..mesh.places import Place, checked
 from ..units import value
 from .pulses import check_pulses
-from .tables import Table
+from .tables import FILES, Table, table_of
 from .voltage import checked as checked_potential
 
 Indices = NDArray[np.int64]
@@ -59,13 +60,14 @@ class Cable(Described):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class CurrentClamp(Described):
-    """A current that an electrode injects, in pulses; positive currents depolarise.
+    """A current that an electrode injects, in pulses or as a table; positive currents depolarise.
 
     Parameters
     ----------
     at : a label ("soma"), the number of a node, a function of coordinates, or a list of these; where it has several positions, each
         gets a share by its area.
-    current : peak, nA.
+    current : peak, nA; or a table of (time, current) pairs joined by straight lines, or two arrays with units, and nothing else: what is
+        injected is its integral, exactly, and before and after it nothing is.
     duration : length of one pulse.
     shape : "square", "ramp-down" (peak, then linearly to 0) or "triangle" (0, peak at half, 0).
     start : time of the first pulse.
@@ -74,7 +76,7 @@ class CurrentClamp(Described):
 
     at: Place
     current: Any
-    duration: Any
+    duration: Any = None
     shape: str = "square"
     start: Any = 0.0
     period: Any = None
@@ -82,13 +84,36 @@ class CurrentClamp(Described):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "at", checked(self.at, f"{self.where}.at"))
+        if _several(self.current):
+            object.__setattr__(self, "current", self._table())
+            return
+        if isinstance(self.current, str) and Path(self.current.strip()).suffix.lower() in FILES:
+            columns = f"t, i = numpy.loadtxt({self.current.strip()!r}, delimiter=',', unpack=True)"
+            told = f"{shown(self.current)} is the name of a file (read it: {columns}, and give (t * u.ms, i * u.pA))"
+            raise InputError(f"{self.where}.current", told)
         object.__setattr__(self, "current", value(self.current, "pA", f"{self.where}.current"))
+        if self.duration is None:
+            raise InputError(f"{self.where}.duration", "is missing (give the length of the pulse, e.g. '1 ms', or a table of currents)")
         check_pulses(self)
+
+    def _table(self) -> Table:
+        where = self.where
+        for name in ("duration", "shape", "start", "period", "count"):
+            if getattr(self, name) != type(self).__dataclass_fields__[name].default:
+                raise InputError(f"{where}.{name}", "belongs to pulses, and the current is a table (its times say all)")
+        told = "expected a current (e.g. '0.1 nA'), or pairs of time and current"
+        given = self.current if isinstance(self.current, Table) else table_of(self.current, "pA", f"{where}.current", "current", told)
+        return given.grounded()
 
     @property
     def where(self) -> str:
         """How errors name it."""
         return "stimuli.current_clamp"
+
+
+def _several(given: Any) -> bool:
+    """Whether a current is a table: pairs, or columns."""
+    return isinstance(given, (list, tuple)) or int(getattr(given, "ndim", 0)) > 0
 
 
 @dataclass(frozen=True, eq=False, repr=False)

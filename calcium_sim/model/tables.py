@@ -20,8 +20,15 @@ SLOPE = 1e-9
 """Slopes that differ by less than this part of the larger one are one."""
 
 
+SHORT = 8
+"""Points of a table that is written in full."""
+
+
 class Table(tuple[tuple[float, float], ...]):
     """Pairs of time [ms] and a value that have been checked."""
+
+    def __repr__(self) -> str:
+        return repr(tuple(self)) if len(self) <= SHORT else f"a table of {len(self)} points until {self[-1][0]:g} ms"
 
     def at(self, t: float) -> float:
         """The value at a time [ms]: on straight lines, held at the ends."""
@@ -35,11 +42,31 @@ class Table(tuple[tuple[float, float], ...]):
         """Times at which it jumps or its slope changes, its two ends among them where it is not level there."""
         times, values = self._columns
         h, rise = np.diff(times), np.diff(values)
-        slope = np.concatenate([[0.0], np.divide(rise, h, out=np.where(rise == 0.0, 0.0, np.inf * np.sign(rise)), where=h > 0), [0.0]])
+        slope = np.concatenate([[0.0], np.divide(rise, h, out=np.where(rise == 0.0, 0.0, np.inf), where=h > 0), [0.0]])
         early, late = slope[:-1], slope[1:]
+        jumps = np.isinf(early) | np.isinf(late)
         with np.errstate(invalid="ignore"):
             turns = np.abs(late - early) > SLOPE * np.maximum(np.abs(early), np.abs(late))
-        return np.unique(times[turns | np.isinf(early) | np.isinf(late)])
+        return np.unique(times[turns | jumps])
+
+    def largest(self) -> float:
+        """The largest value, whatever its sign."""
+        return float(np.abs(self._columns[1]).max())
+
+    def grounded(self) -> Table:
+        """The same, beginning and ending at 0, where it jumps if it has to."""
+        first, last = ([(t, 0.0)] if v else [] for t, v in (self[0], self[-1]))
+        return Table([*first, *self, *last])
+
+    @cached_property
+    def sums(self) -> Floats:
+        """Integrals up to each of its times."""
+        times, values = self._columns
+        return np.concatenate([[0.0], np.cumsum(0.5 * (values[1:] + values[:-1]) * np.diff(times))])
+
+    def columns(self) -> tuple[Floats, Floats]:
+        """Times and values."""
+        return self._columns
 
     @cached_property
     def _columns(self) -> tuple[Floats, Floats]:

@@ -11,11 +11,14 @@ from ..model import Model
 from ..model.electrics import CurrentClamp, VoltageClamp, charged, electrode
 from ..model.spikes import SpikeTimes
 from ..model.stimuli import Influx, stimulus_target
+from ..model.tables import Table
 from ..plugin.contract import evaluate
 from .rest import parameters
 from .specs import Arrivals, Field, Gauge, Holder, Source
 
 COURSES = {"square": 0, "ramp-down": 1, "triangle": 2}
+NO_COURSE = (0.0, 0.0, 0.0, 1.0, 0.0)
+"""Of a current that is given as a table."""
 
 
 def sources(model: Model, fields: Sequence[Field]) -> tuple[Source, ...]:
@@ -36,6 +39,8 @@ def _injected(model: Model, fields: Sequence[Field], k: int, s: CurrentClamp) ->
     """The current of an electrode, spread over the positions at which it sits."""
     f = fields[-1]
     where, share = electrode(model.mesh, charged(model.mesh, model.voltage), s)
+    if isinstance(s.current, Table):
+        return Source(k, len(fields) - 1, where, share / f.capacity[where], 1.0, NO_COURSE, table=s.current)
     return Source(k, len(fields) - 1, where, s.current * share / f.capacity[where], float(s.current), _course(s))
 
 

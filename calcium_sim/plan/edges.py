@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..model import Model
-from ..model.electrics import VoltageClamp
+from ..model.electrics import CurrentClamp, VoltageClamp
 from ..model.spikes import SpikeTimes
 from ..model.stimuli import Set
 from ..model.tables import Table
@@ -15,7 +15,8 @@ from .rest import parameters
 from .stops import Stops, Train
 
 AT_ONCE = 1000
-"""Pulses of a train whose times are listed when a model is lowered, which makes the run quicker; those of longer trains when they come."""
+"""Pulses of a train whose times are listed when a model is lowered, which makes the run quicker; those of longer trains when they come.
+A step ends at so many corners of a table of currents; of one that has more, a recording, only where it jumps."""
 
 
 def stops_of(model: Model, channels: Iterable[Channel]) -> Stops:
@@ -31,6 +32,10 @@ def stops_of(model: Model, channels: Iterable[Channel]) -> Stops:
             continue
         if isinstance(s, VoltageClamp):
             times |= {t for t, _ in s.protocol.jumps()}
+            continue
+        if isinstance(s, CurrentClamp) and isinstance(s.current, Table):
+            turns = s.current.kinks()
+            times.update(turns.tolist() if len(turns) <= AT_ONCE else (t for t, _ in s.current.jumps()))
             continue
         kinks = (0.0, 0.5 * s.duration, s.duration) if s.shape == "triangle" else (0.0, s.duration)
         if s.count <= AT_ONCE:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..kernels.stimulus import table_integral, train_end, train_integral
 from ..mesh import Floats
 from ..model.tables import Table
 from ..plugin import Channel
@@ -97,7 +98,8 @@ class Decay:
 class Source:
     """One influx or current: entries of u it feeds, the rates there at unit course, the amount per ms, its course, its membrane or None.
 
-    Rates are in uM/ms or mV/ms, amounts in uM um^3 or fC; `number` is that of the stimulus.
+    Rates are in uM/ms or mV/ms, amounts in uM um^3 or fC; `number` is that of the stimulus. A current that is given as a table [pA] has
+    that in place of a course.
     """
 
     number: int
@@ -108,6 +110,18 @@ class Source:
     amount: float
     course: tuple[float, float, float, float, float]
     through: str | None = None
+    table: Table | None = None
+
+    def between(self, start: float, end: float) -> float:
+        """Integral of its course, or its table, between two times."""
+        if self.table is not None:
+            late, early = (table_integral(*self.table.columns(), self.table.sums, t) for t in (end, start))
+            return float(late - early)
+        return float(train_integral(*self.course, end) - train_integral(*self.course, start))
+
+    def end(self) -> float:
+        """Time [ms] from which it brings nothing any more."""
+        return float(train_end(*self.course)) if self.table is None else float(self.table[-1][0])
 
 
 @dataclass(frozen=True)

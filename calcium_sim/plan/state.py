@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from ..mesh import Floats
 from .lower import Plan
+from .specs import Source
 from .stops import RESOLUTION
 
 
@@ -90,7 +92,8 @@ class Clock:
 
 @dataclass(frozen=True)
 class Sources:
-    """Influxes packed for `kernels.stimulus.fill_sources`; `fields` are the fields with a row in `buffer`."""
+    """Influxes packed for `kernels.stimulus.fill_sources`; `fields` are the fields with a row in `buffer`, `tables` as `add_tables` has
+    them."""
 
     fields: tuple[int, ...]
     buffer: Floats
@@ -99,18 +102,33 @@ class Sources:
     start: np.ndarray
     node: np.ndarray
     rate: Floats
+    tables: tuple[np.ndarray, ...]
 
 
 def pack_sources(plan: Plan, width: int) -> Sources:
     """Pack the influxes of a plan; `width` is the length of one row of the source buffer."""
     fields = tuple(sorted({s.field for s in plan.sources}))
-    counts = [len(s.index) for s in plan.sources]
-    return Sources(
-        fields,
-        np.zeros((len(fields), width)),
-        np.array([s.course for s in plan.sources], float).reshape(-1, 5),
-        np.array([fields.index(s.field) for s in plan.sources], np.int64),
+    pulses = [s for s in plan.sources if s.table is None]
+    course = np.array([s.course for s in pulses], float).reshape(-1, 5)
+    return Sources(fields, np.zeros((len(fields), width)), course, *_targets(pulses, fields), _pack_tables(plan, fields))
+
+
+def _targets(sources: Sequence[Source], fields: Sequence[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray, Floats]:
+    """Row that each feeds, the first of its entries, nodes and rates."""
+    counts = [len(s.index) for s in sources]
+    return (
+        np.array([fields.index(s.field) for s in sources], np.int64),
         np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-        np.concatenate([np.zeros(0, np.int64), *(s.index for s in plan.sources)]).astype(np.int64),
-        np.concatenate([np.zeros(0), *(s.rate for s in plan.sources)]),
+        np.concatenate([np.zeros(0, np.int64), *(s.index for s in sources)]).astype(np.int64),
+        np.concatenate([np.zeros(0), *(s.rate for s in sources)]),
     )
+
+
+def _pack_tables(plan: Plan, fields: Sequence[int]) -> tuple[np.ndarray, ...]:
+    """Currents that are given as tables, for `kernels.stimulus.add_tables`."""
+    given = [(s, s.table) for s in plan.sources if s.table is not None]
+    target, start, node, rate = _targets([s for s, _ in given], fields)
+    first = np.cumsum([0, *(len(table) for _, table in given)]).astype(np.int64)
+    rows = [(*table.columns(), table.sums) for _, table in given]
+    times, values, sums = (np.concatenate([np.zeros(0), *(row[k] for row in rows)]) for k in range(3))
+    return target, first, times, values, sums, start, node, rate

@@ -26,6 +26,9 @@ from ..plugin.ieee import called
 POTENTIAL = 2.0
 """How far the potential [mV] may move within one step."""
 
+SWING = 0.25
+"""How far a current that is given as a table may move within one step, relative to its largest value."""
+
 FRACTION = 0.05
 """How far a flux or rate that depends on time may move within one step, relative to the largest value near."""
 
@@ -64,7 +67,9 @@ class Drive:
         self.model = plan.model
         self.given = plan.model.voltage
         timed = [t for g in plan.gauges for t in _timed(plan, g)]
-        self.timed, self.stops, self.holders = timed, plan.stops, plan.holders
+        self.timed, self.stops = timed, plan.stops
+        self.tables = [(h.protocol, POTENTIAL) for h in plan.holders]
+        self.tables += [(s.table, SWING * largest) for s in plan.sources if s.table is not None and (largest := s.table.largest())]
         self.past = np.zeros((len(timed), 2))
         self.sampled = callable(self.given) or bool(self.timed)
         self._fixed = self._table() if isinstance(self.given, tuple) else self._map() if plan.placed else self._constant()
@@ -132,13 +137,13 @@ class Drive:
 
     def _constant(self) -> Clock:
         base = Clock.at(0.0 if callable(self.given) else voltage_at(self.model, 0.0))
-        if not self.holders:
+        if not self.tables:
             return base
-        tables = [np.array(h.protocol, float).T for h in self.holders]
-        marks = np.unique(np.concatenate([times for times, _ in tables]))
+        marks = np.unique(np.concatenate([table.columns()[0] for table, _ in self.tables]))
         far = np.zeros(len(marks))
-        for times, potential in tables:  # steps are charged at once, and a step ends there
-            moved = np.where(np.diff(times) > 0, np.abs(np.diff(potential)) / POTENTIAL, 0.0)
+        for table, most in self.tables:
+            times, values = table.columns()
+            moved = np.where(np.diff(times) > 0, np.abs(np.diff(values)) / most, 0.0)  # where it jumps, a step ends
             far = far + np.interp(marks, times, np.concatenate([[0.0], np.cumsum(moved)]))
         return Clock(base.times, base.potential, marks, far)
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ..kernels.stimulus import train_end, train_integral
 from ..mesh import Floats
 from ..mesh.profiles import over
 from ..model import nodes_of
@@ -25,7 +24,7 @@ class Events:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.quiet_from = max((train_end(*s.course) for s in plan.sources), default=0.0)
+        self.quiet_from = max((s.end() for s in plan.sources), default=0.0)
         self.sets = sorted(((k, s) for k, s in enumerate(plan.model.stimuli) if isinstance(s, Set)), key=lambda row: row[1].time)
         quick = [(h, ((0.0, h.protocol.at(0.0)), *h.protocol.jumps())) for h in plan.holders if self._at_once(h)]
         steps = [(t, h, v) for h, row in quick for k, (t, v) in enumerate(row) if k == 0 or t > 0.0]
@@ -43,8 +42,7 @@ class Events:
             return []
         out = []
         for s in self.plan.sources:
-            amount = s.amount * (train_integral(*s.course, end) - train_integral(*s.course, start))
-            if amount:
+            if amount := s.amount * s.between(start, end):
                 f = self.plan.fields[s.field]
                 name = CHARGE if f.potential else f.name
                 out.append((f"stimulus:{s.number}:{name}", name, amount))

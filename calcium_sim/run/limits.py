@@ -29,7 +29,7 @@ def check_length(length: float, *, every: float | None = None, dt: float | None 
 def check_run(model: Model, until: float, every: float, record: Any) -> None:
     """Refuse more pulses than a run can take, or shorter ones, and a result that does not fit into memory."""
     for s in model.stimuli:
-        if isinstance(s, Pulsed):
+        if isinstance(s, Pulsed) and s.duration is not None:
             check_resolved(s, last_start(s, until))
         pulses = min(s.count, (until - s.start) / s.period) if isinstance(s, Pulsed) and s.period else 1
         if pulses > MOST_STEPS:

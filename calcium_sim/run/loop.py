@@ -17,7 +17,6 @@ import numpy as np
 
 from ..errors import InputError, RunStopped, shown, warn
 from ..kernels.control import below_zero, changes, livelier, pair_error, sound
-from ..kernels.stimulus import train_integral
 from ..mesh import Floats
 from ..plan.state import Clock, State
 from ..plan.stops import RESOLUTION
@@ -150,8 +149,8 @@ class Loop:
             return
         if stop - state.t <= RESOLUTION * abs(stop):  # no step, but what stimuli bring in this time
             for s in self.stepper.plan.sources:
-                at, f = s.course, self.stepper.plan.fields[s.field]
-                np.add.at(state.u, f.span.start + s.index, s.rate * (train_integral(*at, stop) - train_integral(*at, state.t)))
+                f = self.stepper.plan.fields[s.field]
+                np.add.at(state.u, f.span.start + s.index, s.rate * s.between(state.t, stop))
             state.t = stop
         elif self.control.dt is not None:
             self._fixed(state, stop, clock, self.control.dt)

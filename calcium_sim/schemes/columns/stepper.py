@@ -16,7 +16,7 @@ from ...compile.kinetics import LocalKinetics
 from ...compile.lanes import LANES
 from ...kernels import columns as kernel
 from ...kernels import tree
-from ...kernels.stimulus import fill_sources, table_value
+from ...kernels.stimulus import add_tables, fill_sources, table_value
 from ...mesh import Columns, Mesh
 from ...plan.lower import Plan
 from ...plan.specs import Wants
@@ -115,7 +115,7 @@ class ColumnStepper(Scheme):
         times = self.work, state.t, h, state.before, steps
         if self.electric:
             held = np.zeros(len(self.electric.places))
-            self.electric.advance(*self.electric.given(self._given(state)), held, *supply, *sweeps, self.moving, *times)
+            self.electric.advance(*self.electric.given(self._given(state)), held, *supply, s.tables, *sweeps, self.moving, *times)
             self.electric.booked(state, held)
         else:
             kernel.advance(
@@ -148,6 +148,7 @@ class ColumnStepper(Scheme):
         for k in range(steps):
             start = state.copy() if self.slow else state
             fill_sources(s.buffer, s.course, s.target, s.start, s.node, s.rate, state.t, h)
+            add_tables(s.buffer, s.tables, state.t, h)
             first, second, third = (float(table_value(clock.times, clock.potential, state.t + share * h)) for share in (0.25, 0.5, 0.75))
             self._local(state, h, state.before, (first, second, third))
             if self.slow:
