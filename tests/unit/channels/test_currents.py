@@ -131,3 +131,18 @@ def test_ten_degrees_more_are_a_factor_q10(name):
     y = named(cls, [0.5 / len(cls.states)] * len(cls.states))
     np.testing.assert_allclose(cls.rates(y, x, warm), 2.5 * np.array(cls.rates(y, x, p)), rtol=1e-12)
     np.testing.assert_allclose(cls.steady(x, warm), cls.steady(x, p), rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["l", "n", "t"])
+def test_gates_of_borg_graham_take_a_q10_that_is_1_unless_given(kind):
+    """Without it the rates are those of the time constants alone, at any temperature, to the last bit; with it quicker by q10 per 10 K."""
+    cls, p = parts(f"vgcc/borg-graham-{kind}")
+    assert (p.q10, p.temperature) == (1.0, 310.0)
+    x, y = SimpleNamespace(v=-30.0, ca=0.1, ca_out=2000.0), named(cls, (0.2, 0.7)[: len(cls.states)])
+    for temperature in (295.0, 310.0):
+        p.temperature = temperature
+        plain = [(s - getattr(y, n)) / getattr(p, f"{n}_tau") for n, s in zip(cls.states, cls.steady(x, p), strict=True)]
+        assert list(cls.rates(y, x, p)) == plain
+    cold = SimpleNamespace(**{**vars(p), "temperature": 300.0, "q10": 3.0})
+    slow = [(s - getattr(y, n)) / getattr(p, f"{n}_tau") / 3.0 for n, s in zip(cls.states, cls.steady(x, cold), strict=True)]
+    np.testing.assert_allclose(cls.rates(y, x, cold), slow, rtol=1e-12)
