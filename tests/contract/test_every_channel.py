@@ -23,6 +23,11 @@ def reversal(p):
     return {"v": p.e}
 
 
+def ion_nernst(z):
+    """Ports of a channel of an ion of charge z, at its Nernst potential."""
+    return lambda p: {"c": 12.0, "c_out": 140.0, "v": 1000 * GAS * p.temperature / (z * FARADAY) * math.log(140.0 / 12.0)}
+
+
 def migliore_reversal(p, c_out=2000.0, c=0.1):
     """Where the driving force of the model vanishes: RT/2F is 12.5 mV at 20 C there."""
     return {"ca": c, "ca_out": c_out, "v": 12.5 / 293.15 * p.temperature * math.log(c_out / c)}
@@ -65,6 +70,8 @@ ZERO = {
     "mncx/pradhan": mitochondrial_exchanger_equilibrium,
     **dict.fromkeys(("vgcc/migliore-l", "vgcc/migliore-n", "vgcc/migliore-t"), migliore_reversal),
     **dict.fromkeys(("na", "k", "km", "kca", "h", "ampa/exp2", "gaba-a", "nmda/exp2-ohmic", "leak/ohmic", "leak/hodgkin-huxley"), reversal),
+    **{f"{ion}/{kind}-nernst": ion_nernst(1.0) for ion in ("na", "k") for kind in ("hodgkin-huxley", "traub-miles")},
+    **{f"leak/{kind}-{ion}": ion_nernst(z) for kind in ("nernst", "ghk") for ion, z in (("na", 1.0), ("k", 1.0), ("cl", -1.0))},
 }
 """Ports at which the flux must vanish, by name or by family."""
 
