@@ -49,10 +49,21 @@ def test_the_channel_of_the_page_keeps_the_contract(page):
 def test_the_file_of_the_page_is_read(tmp_path):
     (code,) = re.findall(r"```toml\n(.*?)```", PAGE, flags=re.DOTALL)
     mesh = '[mesh]\nkind = "swc"\npath = "a.swc"\nspacing = "5 um"\n[run]\nuntil = "1 ms"\n'
+    (tmp_path / "i.csv").write_text("0,0\n5,0.1\n")
     (tmp_path / "a.swc").write_text("1 1 0 0 0 5 -1\n2 3 5 0 0 1 1\n3 3 45 0 0 1 2\n")
     model, _ = build(parse(mesh + code), tmp_path)
     assert isinstance(model.voltage, cs.Cable)
-    assert [type(s) for s in model.stimuli] == [cs.CurrentClamp, cs.VoltageClamp]
+    assert [type(s) for s in model.stimuli] == [cs.CurrentClamp, cs.CurrentClamp, cs.VoltageClamp, cs.SpikeTimes]
+
+
+def test_synapses_of_the_page_depolarise_and_let_calcium_in(page):
+    epsp = page["epsp"]
+    v = epsp.v.sel(region="cytosol")
+    assert float(v.max()) > -62.0
+    assert float(epsp.ca.sel(region="cytosol").max()) > 0.06
+    account = "channel:plasma:nmda/exp2"
+    charge, moles = (float(book.sel(account=account)[-1]) for book in (epsp.ledger_charge, epsp.ledger_ca))
+    assert charge == pytest.approx(2 * 96485e-6 * moles, rel=1e-13)
 
 
 def test_the_potential_drives_another_mesh(page):
