@@ -13,6 +13,7 @@ import typer
 
 from ..errors import CalciumSimError, InputError
 from .fit import fit_app
+from .fit_reduce import reduce
 from .fit_trace import trace
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ channels_app = typer.Typer(no_args_is_help=True, help="List channels, or show on
 app.add_typer(channels_app, name="channels")
 app.add_typer(fit_app, name="fit")
 fit_app.command("trace")(trace)
+fit_app.command("reduce")(reduce)
 
 _INTERRUPTED = 130
 Folder = Annotated[Path, typer.Option("-o", "--output", help="Folder for data and pictures.")]

@@ -1,7 +1,8 @@
 """A system of ordinary equations and how its solution moves with the weights in them: Runge-Kutta of order 4, with forward sensitivities.
 
 The first unknown is a potential that is driven and may be held towards a recording: ``dv/dt = f_0 + drive + hold (recorded - v)``. The
-sensitivities are those of the numerical solution itself: each stage is differentiated. `runners` compiles both for a system.
+sensitivities are those of the numerical solution itself: each stage is differentiated. Where `share` is not below 0, the drive is taken
+times the exponential of this weight. `runners` compiles both for a system.
 """
 
 from __future__ import annotations
@@ -23,14 +24,15 @@ def runners(values: Any, slopes: Any) -> tuple[Any, Any]:
     """
 
     @njit(cache=True, error_model="numpy", nogil=True)
-    def march(start, w, q, b, drive, recorded, hold, h, every, out):
+    def march(start, w, q, b, drive, recorded, hold, h, every, share, out):
         n, steps = start.size, drive.size
         s, at, f, sums = start.copy(), start.copy(), np.zeros(n), np.zeros(n)
+        part = np.exp(w[share]) if share >= 0 else 1.0
         out[0] = s[0]
         for step in range(steps):
             for stage in range(4):
                 values(at, w, q, b, f)
-                f[0] += drive[step] + hold * (recorded[2 * step + (stage + 1) // 2] - at[0])
+                f[0] += part * drive[step] + hold * (recorded[2 * step + (stage + 1) // 2] - at[0])
                 weight = 2.0 if stage in (1, 2) else 1.0
                 reach = h if stage == 2 else 0.5 * h
                 for i in range(n):
@@ -46,18 +48,21 @@ def runners(values: Any, slopes: Any) -> tuple[Any, Any]:
         return True
 
     @njit(cache=True, error_model="numpy", nogil=True)
-    def shoot(start, moved, w, q, b, drive, recorded, hold, h, every, out, by):
+    def shoot(start, moved, w, q, b, drive, recorded, hold, h, every, share, out, by):
         n, size, steps = start.size, w.size, drive.size
         s, at, f, sums = start.copy(), start.copy(), np.zeros(n), np.zeros(n)
         m, there, speed, total = moved.copy(), moved.copy(), np.zeros((n, size)), np.zeros((n, size))
         j, g = np.zeros((n, n)), np.zeros((n, size))
+        part = np.exp(w[share]) if share >= 0 else 1.0
         out[0] = s[0]
         by[0, :] = m[0, :]
         for step in range(steps):
             for stage in range(4):
                 slopes(at, w, q, b, f, j, g)
-                f[0] += drive[step] + hold * (recorded[2 * step + (stage + 1) // 2] - at[0])
+                f[0] += part * drive[step] + hold * (recorded[2 * step + (stage + 1) // 2] - at[0])
                 j[0, 0] -= hold
+                if share >= 0:
+                    g[0, share] = part * drive[step]
                 weight = 2.0 if stage in (1, 2) else 1.0
                 reach = h if stage == 2 else 0.5 * h
                 for i in range(n):

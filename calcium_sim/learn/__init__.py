@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .trace import Recording as Recording
+    from .trace import Reduction as Reduction
     from .trace import TraceFit as TraceFit
     from .trace import fit_trace as fit_trace
     from .trace import read_recording as read_recording
+    from .trace import reduce as reduce
     from .voltage_gates import GateTables as GateTables
     from .voltage_gates import fit_gates as fit_gates
 
 _HOMES = {
     "voltage_gates": ("GateTables", "fit_gates"),
-    "trace": ("Recording", "TraceFit", "fit_trace", "read_recording"),
+    "trace": ("Recording", "Reduction", "TraceFit", "fit_trace", "read_recording", "reduce"),
 }
 
 if not TYPE_CHECKING:  # else every misspelt name would be one

@@ -19,7 +19,7 @@ from ...model import Model
 from ..voltage_gates import networks
 from .cell import PointCell, point_cell, step_times
 from .equations import SCRATCH, Equations, constants, equations
-from .nudging import STAGES, Shooting, Withdrawn, held_course, withdraw
+from .nudging import STAGES, Shooting, held_course, withdraw
 from .recording import Recording, recording_of
 from .result import TraceFit, own_weights, scaled, sigmoid
 
@@ -28,13 +28,14 @@ LONGEST = 0.025
 FLOOR = 0.3
 """Unit of residuals [mV] where there is less noise than that."""
 GOOD = 0.1, 1.15
-"""A fit is good where its error is below this many mV, or this many times the noise; else it begins anew from other weights."""
+"""Another fit is as good as the best where its error is below this many mV, or this many times the noise or the error of the best."""
 BESIDE = 15.0
 """mV by which networks reach beyond the recorded potentials, at least to -100 and 60 mV."""
 DOUBT = 5.0
 """mV by which the model may start off the recording without a word."""
 
 Progress = Callable[[int, int, float], None]
+"""Told the stage, the number of stages of all starts, and the error [mV]."""
 
 
 def fit_trace(
@@ -64,7 +65,8 @@ def fit_trace(
     start : "random" weights, or those of the gates that the channel of the "model" has, for gates that are not quite right.
     rng : seed of the first weights, or a generator.
     noise : standard deviation of the noise [mV]; estimated from the recording by default.
-    restarts : how often a fit that does not reach the noise begins anew from other weights; the best is kept.
+    restarts : how many fits begin anew from other weights; the best is kept, and where others that are as good differ from it, the
+        recording does not determine a gate.
     evaluations : factor on the number of simulations.
     progress : called with the stage, the number of stages and the error [mV].
 
@@ -95,14 +97,15 @@ def fit_trace(
     shooting = _shooting(cell, written, traced, sigma, span)
     random, tries = np.random.default_rng(rng), []
     stages = tuple(replace(s, evaluations=max(2, round(many * s.evaluations))) for s in STAGES)
+    whole = (1 + restarts) * len(stages)
     for k in range(1 + restarts):
         first = networks.starts(len(written.gates), random)
         if k == 0 and start == "model":
             first = own_weights(cell.parts, span)
-        found = withdraw(shooting, first.reshape(-1), floor=FLOOR, noise=sigma, stages=stages, told=progress)
+        found = withdraw(
+            shooting, first.reshape(-1), floor=FLOOR, noise=sigma, stages=stages, told=_counted(progress, k * len(stages), whole)
+        )
         tries.append(found)
-        if _good(found, sigma):
-            break
     ended = [t for t in tries if t is not None]
     if not ended:
         raise InputError("model", "its potential leaves all bounds with every start (check units of conductances, capacitance and current)")
@@ -110,12 +113,15 @@ def fit_trace(
     voltage = shooting.voltage(best.descent.weights)
     assert voltage is not None
     count = sum(t.evaluations for t in ended)
-    made = TraceFit.made(model, cell.parts, written, traced, best, voltage, span, sigma)
+    good = max(GOOD[0], GOOD[1] * sigma, GOOD[1] * best.errors[-1])
+    others = np.array([t.descent.weights for t in ended if t is not best and t.errors[-1] <= good])
+    made = TraceFit.made(model, cell.parts, written, traced, best, voltage, span, sigma, others)
     return replace(made, evaluations=count, starts=len(tries), seconds=clock.process_time() - begun)
 
 
-def _good(found: Withdrawn | None, sigma: float) -> bool:
-    return found is not None and found.errors[-1] <= max(GOOD[0], GOOD[1] * sigma)
+def _counted(progress: Progress | None, before: int, whole: int) -> Progress | None:
+    """Progress over all starts."""
+    return None if progress is None else lambda k, _, error: progress(before + k, whole, error)
 
 
 @dataclass(frozen=True)

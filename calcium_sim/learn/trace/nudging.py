@@ -71,6 +71,7 @@ class Shooting:
     step : ms.
     every : steps per sample.
     target : recorded potentials at the samples.
+    share : weight whose exponential multiplies the drive, or -1.
     """
 
     march: Callable[..., bool]
@@ -83,6 +84,7 @@ class Shooting:
     step: float
     every: int
     target: Floats
+    share: int = -1
 
     def voltage(self, weights: Floats, strength: float = 0.0) -> Floats | None:
         """Potentials at the samples; None where they leave all bounds."""
@@ -112,7 +114,18 @@ class Shooting:
         return found
 
     def _given(self, start: Floats, weights: Floats, strength: float) -> tuple[object, ...]:
-        return start, weights, self.constants, np.zeros(self.scratch), self.drive, self.recorded, strength, self.step, self.every
+        return (
+            start,
+            weights,
+            self.constants,
+            np.zeros(self.scratch),
+            self.drive,
+            self.recorded,
+            strength,
+            self.step,
+            self.every,
+            self.share,
+        )
 
 
 def held_course(recording: Recording, noise: float, times: Floats) -> Floats:

@@ -90,3 +90,24 @@ def _curve(ax: Any, known: Any, sure: Any, values: Any, true: Any) -> None:
 
 def _band(ax: Any, v: Any, low: Any, high: Any) -> None:
     ax.fill_between(v, np.maximum(low, 0.0), high, color="tab:red", alpha=0.2, lw=0)
+
+
+def draw_reduction(reduction: Any, path: str | os.PathLike[str] | None = None) -> Any:
+    """Draw the potential of a neuron and of the compartment that stands for it, and their difference."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11.0, 5.0), layout="constrained")
+    first, second = figure.subplots(2, 1, height_ratios=[1.8, 1.0], sharex=True)
+    time = reduction.target.time
+    first.plot(time, reduction.target.voltage, color="black", lw=2.0, alpha=0.4, label=f"neuron, {reduction.positions} positions")
+    first.plot(time, reduction.voltage, color="tab:red", lw=1.0, label="one compartment")
+    first.set_ylabel("potential [mV]")
+    first.legend(fontsize=8, loc="upper right")
+    first.set_title(f"error {reduction.error:.3g} mV", fontsize=9)
+    second.plot(time, reduction.voltage - reduction.target.voltage, color="tab:red", lw=0.8)
+    second.axhline(0.0, color="black", lw=0.5)
+    second.set_ylabel("difference [mV]")
+    second.set_xlabel("time [ms]")
+    if path is not None:
+        figure.savefig(path, dpi=110)
+    return figure

@@ -24,7 +24,7 @@ from .law import gates_of, ohmic
 from .nudging import PRIOR, Withdrawn
 from .recording import Recording
 
-LEAST = 0.1
+LEAST = 0.3
 """mV that a recording is taken to be off by at least, for what it determines."""
 SURE = 0.05, 0.2
 """Standard deviations of a steady value, and relative of a time constant, above which they count as not determined."""
@@ -71,6 +71,9 @@ class TraceFit:
     seen : lowest and highest potential of the fitted trace [mV].
     stage_errors : error [mV] after each stage of nudging.
     evaluations, starts, seconds : simulations, starts of which the best was kept, CPU time.
+    covariance : of the weights.
+    others : weights of other fits that are as good, one row per fit.
+    parts, cell : the unknown channels, and the model.
     """
 
     channels: tuple[str, ...]
@@ -87,13 +90,14 @@ class TraceFit:
     starts: int
     seconds: float
     covariance: Floats = field(repr=False)
+    others: Floats = field(repr=False)
     parts: tuple[Part, ...] = field(repr=False)
     cell: Model = field(repr=False)
 
     @classmethod
     def made(
         cls, model: Model, parts: tuple[Part, ...], written: Equations, recording: Recording, found: Withdrawn, voltage: Floats,
-        span: tuple[float, float], noise: float,
+        span: tuple[float, float], noise: float, others: Floats,
     ) -> TraceFit:  # fmt: skip
         """The result of a descent."""
         weights, slopes = found.descent.weights, found.descent.slopes * found.scale
@@ -115,6 +119,7 @@ class TraceFit:
             evaluations=found.evaluations,
             starts=1,
             seconds=0.0,
+            others=others.reshape(len(others), -1, networks.SIZE),
             covariance=np.asarray(np.linalg.inv(normal), float),
             parts=unknown,
             cell=model,
@@ -129,7 +134,8 @@ class TraceFit:
         """How well the recording determines the gates at potentials [mV].
 
         The weights are taken as normally distributed about the fitted ones, with the sensitivities of the trace and its noise, and the
-        networks as linear in them: an estimate, that says nothing where the potential has not been.
+        networks as linear in them; how far other fits that are as good lie off is added. An estimate, that says nothing where the
+        potential has not been.
         """
         at = np.atleast_1d(np.asarray(v, float))
         u, size = scaled(at, self.span), networks.SIZE
@@ -140,7 +146,10 @@ class TraceFit:
         for k, rows in enumerate(j):
             part = slice(k * size, (k + 1) * size)
             spread[k] = np.sqrt(np.einsum("ij,jk,ik->i", rows, self.covariance[part, part], rows))
-        first_std, second_std = spread[:, : len(at)], spread[:, len(at) :]
+        x, log = self(at)[0], np.log(self(at)[1])
+        apart = [with_fields(self, parameters=p)(at) for p in self.others]
+        first_std = np.sqrt(spread[:, : len(at)] ** 2 + np.mean([(a - x) ** 2 for a, _ in apart] or [0.0 * x], axis=0))
+        second_std = np.sqrt(spread[:, len(at) :] ** 2 + np.mean([(np.log(b) - log) ** 2 for _, b in apart] or [0.0 * x], axis=0))
         there = (at >= self.seen[0] - MARGIN) & (at <= self.seen[1] + MARGIN)
         return Determined(at, first_std, second_std, (first_std < SURE[0]) & there, (second_std < SURE[1]) & there)
 
