@@ -33,18 +33,21 @@ def reduce(
     model, _ = load(neuron, _say)
     with _line() as line:
         line("simulating the neuron")
-        options = {"until": until, "latents": latents, "hidden": hidden, "rng": seed, "restarts": restarts}
         found = reduced(
             model,
             int(at) if at.isdigit() else at,
             progress=lambda k, n, error: line(f"stage {k} of {n}: error {error:.3g} mV"),
-            **options,
+            until=until,
+            latents=latents,
+            hidden=hidden,
+            rng=seed,
+            restarts=restarts,
         )
     typer.echo(str(found))
     found.export(output)
     name = f"{output.name}:Axial" if output.suffix == ".py" else output.name
-    region, (membrane, row) = found.soma.mesh.regions[0], next(iter(found.soma.mesh.membranes.items()))
-    volume, area = float(found.soma.mesh.volume[0]) / found.share, float(row.area[0]) / found.share
+    region, (membrane, there) = found.soma.mesh.regions[0], next(iter(found.soma.mesh.membranes.items()))
+    volume, area = float(found.soma.mesh.volume[0]) / found.share, float(there.area[0]) / found.share
     typer.echo(f"channel  {output}; with the channels of {at} and the same electrodes (at = 0), in a model file:")
     for row in (
         "[mesh]",

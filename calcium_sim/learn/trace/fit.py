@@ -29,6 +29,8 @@ FLOOR = 0.3
 """Unit of residuals [mV] where there is less noise than that."""
 GOOD = 0.1, 1.15
 """Another fit is as good as the best where its error is below this many mV, or this many times the noise or the error of the best."""
+SLOWER = 0.0, 3.0, -1.5
+"""Starts begin with time constants of about e, 55 and 0.6 ms, in turn: this much is added to the logarithm."""
 BESIDE = 15.0
 """mV by which networks reach beyond the recorded potentials, at least to -100 and 60 mV."""
 DOUBT = 5.0
@@ -100,6 +102,7 @@ def fit_trace(
     whole = (1 + restarts) * len(stages)
     for k in range(1 + restarts):
         first = networks.starts(len(written.gates), random)
+        first[:, -1] = SLOWER[k % len(SLOWER)]
         if k == 0 and start == "model":
             first = own_weights(cell.parts, span)
         found = withdraw(

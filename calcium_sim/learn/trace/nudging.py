@@ -52,6 +52,8 @@ STAGES = (
 )
 PRIOR = 1.5
 """Standard deviation of weights before anything is known."""
+MEMORY = 0.3
+"""ms over which the noise of a smoothed recording lasts: what holds at strength k passes on noise over 1 + k times this."""
 RIDGE = 1e-3
 """On the squares of the weights, at least."""
 
@@ -102,14 +104,15 @@ class Shooting:
         return (out, by) if fine and np.isfinite(out).all() and np.isfinite(by).all() else None
 
     def residuals(self, strength: float, scale: float) -> Residuals:
-        """What `levenberg.descend` lowers at a strength of nudging."""
+        """What `levenberg.descend` lowers at a strength of nudging: while the recording holds, the distance to what it holds to."""
+        target = self.recorded[:: 2 * self.every] if strength > 0.0 else self.target
 
         def found(weights: Floats, deep: bool) -> tuple[Floats, Floats | None] | None:
             if deep:
                 both = self.sensitive(weights, strength)
-                return None if both is None else ((both[0] - self.target) / scale, both[1] / scale)
+                return None if both is None else ((both[0] - target) / scale, both[1] / scale)
             v = self.voltage(weights, strength)
-            return None if v is None else ((v - self.target) / scale, None)
+            return None if v is None else ((v - target) / scale, None)
 
         return found
 
@@ -170,8 +173,9 @@ def withdraw(
     last: Descent | None = None
     unit = 1.0
     for k, stage in enumerate(stages):
-        scale = max(stage.unit / (1.0 + stage.strength), floor, noise)
-        ridge = max(RIDGE, (noise / scale / PRIOR) ** 2)
+        left = noise / (1.0 + stage.strength * MEMORY)
+        scale = max(stage.unit / (1.0 + stage.strength), floor, left)
+        ridge = max(RIDGE, (left / scale / PRIOR) ** 2)
         found = descend(shooting.residuals(stage.strength, scale), weights, stage.evaluations, ridge=ridge)
         if found is None:
             if last is None:

@@ -119,7 +119,7 @@ class TraceFit:
             evaluations=found.evaluations,
             starts=1,
             seconds=0.0,
-            others=others.reshape(len(others), -1, networks.SIZE),
+            others=others.reshape(-1, len(written.gates), networks.SIZE),
             covariance=np.asarray(np.linalg.inv(normal), float),
             parts=unknown,
             cell=model,
