@@ -14,6 +14,8 @@ import typer
 from ..errors import CalciumSimError, InputError
 from . import fit_gates as fit_gates
 from .fit import fit_app
+from .fit_reduce import reduce
+from .fit_trace import trace
 
 if TYPE_CHECKING:
     from .runs import Outcome, Progress
@@ -22,6 +24,8 @@ app = typer.Typer(name="calcium-sim", no_args_is_help=True, add_completion=False
 channels_app = typer.Typer(no_args_is_help=True, help="List channels, or show one.")
 app.add_typer(channels_app, name="channels")
 app.add_typer(fit_app, name="fit")
+fit_app.command("trace")(trace)
+fit_app.command("reduce")(reduce)
 
 _INTERRUPTED = 130
 Folder = Annotated[Path, typer.Option("-o", "--output", help="Folder for data and pictures.")]

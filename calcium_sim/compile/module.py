@@ -16,7 +16,7 @@ from ..kernels.native import Kernel
 from ..plugin import Channel
 from .derivative import Tangent, arguments_of, tangent
 from .embed import embed
-from .lanes import GAMMA, lu_factor, lu_solve
+from .lanes import GAMMA, LANES, lu_factor, lu_solve
 from .learned import IMPORTS, Networks
 
 Arguments = Sequence[tuple[str, str]]
@@ -35,7 +35,6 @@ from calcium_sim.kernels.compiled import njit
 from calcium_sim.kernels.lanes import book, load, multiplied, store
 
 I64 = np.int64  # a literal argument would make a specialisation of its own
-LANES = 64
 OPTIONS = dict(error_model="numpy", fastmath={"contract", "nsz", "arcp"}, nogil=True)
 '''
 
@@ -50,6 +49,7 @@ class Module:
     tangents: dict[tuple[str, str], Tangent | None] = field(default_factory=dict)
     networks: Networks = field(default_factory=Networks)
     work: int = 0
+    width: int = LANES
     parts: list[str] = field(default_factory=list)
     kernels: list[Kernel] = field(default_factory=list)
 
@@ -94,7 +94,7 @@ class Module:
     def text(self) -> str:
         """Header, embedded functions and everything generated so far."""
         embedded = [f"@njit(forceinline=True, **OPTIONS)\n{source}\n" for source in self.sources.values()]
-        return "\n".join([HEADER, self._networks(), *embedded, *self.parts])
+        return "\n".join([HEADER, f"LANES = {self.width}\n", self._networks(), *embedded, *self.parts])
 
     def _networks(self) -> str:
         """What functions that call networks need: see `learned`."""

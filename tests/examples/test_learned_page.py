@@ -35,7 +35,7 @@ until = "1 ms"
 
 def test_a_network_of_a_flux_runs_and_pumps(tmp_path, monkeypatch):
     """Against LSODA with the law that it was trained on: within 0.2 % of the 5 uM (its training error; measured 0.1 %)."""
-    code, _ = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+    code, *_ = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
     monkeypatch.chdir(tmp_path)
     names = {}
     with warnings.catch_warnings():
@@ -60,7 +60,7 @@ def test_a_network_of_a_flux_runs_and_pumps(tmp_path, monkeypatch):
 
 
 def test_gates_from_tables_become_a_channel(tmp_path, monkeypatch):
-    _, code = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+    _, code, *_ = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
     monkeypatch.chdir(tmp_path)
     names = {"np": np, "cs": cs}
     exec(compile(code, "learned.md", "exec"), names)
@@ -68,3 +68,17 @@ def test_gates_from_tables_become_a_channel(tmp_path, monkeypatch):
     np.testing.assert_allclose(names["steady"][0], 1 / (1 + np.exp(-(v + 40) / 6)), atol=1e-4)
     np.testing.assert_allclose(names["slow"][0], 0.5 + 4 * np.exp(-(((v + 45) / 30) ** 2)), rtol=1e-3)
     assert type(names["sodium"]).reads == {"v": "v"}
+
+
+def test_a_gate_comes_back_from_a_recording(tmp_path, monkeypatch):
+    """0.01 mV measured, and the cell with the channel file does the same."""
+    *_, code = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    names = {"np": np, "cs": cs, "well_mixed": cs.meshes.well_mixed}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", cs.ModelWarning)
+        exec(compile(code, "learned.md", "exec"), names)
+    assert names["fit"].error < 0.1
+    assert (tmp_path / "potassium.pt").exists()
+    again = cs.simulate(names["learned"], "20 ms", "0.1 ms", tolerance=1e-5)
+    assert np.sqrt(np.mean((again.v.values - names["recorded"].v.values) ** 2)) < 0.2

@@ -11,9 +11,13 @@ from dataclasses import dataclass
 from ...compile.continued import follows, lowered, memory, midpoint, predicted
 from ...compile.joint import JointKinetics
 from ...compile.kinetics import LocalKinetics
-from ...compile.lanes import Lanes
+from ...compile.lanes import LANES, Lanes
 from ...compile.module import Module
+from ...networks.prepared import gate_of
 from ...plan.specs import ROWS, ChannelSpec
+
+FEW = 8
+"""Positions up to which blocks are no longer than needed."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,12 @@ class ColumnSpec:
     ratios: int
     weights: tuple[tuple[int, int], ...]
     active: float = 0.0
+    positions: int = LANES
+
+    def width(self) -> int:
+        """Lanes of a block: as many as there are positions, where these are few and no network, which has its own, takes part."""
+        alone = all(gate_of(c.cls) is None for c in self.kinetics.channels)
+        return min(self.positions, LANES) if alone and self.positions <= FEW else LANES
 
     def used(self) -> list[int]:
         """Rows of Y that a step reads and writes."""
@@ -53,14 +63,15 @@ SITE = [*_ARGUMENTS, ("n", "whole"), ("block", "whole"), *((t, "double") for t i
 
 def source(spec: ColumnSpec) -> Source:
     """Return what is generated for a plan."""
-    module, lanes, k = Module(), Lanes(), spec.kinetics
+    width = spec.width()
+    module, lanes, k = Module(width=width), Lanes(width=width), spec.kinetics
     module.networks.active = spec.active
     here = ["lo = block * LANES", "size = min(LANES, n - lo)"]
     middle = "v, t = volts_b, t0 + 0.5 * h"
     if isinstance(k, JointKinetics):
         arguments = [*SITE[:SYSTEM], ("T", "matrix"), *SITE[SYSTEM:]]
         parts = {
-            "gates": _gates(spec, module, Lanes()),
+            "gates": _gates(spec, module, Lanes(width=width)),
             "first": [*_begin(spec, module, lanes, apart=True), middle, *k.first(module, lanes)],
             "second": [middle, *k.second(module, lanes)],
             "third": [middle, *k.third(module, lanes), *_end(spec, module, lanes, apart=True)],

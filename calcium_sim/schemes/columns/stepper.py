@@ -90,7 +90,7 @@ class ColumnStepper(Scheme):
         parts = tuple(range(len(plan.fields))), channels, plan.bindings, plan.decays, self.sources.fields
         kinetics = LocalKinetics(*parts) if plan.potential is None else JointKinetics(*parts, len(plan.fields) - 1)
         weights = tuple((m, k) for k, m in enumerate(weighted))
-        return ColumnSpec(kinetics, len(plan.ratios), weights, active)
+        return ColumnSpec(kinetics, len(plan.ratios), weights, active, self.n)
 
     def _factor(self, h: float) -> Any:
         if h not in self.factors:
