@@ -1,8 +1,8 @@
 """Integration of the reference by scipy: LSODA with a banded Jacobian where the band is narrow, BDF with a sparse one elsewhere.
 
-What is integrated is the deviation from rest (`unknowns`), so that the relative tolerance of scipy's solvers is one of the change itself: a
-signal of nanomolars is as accurate as a wave. Stretches end at every edge of a stimulus, of a channel and of the potential; amounts moved are
-integrated by Simpson's rule over the steps of the solver.
+What is integrated is the deviation from rest (`unknowns`), so that the relative tolerance of scipy's solvers is one of the change itself:
+a signal of nanomolars is as accurate as a wave. Stretches end at every edge of a stimulus, of a channel and of the potential; amounts moved
+are integrated by Simpson's rule over the steps of the solver.
 """
 
 from __future__ import annotations
