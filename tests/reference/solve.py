@@ -21,6 +21,9 @@ from .unknowns import Unknowns
 BAND = 40
 """Half band width up to which LSODA is used."""
 
+LOGARITHM = 1e-2
+"""Tolerance where logarithms are among the unknowns, beside that elsewhere: one may be 20, and its error is a part of the state itself."""
+
 JUMP = 1e-6
 """Duration [ms] for which a `Set` stands where states read rates of change."""
 
@@ -45,7 +48,8 @@ def solve(model, times, kinks=(), rtol=1e-6, method=None) -> Solution:
     if method is None:
         method = "LSODA" if unknowns.band <= BAND else "BDF"
     banded = method == "LSODA"
-    options = {"lband": unknowns.band, "uband": unknowns.band} if banded else {}
+    rtol = rtol * (LOGARITHM if unknowns.logarithm.any() else 1.0)
+    options = {"rtol": rtol, "atol": 1e-3 * rtol * unknowns.scale} | ({"lband": unknowns.band, "uband": unknowns.band} if banded else {})
     recorder = _Recorder(system, times)
     stops = [0.0, *(t for t in system.edges(kinks) if t < times[-1]), float(times[-1])]
     z = _sets(system, system.z0.copy(), 0.0, recorder)
@@ -63,9 +67,7 @@ def solve(model, times, kinks=(), rtol=1e-6, method=None) -> Solution:
             return unknowns.jacobian(inside(t), d, banded)
 
         with np.errstate(all="ignore"):
-            d = unknowns.of(z)
-            found = solve_ivp(rhs, (begin, end), d, method, rtol=rtol, atol=1e-3 * rtol * unknowns.scale, jac=jacobian, dense_output=True,
-                              **options)  # fmt: skip
+            found = solve_ivp(rhs, (begin, end), unknowns.of(z), method, jac=jacobian, dense_output=True, **options)
             if not found.success:
                 raise ArithmeticError(f"the reference stopped at t={found.t[-1]:g} ms: {found.message}")
             recorder.stretch(found, inside, unknowns)

@@ -112,6 +112,7 @@ class System:
         self.function = [(on_arrays(c.cls.flux), on_arrays(c.cls.rates) if c.states else None) for c in parts.currents]
         self.walls = {name: self._walls(name) for name in model.membranes}
         self.across = {name: np.zeros((len(w), len(parts.mesh.membranes[name].area))) for name, w in self.walls.items()}
+        self.slope: dict[str, np.ndarray] = {}
         self.influx = self._influxes()
         self.entering = self._entering()
         self.buffers = [(b, self._at(b.name, b.region), self._at(b.binds, b.region)) for b in model.buffers]
@@ -222,17 +223,19 @@ class System:
         return slope
 
     def _fluxes(self, u, y, t, v, change):
-        """All fluxes, with those on walls solved for by Newton's method."""
+        """All fluxes, with those on walls solved for by Newton's method; a slope serves until it brings no more."""
         flux, across, state = np.zeros(self.parts.flows), {}, (u, y, t, v, change)
         for membrane, walls in self.walls.items():
             j = self.across[membrane].copy()
             carried, total = self._net(membrane, j, *state)
-            reach = np.array([w.furthest for w in walls])[:, None]
-            for _ in range(60):
+            reach, worst = np.array([w.furthest for w in walls])[:, None], math.inf
+            for _ in range(120):
                 if not walls or (np.abs(total - j) * reach < 1e-13 + 1e-12 * np.abs(j) * reach).all():
                     break
-                slope = self._slope(membrane, j, total, *state)
-                j = j - np.linalg.solve(slope - np.eye(len(j)), (total - j).T[:, :, None])[:, :, 0].T
+                last, worst = worst, float((np.abs(total - j) * reach).max())
+                if membrane not in self.slope or not worst < 0.1 * last < math.inf:
+                    self.slope[membrane] = np.linalg.inv(self._slope(membrane, j, total, *state) - np.eye(len(j)))
+                j = j - (self.slope[membrane] @ (total - j).T[:, :, None])[:, :, 0].T
                 carried, total = self._net(membrane, j, *state)
             else:
                 raise ArithmeticError(f"no flux through '{membrane}' found at t={t:g} ms: half a cell is too wide for its slope")
@@ -262,12 +265,13 @@ class System:
     def __call__(self, t: float, z: np.ndarray) -> np.ndarray:
         """dz/dt."""
         u, y, v = z[: self.n], z[self.n :], self.parts.potential(t)
-        du, dy, flux, across, change = self._with_changes(u, y, t, v) if self.change else self._once(u, y, t, v, [])
-        self.flux, self.across, self.change = flux, across, change
+        du, dy, flux, _, change = self._with_changes(u, y, t, v) if self.change else self._once(u, y, t, v, [])
+        self.flux, self.change = flux, change
         return np.concatenate([du, dy])
 
     def _once(self, u, y, t, v, change):
         flux, across = self._fluxes(u, y, t, v, change)
+        self.across = across  # to begin with, next time
         return (*self._derivative(u, y, t, v, flux, across, change), flux, across, change)
 
     def _with_changes(self, u, y, t, v):
