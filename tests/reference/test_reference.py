@@ -9,6 +9,7 @@ from calcium_sim.meshes import neurite, well_mixed
 from .channels import Follower
 from .solve import solve
 from .system import System
+from .unknowns import Unknowns
 
 REST = {"cytosol": "0.05 uM", "er": "250 uM", "outside": "1000 uM"}
 BOTH = {"cytosol": "220 um^2/s", "er": "220 um^2/s"}
@@ -87,3 +88,23 @@ def test_flux_that_reads_a_rate_of_change():
     roots = np.roots([1.0, -slope, 1.0 - 0.4 * slope, -slope])  # d (1 + d^2) = slope (1 + d^2 + gain d)
     real = roots[np.abs(roots.imag) < 1e-12].real
     assert np.abs(real - system.change[0][0]).min() < 1e-9, (real, system.change)
+
+
+@pytest.mark.parametrize("dims", [1, 2])
+@pytest.mark.parametrize("release", ["ryr/keizer-levine", "ryr/scalar-law"])
+def test_jacobian(dims, release):
+    """Columns taken together are those of single central differences, packed or not."""
+    mesh = neurite("0.5 um", "0.3 um", "0.12 um", "0.1 um", dims=dims)
+    er = [cs.get_channel(release)(density="0.3 /um^2"), cs.get_channel("serca/er-inhibited")(density="300 /um^2")]
+    unknowns = Unknowns(System(model(mesh, er, [cs.get_channel("pmca/hill2")(density="500 /um^2")])))
+    d = 0.02 * unknowns.scale * np.sin(np.arange(len(unknowns.scale)))
+    step = 1e-5 * np.where(unknowns.logarithm, 1.0, np.maximum(np.abs(unknowns.rest), 1e-2))
+    single = np.array([(unknowns.rate(0.0, d + e) - unknowns.rate(0.0, d - e)) / (2 * e.max()) for e in np.diag(step)]).T
+    unknowns.jacobian(0.0, d, False)  # walls and rates of change are solved for from where they were: now to the last digit
+    sparse, packed, band = unknowns.jacobian(0.0, d, False).toarray(), unknowns.jacobian(0.0, d, True), unknowns.band
+    assert unknowns.logarithm.any() == (release == "ryr/scalar-law")
+    assert unknowns.group.max() + 1 < len(d)
+    assert np.allclose(sparse, single, rtol=2e-4, atol=1e-5 * np.abs(single).max(axis=1, keepdims=True))
+    for n, row in enumerate(packed):
+        diagonal = row[max(0, band - n) : len(d) + min(0, band - n)]
+        assert np.allclose(diagonal, np.diag(sparse, band - n), rtol=1e-9)
