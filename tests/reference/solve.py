@@ -21,7 +21,7 @@ from .unknowns import Unknowns
 BAND = 40
 """Half band width up to which LSODA is used."""
 
-LOGARITHM = 1e-2
+LOGARITHM = 1e-1
 """Tolerance where logarithms are among the unknowns, beside that elsewhere: one may be 20, and its error is a part of the state itself."""
 
 JUMP = 1e-6

@@ -66,6 +66,21 @@ def test_wall_of_a_grid():
     assert np.allclose(system.flux, 5 * 249.95 / (1 + 5 * (half[er] / 0.05 + half[cytosol] / 0.22)), rtol=1e-10)
 
 
+def test_a_drained_grid_keeps_its_books():
+    """Strong pumps and an influx through their membrane: what pumps take and what is left are what came in, on walls near zero as well."""
+    mesh = neurite("0.8 um", "0.4 um", "0.2 um", "0.1 um", dims=2)
+    pump = cs.get_channel("pmca/hill1")(vmax="2 uM*um/ms", km="0.02 uM")
+    stimuli = [
+        cs.Set("ca", "8 uM", time="0.1 ms"),
+        cs.Influx("ca", None, "200 uM um/s", "0.3 ms", "ramp-down", start="0.6 ms", through="plasma"),
+    ]
+    found = solve(model(mesh, [], [pump], stimuli=stimuli), [0.0, 0.5, 0.7, 1.0])
+    cytosol = next(f for f in found.system.parts.fields if f.region == "cytosol")
+    left = found.u[:, cytosol.at] @ mesh.volume[cytosol.nodes]
+    entered = 0.2 * mesh.membranes["plasma"].area.sum() * np.array([0.0, 0.0, 0.1 - 0.1**2 / 0.6, 0.15])
+    assert np.allclose(left - left[0] + found.moved["plasma", "pmca/hill1"], found.added["ca"] + entered, rtol=0, atol=1e-5 * left.max())
+
+
 @pytest.mark.parametrize("dims", [1, 2])
 def test_rate_of_change_as_a_port(dims):
     """`ryr/scalar-law` eliminates the state of `ryr/keizer-levine-reduced` with du/dt: both give the same cell, also at the walls."""
