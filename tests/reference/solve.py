@@ -24,6 +24,9 @@ BAND = 40
 LOGARITHM = 1e-1
 """Tolerance where logarithms are among the unknowns, beside that elsewhere: one may be 20, and its error is a part of the state itself."""
 
+LONGEST = 5e-3
+"""Longest step beside the whole run where a channel reads the time: at rest the solver would step over a smooth pulse."""
+
 JUMP = 1e-6
 """Duration [ms] for which a `Set` stands where states read rates of change."""
 
@@ -50,6 +53,8 @@ def solve(model, times, kinks=(), rtol=1e-6, method=None) -> Solution:
     banded = method == "LSODA"
     rtol = rtol * (LOGARITHM if unknowns.logarithm.any() else 1.0)
     options = {"rtol": rtol, "atol": 1e-3 * rtol * unknowns.scale} | ({"lband": unknowns.band, "uband": unknowns.band} if banded else {})
+    if any(p.kind == "t" for c in system.parts.currents for p in c.ports.values()):
+        options["max_step"] = LONGEST * float(times[-1])
     recorder = _Recorder(system, times)
     stops = [0.0, *(t for t in system.edges(kinks) if t < times[-1]), float(times[-1])]
     z = _sets(system, system.z0.copy(), 0.0, recorder)

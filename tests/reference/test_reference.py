@@ -6,7 +6,7 @@ import pytest
 import calcium_sim as cs
 from calcium_sim.meshes import neurite, well_mixed
 
-from .channels import Follower
+from .channels import Follower, Pulse
 from .solve import solve
 from .system import System
 from .unknowns import Unknowns
@@ -52,6 +52,13 @@ def test_influx_brings_what_it_should():
     found = solve(model(cable, [], stimuli=[train]), [0.0, 10.0])
     gained = cable.volume[:130] @ (found.u[-1, :130] - 0.05)
     assert gained == pytest.approx(3 * np.pi * 0.08 * 1.0 * 0.4, rel=1e-5)
+
+
+def test_a_smooth_pulse_is_not_stepped_over():
+    """A cell that rests until a narrow pulse in time: peak x width x sqrt(pi) x area."""
+    pulse = Pulse(peak="0.05 uM*um/ms", when="3.1 ms", width="0.08 ms")
+    found = solve(model(point(), [], [pulse]), [0.0, 8.0])
+    assert found.moved["plasma", "Pulse"][-1] == pytest.approx(0.05 * 0.08 * np.sqrt(np.pi) * 6.0, rel=1e-5)
 
 
 def test_wall_of_a_grid():
