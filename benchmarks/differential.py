@@ -1,17 +1,21 @@
 """Random small models, run by calcium-sim and by the independent method of lines of tests/reference: how far apart are they?
 
-    python benchmarks/differential.py --seeds 0 1000 --jobs 2
-    python benchmarks/differential.py --seeds 37 38 --show
+    python benchmarks/differential.py --seeds 1000 2000 --jobs 2 --log seeds.jsonl
+    python benchmarks/differential.py --seeds 37 38 --log seeds.jsonl
+    python benchmarks/differential.py --seeds 1000 2000 --read seeds.jsonl --write
 
 Prints errors by kind of mesh and the worst seeds, and writes docs/benchmarks/differential.md when a thousand seeds or more were run (or
-with --write). Every seed can be run alone; seeds of one structure (`reference.models.DRAWS` neighbours) share machine code. A checkout
-without its own environment is tested with PYTHONPATH=<checkout>.
+with --write). Every seed can be run alone; seeds of one structure (`reference.models.DRAWS` neighbours) share machine code. A log tells
+the state of the checkout of every seed, and of a seed that was run twice the last line counts; seeds of a log outside --seeds are told
+apart. A checkout without its own environment is tested with PYTHONPATH=<checkout>.
 """
 
 import argparse
 import json
 import os
+import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict
 from multiprocessing import get_context
@@ -42,9 +46,19 @@ others are stops of the reference.
 """What was found on looking at the worst of seeds 0 to 999."""
 
 
+def state() -> str:
+    """Date and commit of the checkout, with a plus where files were changed since."""
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=False).stdout.strip()
+
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", "calcium_sim", "tests/reference")
+    return (git("log", "-1", "--format=%cs, commit %h") + ("+" if changed else "")) or "unknown"
+
+
 def structure(seeds: list[int]) -> list[dict]:
     """Reports of seeds that share machine code."""
-    return [asdict(one(seed)) for seed in seeds]
+    return [asdict(one(seed)) | {"state": state()} for seed in seeds]
 
 
 def one(seed: int) -> Report:
@@ -76,8 +90,13 @@ def run(seeds: Iterable[int], jobs: int, log: Path | None) -> list[dict]:
 def line(r: dict) -> str:
     """One line about a seed: the largest error of every kind, what exceeds its bound."""
     told = " ".join(f"{m} {r[m]:.1e}" for m in MEASURES)
-    over = ", ".join(excess(Report(**r)))
+    over = ", ".join(beyond(r))
     return f"{r['seed']:6d} {r['kind']:10s} {told}{'  OVER: ' + over if over else ''}  [{r['label'].partition(': ')[2]}] {r['failure']}"
+
+
+def beyond(r: dict) -> list[str]:
+    """What of a seed exceeds its bound, in words."""
+    return excess(Report(**{k: v for k, v in r.items() if k != "state"}))
 
 
 def table(reports: list[dict]) -> list[str]:
@@ -90,22 +109,26 @@ def table(reports: list[dict]) -> list[str]:
     for kind, some in sets.items():
         if some:
             cells = [" / ".join(f"{q:.1e}" for q in np.quantile([r[m] for r in some], [0.5, 0.99, 1.0])) for m in MEASURES]
-            over = sum(bool(excess(Report(**r))) for r in some)
+            over = sum(bool(beyond(r)) for r in some)
             rows.append(f"| {kind} | {len(some)} | " + " | ".join(cells) + f" | {over} |")
     return rows
 
 
 def page(reports: list[dict], seeds: tuple[int, int]) -> str:
     """The page of docs/benchmarks."""
-    failed = [r for r in reports if r["failure"]]
-    worst = sorted((r for r in reports if not r["failure"]), key=lambda r: -max(r["concentration"], r["gate"]))[:WORST]
+    inside, again = ([r for r in reports if (r["seed"] in range(*seeds)) == wanted] for wanted in (True, False))
+    failed = [r for r in inside if r["failure"]]
+    worst = sorted((r for r in inside if not r["failure"]), key=lambda r: -max(r["concentration"], r["gate"]))[:WORST]
     text = [
         "# Random models against an independent method of lines",
         "",
-        f"Seeds {seeds[0]} to {seeds[1] - 1}, `python benchmarks/differential.py --seeds {seeds[0]} {seeds[1]}`; what is compared and how the",
-        "reference works: [tests/reference](../../tests/reference/README.md). Every cell: median / 99 % / largest.",
+        f"{len(inside)} of the seeds {seeds[0]} to {seeds[1] - 1}, `python benchmarks/differential.py --seeds {seeds[0]} {seeds[1]} --log LOG`, "
+        "written with `--read LOG --write`; what is compared",
+        "and how the reference works: [tests/reference](../../tests/reference/README.md). Every cell: median / 99 % / largest.",
         "",
-        *table(reports),
+        *(f"* {count} seeds on the state of {when}" for when, count in sorted(Counter(r["state"] for r in inside).items())),
+        "",
+        *table(inside),
         "",
         "`concentration`, `gate`: L2 over space and time, relative to the field's (gate's) own change, the worst field of a model; `peak`: the",
         "largest error over the largest change; `moved`: amounts through each channel; `books`: closure of the ledger, recounted from the",
@@ -115,18 +138,33 @@ def page(reports: list[dict], seeds: tuple[int, int]) -> str:
         "",
         *(f"* {r['label']}: {r['failure']}" for r in failed),
         "",
+        "## Over a bound",
+        "",
+        *(f"* {r['label']}: {', '.join(beyond(r))}" for r in inside if not r["failure"] and beyond(r)),
+        "",
         "## The worst",
-        *([REMARKS] if seeds == (0, 1000) else []),
-        "| seed | concentration | where | gate | where | model |",
-        "|---|---|---|---|---|---|",
-        *(
-            f"| {r['seed']} | {r['concentration']:.1e} | {r['where'].get('concentration', '')} | {r['gate']:.1e} | {r['where'].get('gate', '')} | "
-            f"{r['label'].partition(': ')[2]} |"
-            for r in worst
-        ),
+        *([REMARKS] if seeds == REMARKED else [""]),
+        *rows(worst),
+        *(["", "## Run again", AGAIN, *rows(again)] if again and seeds == REMARKED else []),
         "",
     ]
     return "\n".join(text)
+
+
+def rows(reports: list[dict]) -> list[str]:
+    """A table of single seeds."""
+    head = ["| seed | concentration | where | gate | where | model | over a bound |", "|---|---|---|---|---|---|---|"]
+    return head + [
+        f"| {r['seed']} | {r['concentration']:.1e} | {r['where'].get('concentration', '')} | {r['gate']:.1e} | {r['where'].get('gate', '')} | "
+        f"{r['label'].partition(': ')[2]} | {', '.join(beyond(r))} |"
+        for r in reports
+    ]
+
+
+def read(log: Path) -> list[dict]:
+    """Reports of a log by seed, the last of each."""
+    found = {r["seed"]: r for r in map(json.loads, log.read_text().splitlines())}
+    return [found[seed] for seed in sorted(found)]
 
 
 def main() -> None:
@@ -138,7 +176,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks/differential.md")
     given = parser.parse_args()
     seeds = tuple(given.seeds)
-    reports = [json.loads(r) for r in given.read.read_text().splitlines()] if given.read else run(range(*seeds), given.jobs, given.log)
+    reports = read(given.read) if given.read else run(range(*seeds), given.jobs, given.log)
     print("\n".join(table(reports)))
     print(f"{sum(bool(r['failure']) for r in reports)} stopped; {sum(r['seconds'][0] + r['seconds'][1] for r in reports):.0f} s of CPU")
     if given.write or len(reports) >= 1000:

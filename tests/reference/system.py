@@ -4,8 +4,8 @@ Three things are solved inside the right-hand side, each as it is defined and wi
 
 * **(z, r) grids**: channels see the concentration on the wall, half a cell from the node, where the flux through the wall makes it
   differ by J (half a cell)/D (docs/design.md). J is the sum of what stimuli bring through the membrane and of what all its channels
-  carry at these very concentrations: Newton's method, one unknown per membrane, species and slice. Node values are used where D = 0 or
-  where nothing crosses.
+  carry at these very concentrations: Newton's method, one unknown per membrane, species and slice, kept where concentrations on the wall
+  are above zero (below, c/(k + c) has solutions that mean nothing). Node values are used where D = 0 or where nothing crosses.
 * **Ports d(ca@...)**: the rate of change is the right-hand side itself at that node (on (z, r) grids that of the wall concentration,
   by a central difference along the flow). Gates read it; where a flux depends on it, it is implicit, and solved by Steffensen's method
   (not on (z, r) grids: there such a flux would be a differential equation of its own).
@@ -112,6 +112,7 @@ class System:
         self.function = [(on_arrays(c.cls.flux), on_arrays(c.cls.rates) if c.states else None) for c in parts.currents]
         self.walls = {name: self._walls(name) for name in model.membranes}
         self.across = {name: np.zeros((len(w), len(parts.mesh.membranes[name].area))) for name, w in self.walls.items()}
+        self.slope: dict[str, np.ndarray] = {}
         self.influx = self._influxes()
         self.entering = self._entering()
         self.buffers = [(b, self._at(b.name, b.region), self._at(b.binds, b.region)) for b in model.buffers]
@@ -186,17 +187,30 @@ class System:
         c, x = self.parts.currents[k], {}
         for name, port in c.ports.items():
             if port.kind == "field":
-                value = u[self.entries[k][port.field]]
-                for wall, j in zip(self.walls[c.membrane], across[c.membrane], strict=True):
-                    if port.field in wall.reach:
-                        value = value + wall.reach[port.field] * j
-                for s, membrane, field, added in self.entering:
-                    if (membrane, field) == (c.membrane, port.field):
-                        value = value + course(s, t) * added
-                x[name] = value
+                x[name] = self._seen(c.membrane, port.field, u[self.entries[k][port.field]], t, across[c.membrane])
             else:
                 x[name] = v if port.kind == "v" else t if port.kind == "t" else change[port.rate] if port.kind == "rate" else port.value
         return SimpleNamespace(**{n: y[s] for n, s in c.states.items()}), SimpleNamespace(**x), c.p
+
+    def _seen(self, membrane: str, field: int, value, t, j):
+        """What channels see of a field whose nodes hold `value`, at fluxes j on the walls."""
+        for wall, flux in zip(self.walls[membrane], j, strict=True):
+            if field in wall.reach:
+                value = value + wall.reach[field] * flux
+        for s, name, number, added in self.entering:
+            if (name, number) == (membrane, field):
+                value = value + course(s, t) * added
+        return value
+
+    def _kept_above_zero(self, membrane: str, u, t, j, step):
+        """The part of a step of Newton's method, pair by pair, that takes no concentration on a wall from above zero to below."""
+        part = np.ones(j.shape[1])
+        for wall, change in zip(self.walls[membrane], step, strict=True):
+            for field, reach in wall.reach.items():
+                before = self._seen(membrane, field, u[self.parts.entries(membrane, field)], t, j)
+                falls = (before > 0) & (before + reach * change < 0)
+                part = np.where(falls, np.minimum(part, 0.9 * before / np.where(falls, -reach * change, 1.0)), part)
+        return part
 
     def _carried(self, membrane: str, u, y, t, v, change, across) -> dict[int, np.ndarray]:
         """Flux density of every channel of a membrane at given fluxes across it."""
@@ -222,17 +236,20 @@ class System:
         return slope
 
     def _fluxes(self, u, y, t, v, change):
-        """All fluxes, with those on walls solved for by Newton's method."""
+        """All fluxes, with those on walls solved for by Newton's method; a slope serves until it brings no more."""
         flux, across, state = np.zeros(self.parts.flows), {}, (u, y, t, v, change)
         for membrane, walls in self.walls.items():
-            j = self.across[membrane].copy()
+            j = self.across[membrane] * self._kept_above_zero(membrane, u, t, 0.0 * self.across[membrane], self.across[membrane])
             carried, total = self._net(membrane, j, *state)
-            reach = np.array([w.furthest for w in walls])[:, None]
-            for _ in range(60):
+            reach, worst = np.array([w.furthest for w in walls])[:, None], math.inf
+            for _ in range(120):
                 if not walls or (np.abs(total - j) * reach < 1e-13 + 1e-12 * np.abs(j) * reach).all():
                     break
-                slope = self._slope(membrane, j, total, *state)
-                j = j - np.linalg.solve(slope - np.eye(len(j)), (total - j).T[:, :, None])[:, :, 0].T
+                last, worst = worst, float((np.abs(total - j) * reach).max())
+                if membrane not in self.slope or not worst < 0.1 * last < math.inf:
+                    self.slope[membrane] = np.linalg.inv(self._slope(membrane, j, total, *state) - np.eye(len(j)))
+                step = -(self.slope[membrane] @ (total - j).T[:, :, None])[:, :, 0].T
+                j = j + self._kept_above_zero(membrane, u, t, j, step) * step
                 carried, total = self._net(membrane, j, *state)
             else:
                 raise ArithmeticError(f"no flux through '{membrane}' found at t={t:g} ms: half a cell is too wide for its slope")
@@ -262,12 +279,13 @@ class System:
     def __call__(self, t: float, z: np.ndarray) -> np.ndarray:
         """dz/dt."""
         u, y, v = z[: self.n], z[self.n :], self.parts.potential(t)
-        du, dy, flux, across, change = self._with_changes(u, y, t, v) if self.change else self._once(u, y, t, v, [])
-        self.flux, self.across, self.change = flux, across, change
+        du, dy, flux, _, change = self._with_changes(u, y, t, v) if self.change else self._once(u, y, t, v, [])
+        self.flux, self.change = flux, change
         return np.concatenate([du, dy])
 
     def _once(self, u, y, t, v, change):
         flux, across = self._fluxes(u, y, t, v, change)
+        self.across = across  # to begin with, next time
         return (*self._derivative(u, y, t, v, flux, across, change), flux, across, change)
 
     def _with_changes(self, u, y, t, v):

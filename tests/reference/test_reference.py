@@ -6,9 +6,10 @@ import pytest
 import calcium_sim as cs
 from calcium_sim.meshes import neurite, well_mixed
 
-from .channels import Follower
+from .channels import Follower, Pulse
 from .solve import solve
 from .system import System
+from .unknowns import Unknowns
 
 REST = {"cytosol": "0.05 uM", "er": "250 uM", "outside": "1000 uM"}
 BOTH = {"cytosol": "220 um^2/s", "er": "220 um^2/s"}
@@ -53,6 +54,13 @@ def test_influx_brings_what_it_should():
     assert gained == pytest.approx(3 * np.pi * 0.08 * 1.0 * 0.4, rel=1e-5)
 
 
+def test_a_smooth_pulse_is_not_stepped_over():
+    """A cell that rests until a narrow pulse in time: peak x width x sqrt(pi) x area."""
+    pulse = Pulse(peak="0.05 uM*um/ms", when="3.1 ms", width="0.08 ms")
+    found = solve(model(point(), [], [pulse]), [0.0, 8.0])
+    assert found.moved["plasma", "Pulse"][-1] == pytest.approx(0.05 * 0.08 * np.sqrt(np.pi) * 6.0, rel=1e-5)
+
+
 def test_wall_of_a_grid():
     """With a linear leak J = P (e - c) of wall values, J = P (e' - c')/(1 + P (he/De + hc/Dc)) of node values, h half a cell."""
     mesh = neurite("0.5 um", "0.4 um", "0.2 um", "0.1 um", dims=2)
@@ -63,6 +71,21 @@ def test_wall_of_a_grid():
     half = [0.5 * (r[1] - r[0]) for r in mesh.structure.radii]
     cytosol, er = (mesh.regions.index(n) for n in ("cytosol", "er"))
     assert np.allclose(system.flux, 5 * 249.95 / (1 + 5 * (half[er] / 0.05 + half[cytosol] / 0.22)), rtol=1e-10)
+
+
+def test_a_drained_grid_keeps_its_books():
+    """Strong pumps and an influx through their membrane: what pumps take and what is left are what came in, on walls near zero as well."""
+    mesh = neurite("0.8 um", "0.4 um", "0.2 um", "0.1 um", dims=2)
+    pump = cs.get_channel("pmca/hill1")(vmax="2 uM*um/ms", km="0.02 uM")
+    stimuli = [
+        cs.Set("ca", "8 uM", time="0.1 ms"),
+        cs.Influx("ca", None, "200 uM um/s", "0.3 ms", "ramp-down", start="0.6 ms", through="plasma"),
+    ]
+    found = solve(model(mesh, [], [pump], stimuli=stimuli), [0.0, 0.5, 0.7, 1.0])
+    cytosol = next(f for f in found.system.parts.fields if f.region == "cytosol")
+    left = found.u[:, cytosol.at] @ mesh.volume[cytosol.nodes]
+    entered = 0.2 * mesh.membranes["plasma"].area.sum() * np.array([0.0, 0.0, 0.1 - 0.1**2 / 0.6, 0.15])
+    assert np.allclose(left - left[0] + found.moved["plasma", "pmca/hill1"], found.added["ca"] + entered, rtol=0, atol=1e-5 * left.max())
 
 
 @pytest.mark.parametrize("dims", [1, 2])
@@ -87,3 +110,23 @@ def test_flux_that_reads_a_rate_of_change():
     roots = np.roots([1.0, -slope, 1.0 - 0.4 * slope, -slope])  # d (1 + d^2) = slope (1 + d^2 + gain d)
     real = roots[np.abs(roots.imag) < 1e-12].real
     assert np.abs(real - system.change[0][0]).min() < 1e-9, (real, system.change)
+
+
+@pytest.mark.parametrize("dims", [1, 2])
+@pytest.mark.parametrize("release", ["ryr/keizer-levine", "ryr/scalar-law"])
+def test_jacobian(dims, release):
+    """Columns taken together are those of single central differences, packed or not."""
+    mesh = neurite("0.5 um", "0.3 um", "0.12 um", "0.1 um", dims=dims)
+    er = [cs.get_channel(release)(density="0.3 /um^2"), cs.get_channel("serca/er-inhibited")(density="300 /um^2")]
+    unknowns = Unknowns(System(model(mesh, er, [cs.get_channel("pmca/hill2")(density="500 /um^2")])))
+    d = 0.02 * unknowns.scale * np.sin(np.arange(len(unknowns.scale)))
+    step = 1e-5 * np.where(unknowns.logarithm, 1.0, np.maximum(np.abs(unknowns.rest), 1e-2))
+    single = np.array([(unknowns.rate(0.0, d + e) - unknowns.rate(0.0, d - e)) / (2 * e.max()) for e in np.diag(step)]).T
+    unknowns.jacobian(0.0, d, False)  # walls and rates of change are solved for from where they were: now to the last digit
+    sparse, packed, band = unknowns.jacobian(0.0, d, False).toarray(), unknowns.jacobian(0.0, d, True), unknowns.band
+    assert unknowns.logarithm.any() == (release == "ryr/scalar-law")
+    assert unknowns.group.max() + 1 < len(d)
+    assert np.allclose(sparse, single, rtol=2e-4, atol=1e-5 * np.abs(single).max(axis=1, keepdims=True))
+    for n, row in enumerate(packed):
+        diagonal = row[max(0, band - n) : len(d) + min(0, band - n)]
+        assert np.allclose(diagonal, np.diag(sparse, band - n), rtol=1e-9)

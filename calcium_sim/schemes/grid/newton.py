@@ -21,8 +21,9 @@ from ...plugin import Channel
 from ...plugin.imported import definition
 from .between import Follow
 
-SMALLEST = 2.0**-100
-"""Smallest step of a difference quotient [uM]."""
+SMALLEST = 2.0**-30
+"""Smallest step of a difference quotient [uM]: where a cell is drained, a smaller one is lost in the round-off of what flows in from
+1000 uM, and one flip of its last digit, as a slope, would end Newton's method anywhere."""
 TOLERANCE = 1e-4
 """Newton's method ends when its last change of every concentration is below this fraction of (concentration + `FLOOR`); it is quadratic."""
 FLOOR = 0.01
