@@ -4,8 +4,8 @@ Where a wave runs, an error of its speed by the tolerance displaces its front, s
 fields are far more accurate. Largest of all are waves that hardly start: in seed 106, a tree, the front stands for milliseconds where the
 dendrite widens. There fields are off by 0.16 % in L2 when the stimulus ends, as the tolerance promises (5 % of the value at the one node
 in front; of second order in fixed steps), and by 1.2 % (peak 7.1 %) once the front has gone on: near a threshold the equations multiply
-whatever is off. At a quarter of the tolerance 0.5 % (2.6 %), at a twentieth 0.7 % of the peak. Of seeds
-0 to 999, 29 exceed one of these; the largest were looked at (docs/benchmarks/differential.md). Those of seeds 0 to 119, median and largest:
+whatever is off. At a quarter of the tolerance 0.5 % (2.6 %), at a twentieth 0.7 % of the peak. Seeds
+that exceed one of these are looked at one by one (docs/benchmarks/differential.md). Those of seeds 0 to 119, median and largest:
 concentration 1.3e-4, 1.2e-2; peak 2.0e-4, 7.2e-2; gate 7.3e-5, 2.2e-2; moved 4.1e-5, 6.8e-3; books at most 6.2e-14; nothing below zero.
 """
 
