@@ -54,6 +54,7 @@ class ClampFit:
     scores : on these.
     noise : of the currents [nA].
     alike : time [ms] over which differences from the recordings stay alike.
+    after : time [ms] that was left out behind jumps of the command.
     seconds : CPU time.
     """
 
@@ -66,6 +67,7 @@ class ClampFit:
     scores: tuple[Score, ...]
     noise: float
     alike: float
+    after: float
     seconds: float
 
     @property
@@ -83,7 +85,7 @@ class ClampFit:
 
     def score(self, recording: Any, current_unit: str = "nA") -> Score:
         """Compare predicted currents with a recording that was not fitted: a `ClampRecording`, three arrays, a dataset or a file."""
-        return _scored(self.channel, self.classic, recording_of(recording, current_unit))
+        return _scored(self.channel, self.classic, recording_of(recording, current_unit, after=self.after))
 
     def determined(self, v: ArrayLike) -> Determined:
         """How well the recordings determine the gates at potentials [mV]; beyond the recorded ones nothing is."""
@@ -140,7 +142,7 @@ class ClampFit:
         """
         from .pictures import draw_clamp
 
-        return draw_clamp(self, path, tuple(recording_of(r) for r in beside), true)
+        return draw_clamp(self, path, tuple(recording_of(r, after=self.after) for r in beside), true)
 
     def __str__(self) -> str:
         low, high = self.channel.layout.span
@@ -159,6 +161,7 @@ def fit_clamp(
     *,
     e_rev: Any,
     current_unit: str = "nA",
+    after: Any = "5 ms",
     rng: int | np.random.Generator = 0,
     progress: Callable[[str], None] | None = None,
 ) -> ClampFit:
@@ -171,6 +174,8 @@ def fit_clamp(
     gates : of the channel; by default an activation that may have a slow part, and an inactivation.
     e_rev : reversal potential: mV, a quantity, or the result of `nernst`.
     current_unit : of currents that do not tell it.
+    after : time that is left out behind jumps of the command by more than 10 mV, for capacitive transients. Channels that open within it
+        need less.
     rng : seed of the random starts, or a generator.
     progress : is told what is done.
 
@@ -185,10 +190,11 @@ def fit_clamp(
         If recordings or gates are none, or the command hardly changes.
     """
     begin = clock.process_time()
-    rows, known = recordings_of(recordings, current_unit), checked_gates(gates)
-    reversal = float(e_rev) if isinstance(e_rev, (int, float, np.number)) and not isinstance(e_rev, bool) else value(e_rev, "mV", "e_rev")
-    if not np.isfinite(reversal):
-        raise InputError("e_rev", f"{shown(e_rev)}, expected a potential in mV")
+    behind = _number(after, "ms", "after")
+    if behind < 0.0:
+        raise InputError("after", f"{shown(after)}, expected a time from 0")
+    rows, known = recordings_of(recordings, current_unit, behind), checked_gates(gates)
+    reversal = _number(e_rev, "mV", "e_rev")
     _check_commands(rows, reversal)
     found = find(known, rows, reversal, np.random.default_rng(rng), progress or (lambda _: None))
     kind = found.tried[found.chosen]
@@ -205,6 +211,7 @@ def fit_clamp(
         scores=tuple(_scored(channel, classic, r) for r in rows),
         noise=max(r.noise() for r in rows),
         alike=found.target.alike * min(r.interval for r in rows),
+        after=behind,
         seconds=clock.process_time() - begin,
     )
 
@@ -221,6 +228,13 @@ def nernst(outside: Any, inside: Any, charge: int = 1, temperature: Any = "294.6
     if isinstance(charge, bool) or not isinstance(charge, int) or charge == 0:
         raise InputError("charge", f"{shown(charge)}, expected a whole number (1 for potassium)")
     return 8.314462618 * value(temperature, "K", "temperature") / (charge * 96.48533212) * float(np.log(out / within))
+
+
+def _number(given: Any, unit: str, where: str) -> float:
+    """A finite number in `unit`, or a quantity."""
+    if isinstance(given, (int, float, np.number)) and not isinstance(given, bool) and np.isfinite(given):
+        return float(given)
+    return float(value(given, unit, where))
 
 
 def _check_commands(rows: Sequence[ClampRecording], reversal: float) -> None:

@@ -48,9 +48,6 @@ class Gates(torch.nn.Module):
         for name, rows in (("bias", np.transpose(bias)), ("slope", np.transpose(slope)), ("share", np.array(share))):
             self.register_buffer(name, torch.tensor(rows))
         self.rise, self.drop = _linear(np.array(rise)), _linear(np.array(drop))
-        chosen = np.eye(len(gates))[[k for k, g in enumerate(gates) if g.slow]]
-        self.pick = _linear(chosen.reshape(-1, len(gates)))
-        self.place = _linear(np.concatenate([np.zeros((len(gates), len(gates))), chosen.T], axis=1))
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Steady values and time constants."""
@@ -67,6 +64,13 @@ class Gates(torch.nn.Module):
 
 class Slow(Gates):
     """The same where a gate has a slow part."""
+
+    def __init__(self, channel: ClampChannel) -> None:
+        super().__init__(channel)
+        gates = channel.layout.gates
+        chosen = np.eye(len(gates))[[k for k, g in enumerate(gates) if g.slow]]
+        self.pick = _linear(chosen)
+        self.place = _linear(np.concatenate([np.zeros((len(gates), len(gates))), chosen.T], axis=1))
 
     def forward(self, s: torch.Tensor, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:  # type: ignore[override]
         """Steady values and time constants."""

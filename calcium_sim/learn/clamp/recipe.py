@@ -3,7 +3,7 @@ are told better.
 
 A network alone follows the training steps and goes astray elsewhere (Lei & Mirams 2021, doi 10.3389/fphys.2021.708944: better than
 Hodgkin-Huxley there, worse on action potentials). So it may only correct, it is drawn to no correction, and how strongly is chosen on parts
-of the recordings that are left out in turn, from the strongest to the expected one and never weaker.
+of the recordings that are left out in turn; more weakly than expected only where this lowers the error there by much.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ FOLDS = 5
 """Parts that are left out in turn, each with as much current as the others."""
 CORRECTION = (0.1, 0.2)
 """Expected size of corrections: of the logarithm of the slope of the steady value's logit, and of that of the time constant."""
-STRENGTHS = (30.0, 10.0, 3.0, 1.0)
+STRENGTHS = (30.0, 10.0, 3.0, 1.0, 0.1, 0.01)
 """By how much corrections are held back, in inverse variances; 1 is what is expected."""
-NO_GAIN = 0.02
-"""Of the error on what was left out: a freer fit has to be better by this."""
+NO_GAIN, LARGE_GAIN = 0.02, 0.3
+"""Of the error on what was left out: a freer fit has to be better by this, and one that is freer than expected by much more."""
 QUIET = 0.05
 """Differences of this part of the rms current are expected in any case at first."""
 
@@ -90,12 +90,18 @@ def find(gates: tuple[ClampGate, ...], recordings: Sequence[ClampRecording], e_r
         tell(f"{name}: parts left out")
         tried.append(_left_out(name, model, target, folds))
     tried += _corrected(bases[-1][1], recordings, e_rev, target, folds, tell)
-    return Found(classic, tuple(tried), chosen([t.error for t in tried]), target)
+    expected = len(bases) + STRENGTHS.index(1.0)
+    return Found(classic, tuple(tried), chosen([t.error for t in tried], expected), target)
 
 
-def chosen(errors: Sequence[float]) -> int:
-    """The first of ever freer fits whose error on what was left out is next to the lowest."""
-    return next(k for k, e in enumerate(errors) if e <= (1.0 + NO_GAIN) * min(errors))
+def chosen(errors: Sequence[float], expected: int) -> int:
+    """Of ever freer fits the first whose error on what was left out is next to the lowest, among those that are freer than the one at place
+    `expected` only where each lowers it by much."""
+    first = next(k for k, e in enumerate(errors[: expected + 1]) if e <= (1.0 + NO_GAIN) * min(errors[: expected + 1]))
+    for k in range(expected + 1, len(errors)):
+        if errors[k] <= (1.0 - LARGE_GAIN) * errors[first]:
+            first = k
+    return first
 
 
 def _corrected(

@@ -83,6 +83,10 @@ class ClampRecording:
             raise InputError(f"{name}.I", f"{used.sum()} currents are left, expected at least {FEWEST} (NaN, or too near to jumps)")
         return cls(t, v, i, name, used)
 
+    def leaving_out(self, after: float, jump: float = JUMP) -> ClampRecording:
+        """The same with another time [ms] left out behind jumps of more than `jump` [mV]."""
+        return ClampRecording.of(self.time, self.voltage, self.current, self.name, jump=jump, after=after)
+
     @property
     def interval(self) -> float:
         """Usual time between samples [ms]."""
@@ -94,7 +98,7 @@ class ClampRecording:
         return float(np.median(np.abs(np.diff(self.current)[both]))) / 0.6745 / np.sqrt(2.0) if both.any() else 0.0
 
 
-def recordings_of(given: Any, unit: str = "nA") -> tuple[ClampRecording, ...]:
+def recordings_of(given: Any, unit: str = "nA", after: float | None = None) -> tuple[ClampRecording, ...]:
     """What was given as recordings: one, or a sequence of them.
 
     Raises
@@ -108,11 +112,16 @@ def recordings_of(given: Any, unit: str = "nA") -> tuple[ClampRecording, ...]:
     rows = [given] if one else list(given) if isinstance(given, Sequence) else []
     if not rows:
         raise InputError("recordings", f"{shown(given)} are no recordings, {FORM}")
-    return tuple(recording_of(row, unit, f"recordings[{k}]") for k, row in enumerate(rows))
+    return tuple(recording_of(row, unit, f"recordings[{k}]", after) for k, row in enumerate(rows))
 
 
-def recording_of(given: Any, unit: str = "nA", name: str = "recording") -> ClampRecording:
-    """One recording; `unit` is that of currents that do not tell it."""
+def recording_of(given: Any, unit: str = "nA", name: str = "recording", after: float | None = None) -> ClampRecording:
+    """One recording; `unit` is that of currents that do not tell it, `after` [ms] is left out behind jumps, as it comes by default."""
+    found = _one(given, unit, name)
+    return found if after is None else found.leaving_out(after)
+
+
+def _one(given: Any, unit: str, name: str) -> ClampRecording:
     if isinstance(given, ClampRecording):
         return given
     if isinstance(given, (str, os.PathLike)):
