@@ -1,21 +1,30 @@
-"""Training of learned channels: data, the fit and its result, and a folder for each kind of network; `gates` for tables of one gate."""
+"""Training of learned channels: data, fits and their results, a folder for each kind of network; `gates` for tables of one gate."""
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .clamp import ClampChannel as ClampChannel
+    from .clamp import ClampFit as ClampFit
+    from .clamp import ClampGate as ClampGate
+    from .clamp import ClampRecording as ClampRecording
+    from .clamp import fit_clamp as fit_clamp
+    from .clamp import nernst as nernst
     from .voltage_gates import GateTables as GateTables
     from .voltage_gates import fit_gates as fit_gates
 
-_NAMES = ("GateTables", "fit_gates")
+_HOMES = {
+    "voltage_gates": ("GateTables", "fit_gates"),
+    "clamp": ("ClampChannel", "ClampFit", "ClampGate", "ClampRecording", "fit_clamp", "nernst"),
+}
 
 if not TYPE_CHECKING:  # else every misspelt name would be one
 
     def __getattr__(name: str) -> Any:
-        """Import what fits gates when it is first asked for."""
-        if name in _NAMES:
-            from . import voltage_gates
-
-            return getattr(voltage_gates, name)
+        """Import what fits when it is first asked for."""
+        for home, names in _HOMES.items():
+            if name in names:
+                return getattr(import_module(f"{__name__}.{home}"), name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,7 +9,6 @@ Reference: D. W. Marquardt (1963), doi 10.1137/0111030.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -110,11 +109,6 @@ def descend(layout: Layout, target: Target, prior: Prior, start: Floats, *, most
         if gained < enough * cost:
             break
     return Descent(p, cost, matrix + np.diag(prior.precision))
-
-
-def best(found: Sequence[Descent]) -> Descent:
-    """The one with the lowest cost."""
-    return min(found, key=lambda d: d.cost)
 
 
 def _step(matrix: Floats, downhill: Floats, damping: float) -> Floats:

@@ -36,7 +36,8 @@ class Score:
     classic_rms: float
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.error:.4f} nA mean absolute, {self.rms:.4f} rms (exponentials alone {self.classic_error:.4f}, {self.classic_rms:.4f})"
+        alone = f"exponentials alone {self.classic_error:.4f}, {self.classic_rms:.4f}"
+        return f"{self.name}: {self.error:.4f} nA mean absolute, {self.rms:.4f} rms ({alone})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +148,9 @@ class ClampFit:
     def __str__(self) -> str:
         low, high = self.channel.layout.span
         lines = [str(score) for score in self.scores]
-        lines.append(f"kind     {self.kind}; of {', '.join(f'{n} {e:.4f}' for n, e in self.tried)} nA on parts left out")
+        errors = dict(self.tried)
+        others = "; ".join(f"{name} {error:.4f}" for name, error in self.tried if name != self.kind)
+        lines.append(f"kind     {self.kind}: {errors[self.kind]:.4f} nA on parts left out in turn ({others})")
         shares = ", ".join(f"{100 * w:.0f} % of {name} slow" for name, w in self.channel.shares.items())
         lines.append(f"channel  {self.channel.conductance:.4g} nS, reversal {self.channel.e_rev:.4g} mV{', ' if shares else ''}{shares}")
         told = "; ".join(f"{name} at {text}" for name, text in self.open_ranges().items()) or "nothing"
@@ -198,15 +201,14 @@ def fit_clamp(
     _check_commands(rows, reversal)
     found = find(known, rows, reversal, np.random.default_rng(rng), progress or (lambda _: None))
     kind = found.tried[found.chosen]
-    channel = ClampChannel(kind.whole.layout, kind.whole.p, reversal)
+    channel = ClampChannel(found.layout, found.p, reversal)
     classic = ClampChannel(found.classic.layout, found.classic.p, reversal)
-    covariance = np.linalg.pinv(kind.whole.descent.matrix, hermitian=True)
     return ClampFit(
         channel=channel,
         classic=classic,
         kind=kind.name,
         tried=tuple((t.name, t.error) for t in found.tried),
-        spread=Spread(covariance, np.array([m.p for m in kind.parts])),
+        spread=Spread(found.covariance, found.others),
         recordings=rows,
         scores=tuple(_scored(channel, classic, r) for r in rows),
         noise=max(r.noise() for r in rows),

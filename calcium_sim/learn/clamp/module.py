@@ -13,10 +13,10 @@ from .curves import FEW, LOGS, SCALE, SOFT, moved
 
 
 class Gates(torch.nn.Module):
-    """``forward(x)``, or ``forward(s, x)`` where a gate has a slow part, returns steady values and time constants [ms], (rows, states) each.
+    """``forward(x)``, or ``forward(s, x)`` where a gate has a slow part, returns steady values and time constants [ms].
 
-    A gate with a slow part s, whose share is w, is the state y = (1 - w) fast + w slow. It obeys ``tau dy/dt = goal - y`` with the fast time
-    constant and ``goal = x_inf (1 - w k) + w k s``, where ``k = 1 - tau / tau_slow``: between 0 and 1, whatever s is.
+    A gate with a slow part s, whose share is w, is the state y = (1 - w) fast + w slow. It obeys ``tau dy/dt = goal - y`` with the fast
+    time constant and ``goal = x_inf (1 - w k) + w k s``, where ``k = 1 - tau / tau_slow``: between 0 and 1, whatever s is.
     """
 
     places: torch.Tensor

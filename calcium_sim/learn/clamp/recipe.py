@@ -12,11 +12,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...mesh import Floats
 from .current import Drive, current
 from .curves import Layout, count, moved
-from .descent import Descent, Prior, Target, best, descend
+from .descent import Descent, Prior, Target, descend
 from .gates import ClampGate
 from .recording import ClampRecording
 from .starts import slow_starts, starts, weak
@@ -27,6 +28,8 @@ CORRECTION = (0.1, 0.2)
 """Expected size of corrections: of the logarithm of the slope of the steady value's logit, and of that of the time constant."""
 STRENGTHS = (30.0, 10.0, 3.0, 1.0, 0.1, 0.01)
 """By how much corrections are held back, in inverse variances; 1 is what is expected."""
+LOOSE = 0.1
+"""The same where it is asked what recordings leave open."""
 NO_GAIN, LARGE_GAIN = 0.02, 0.3
 """Of the error on what was left out: a freer fit has to be better by this, and one that is freer than expected by much more."""
 QUIET = 0.05
@@ -57,15 +60,32 @@ class Tried:
 
 @dataclass(frozen=True)
 class Found:
-    """What the recipe has found: the exponentials alone, all kinds that were tried, which was chosen, and the last target."""
+    """What the recipe has found.
+
+    Attributes
+    ----------
+    classic : exponentials alone.
+    tried : all kinds that were tried.
+    chosen : the place of the one that was taken.
+    target : what was fitted at last.
+    layout, p : of the chosen kind, with places for corrections also where it has none.
+    others : the same parameters of the fits that did not see a part, one row per fit.
+    covariance : of the parameters, with corrections hardly held back, so that it does not rest on what was expected.
+    """
 
     classic: Model
     tried: tuple[Tried, ...]
     chosen: int
     target: Target
+    layout: Layout
+    p: Floats
+    others: Floats
+    covariance: Floats
 
 
-def find(gates: tuple[ClampGate, ...], recordings: Sequence[ClampRecording], e_rev: float, random: np.random.Generator, tell: Tell) -> Found:
+def find(
+    gates: tuple[ClampGate, ...], recordings: Sequence[ClampRecording], e_rev: float, random: np.random.Generator, tell: Tell
+) -> Found:
     """Fit gates to recordings."""
     span = min(float(r.voltage.min()) for r in recordings), max(float(r.voltage.max()) for r in recordings)
     plain = Layout(tuple(replace(g, slow=False) for g in gates), span)
@@ -90,8 +110,15 @@ def find(gates: tuple[ClampGate, ...], recordings: Sequence[ClampRecording], e_r
         tell(f"{name}: parts left out")
         tried.append(_left_out(name, model, target, folds))
     tried += _corrected(bases[-1][1], recordings, e_rev, target, folds, tell)
-    expected = len(bases) + STRENGTHS.index(1.0)
-    return Found(classic, tuple(tried), chosen([t.error for t in tried], expected), target)
+    place = chosen([t.error for t in tried], len(bases) + STRENGTHS.index(1.0))
+    kind = tried[place]
+    layout = replace(kind.whole.layout, bumps=count(span))
+    p, *others = (moved(m.p, m.layout, layout, ()) for m in (kind.whole, *kind.parts))
+    target = replace(target, drives=_target(layout, recordings, e_rev, target.scale).drives)
+    matrix = target.normal(layout, p)[0] + np.diag(_prior(layout, p, LOOSE).precision)
+    return Found(
+        classic, tuple(tried), place, target, layout, p, np.array(others), np.asarray(np.linalg.pinv(matrix, hermitian=True), float)
+    )
 
 
 def chosen(errors: Sequence[float], expected: int) -> int:
@@ -113,17 +140,21 @@ def _corrected(
     target = replace(target, drives=drives.drives)
     out, model = [], None
     for strength in STRENGTHS:
-        name = f"corrected, held back {strength:g} times"
+        name = f"corrected, prior x {strength:g}"
         tell(f"{name}: parts left out")
-        mean, precision = weak(layout, start)
-        for k in range(len(layout.gates)):
-            for part, size in zip(layout.weights(k), CORRECTION, strict=True):
-                precision[part] = strength / size**2
-        prior = Prior(mean, precision)
+        prior = _prior(layout, start, strength)
         descent = descend(layout, target, prior, start if model is None else model.p)
         model = Model(layout, descent.p, descent, prior)
         out.append(_left_out(name, model, target, folds, start))
     return out
+
+
+def _prior(layout: Layout, start: Floats, strength: float) -> Prior:
+    mean, precision = weak(layout, start)
+    for k in range(len(layout.gates)):
+        for part, size in zip(layout.weights(k), CORRECTION, strict=True):
+            precision[part] = strength / size**2
+    return Prior(mean, precision)
 
 
 def _left_out(name: str, model: Model, target: Target, folds: list[list[Floats]], start: Floats | None = None) -> Tried:
@@ -163,7 +194,7 @@ def _fitted(layout: Layout, target: Target, begin: Sequence[Floats]) -> Model:
 
 
 def _again(model: Model, target: Target) -> Model:
-    descent = best([descend(model.layout, target, model.prior, model.p)])
+    descent = descend(model.layout, target, model.prior, model.p)
     return Model(model.layout, descent.p, descent, model.prior)
 
 
@@ -178,7 +209,7 @@ def _settled(model: Model, target: Target, noise: float) -> Target:
     return replace(target, scale=scale, alike=alike)
 
 
-def correlated(x: Floats, used: Floats) -> float:
+def correlated(x: Floats, used: NDArray[np.bool_]) -> float:
     """Samples over which values stay alike: the integral of their autocorrelation, to five times itself (Sokal's window)."""
     n, x = len(x), np.where(used, x - x[used].mean(), 0.0)
     f, m = np.fft.rfft(x, 2 * n), np.fft.rfft(used.astype(float), 2 * n)
