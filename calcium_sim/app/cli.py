@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import CalciumSimError, InputError
+from . import fit_clamp as fit_clamp
 from . import fit_gates as fit_gates
 from .fit import fit_app
 from .fit_reduce import reduce

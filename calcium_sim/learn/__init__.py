@@ -6,6 +6,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .clamp import ClampChannel as ClampChannel
+    from .clamp import ClampFit as ClampFit
+    from .clamp import ClampGate as ClampGate
+    from .clamp import ClampRecording as ClampRecording
+    from .clamp import fit_clamp as fit_clamp
+    from .clamp import nernst as nernst
     from .trace import Recording as Recording
     from .trace import Reduction as Reduction
     from .trace import TraceFit as TraceFit
@@ -17,6 +23,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "voltage_gates": ("GateTables", "fit_gates"),
+    "clamp": ("ClampChannel", "ClampFit", "ClampGate", "ClampRecording", "fit_clamp", "nernst"),
     "trace": ("Recording", "Reduction", "TraceFit", "fit_trace", "read_recording", "reduce"),
 }
 
