@@ -128,7 +128,8 @@ def _carriers(plan: Plan) -> Iterator[str]:
         yield "Fluxes J [uM um/ms, or as they say] through membranes, positive from the first side to the second"
     for s in plan.model.stimuli:
         if isinstance(s, SpikeTimes):
-            yield f"    {len(s.times)} spikes reach {s.channel}" + ("" if s.at is None else f", at {place_name(s.at)}")
+            count = "1 spike reaches" if len(s.times) == 1 else f"{len(s.times)} spikes reach"
+            yield f"    {count} {s.channel}" + ("" if s.at is None else f", at {place_name(s.at)}")
     width = max((len(_label(plan, g)) for g in plan.gauges), default=0)
     for g in plan.gauges:
         reads = ", ".join(dict.fromkeys(_read(plan, g))) or "nothing"

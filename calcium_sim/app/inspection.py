@@ -46,6 +46,10 @@ def show_channel(name: str) -> Iterator[str]:
     yield f"reads     {', '.join(f'{k} = {v}' for k, v in cls.reads.items()) or 'nothing'}"
     states = cls.state_table()
     yield f"states    {', '.join(f'{k} ({s.start:g}, within {s.low:g} to {s.high:g})' for k, s in states.items()) or 'none'}"
+    if cls.event is not None:
+        yield f'spikes    cs.SpikeTimes("{name}", ["5 ms"]), a [[stimuli]] with channel = "{name}"'
+    if cls.current is not None:
+        yield "current   of other ions beside what it moves, from the same states"
     yield ""
     yield from _parameters(cls)
     if cls.note:

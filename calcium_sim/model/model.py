@@ -24,7 +24,7 @@ from .placed import VoltageMap
 from .spikes import SpikeTimes, check_reached
 from .stimuli import Electrode, Influx, Set, Stimulus, stimulus_target
 from .strength import strength
-from .swapping import label_of, replacement
+from .swapping import followed, label_of, replacement
 from .voltage import checked as checked_voltage
 from .voltage import potential_name
 
@@ -183,7 +183,8 @@ class Model(Described):
         for lost in dict.fromkeys(tuple(lost) for pairs in found.values() for _, lost in pairs if lost):
             warn(f"swap: {', '.join(lost)} of '{old}' has no place in the new channel and is dropped")
         membranes = {name: tuple(c for c, _ in pairs) for name, pairs in found.items()}
-        return with_fields(self, membranes=membranes)
+        pairs = [(c, new) for name, channels in self.membranes.items() for c, new in zip(channels, membranes[name], strict=True)]
+        return with_fields(self, membranes=membranes, stimuli=followed(self.stimuli, pairs))
 
     def replace(self, path: str | Mapping[str, Any], value: Any = None) -> Model:
         """Return the model with one thing changed (or several at once: a table of paths), all else the same.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..errors import InputError, shown
@@ -11,6 +12,7 @@ from ..mesh.profiles import Profile
 from ..plugin import BALANCE, Channel
 from .channel_files import names_file
 from .registry import get_channel
+from .spikes import SpikeTimes
 
 TAKEN_OVER = {"at": "at", "scale": "scale", "name": "named"}
 """Arguments of every channel that a channel of another kind takes over, and the attributes that hold them."""
@@ -49,6 +51,15 @@ def replacement(
     lost = _lost(old, cls, values) + [f"initial {s} = {_number(v)}" for s, v in old.initial.items() if s not in cls.states]
     initial = {s: v for s, v in old.initial.items() if s in cls.states}
     return cls(**{"at": old.at, "scale": old.scale, "initial": initial, "name": old.named, **kept, **values}), lost
+
+
+def followed(stimuli: Iterable[Any], pairs: Iterable[tuple[Channel, Channel]]) -> tuple[Any, ...]:
+    """Stimuli with spikes that go on to the channel that has taken the place of theirs; `pairs` are channels before and after."""
+    names: dict[str, str] = {}
+    for old, new in pairs:
+        if old is not new:
+            names |= {old.label(): new.label(), old.called(): new.called()}
+    return tuple(replace(s, channel=names[s.channel]) if isinstance(s, SpikeTimes) and s.channel in names else s for s in stimuli)
 
 
 def _lost(old: Channel, cls: type[Channel], given: Iterable[str]) -> list[str]:

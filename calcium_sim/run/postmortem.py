@@ -8,7 +8,6 @@ from collections.abc import Callable
 import numpy as np
 
 from ..kernels.control import all_finite
-from ..mesh import OUTSIDE
 from ..plan.lower import Gauge, Plan
 from ..plan.observe import one_pair, pair_view, port_entries
 from ..plan.state import State
@@ -100,12 +99,10 @@ def _bad_pair(plan: Plan, g: Gauge, state: State) -> int:
 
 
 def _place(plan: Plan, g: Gauge, pair: int) -> tuple[str, int]:
-    """The species that a channel moves, on a side that the model resolves, and its node."""
-    side = next(s for s in (g.way[1], g.way[0]) if s != OUTSIDE)
-    species = next(iter(g.channel.moves))
-    f = plan.index(species, side)
-    entry = int(port_entries(plan, g, f)[pair])
-    return f"{species}@{side}", entry - plan.fields[f].span.start + plan.fields[f].nodes.start
+    """What a channel changes first, a species or the potential, and its node."""
+    k = g.spec.gains[0][0] if g.spec.gains else 0
+    f = plan.fields[k]
+    return f"{f.name}@{f.region}", int(port_entries(plan, g, k)[pair]) - f.span.start + f.nodes.start
 
 
 def place(plan: Plan, entry: int) -> str:

@@ -1,5 +1,6 @@
 """Synapses that spikes open: against scipy between the spikes, the books of charge and calcium, and the same cell run in other ways."""
 
+import math
 import warnings
 from dataclasses import replace
 
@@ -258,3 +259,21 @@ def test_a_cell_that_is_the_same_everywhere_stays_so():
     assert state.u[plan.fields[0].span].min() > 0.052
     moved = {g.label for g in plan.gauges if any(abs(state.y[p][0] - plan.y0[p.start]) > 1e-9 for p in g.states)}
     assert {name for name in CURRENTS if name != "leak/ohmic"} <= moved
+
+
+class Fragile(cs.Channel):
+    """A current of ions of no account that has no value below -66 mV."""
+
+    across, reads, moves, flux_unit = ("cytosol", "outside"), {"v": "v"}, {}, "mA/cm^2"
+    source = "made for this test"
+
+    @staticmethod
+    def flux(y, x, p):
+        return 1e-6 * math.sqrt(x.v + 66.0)
+
+
+def test_a_current_that_fails_is_named():
+    leak = cs.get_channel("leak/ohmic")(g="1 mS/cm^2", e="-100 mV")
+    model = cs.Model(tree(), [], {"plasma": [Fragile(), leak]}, voltage=cs.Cable())
+    with pytest.raises(cs.RunStopped, match=r"v@cytosol is not finite at node \d+ .*first seen in channel 'Fragile'"):
+        cs.simulate(model, "5 ms")

@@ -101,6 +101,17 @@ def test_one_conductance_whatever_the_mesh_and_the_density():
     np.testing.assert_allclose(found, 0.5, rtol=1e-12)
 
 
+def test_spikes_go_on_to_a_channel_that_takes_the_place_of_theirs():
+    model = cell(cs.SpikeTimes("ampa/exp2", ["1 ms"]))
+    assert model.swap("ampa/exp2", "gaba-a/exp2").stimuli[0].channel == "gaba-a/exp2"
+    assert model.swap("leak/ohmic", "leak/hodgkin-huxley").stimuli == model.stimuli
+    named = cs.Model(model.mesh, [], {"plasma": [cs.get_channel("ampa/exp2")(name="mossy")]}, stimuli=[cs.SpikeTimes("mossy", ["1 ms"])],
+                     voltage=cs.Cable())  # fmt: skip
+    assert named.swap("mossy", "gaba-a/exp2").stimuli[0].channel == "mossy"
+    with pytest.raises(cs.InputError, match="takes no events"):
+        model.swap("ampa/exp2", "na/traub-miles")
+
+
 FILE = """
 [mesh]
 kind = "neurite"
