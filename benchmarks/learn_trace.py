@@ -132,7 +132,7 @@ def recorded(path: str) -> list[str]:
     ]
     model = cs.Model(mesh, [], {"plasma": channels}, voltage=cs.Cable(initial=f"{np.median(part.voltage[:20])} mV"))
     started = time.process_time()
-    options = {"start": "model", "restarts": 0, "noise": 0.3, "evaluations": 4.0}
+    options = {"start": "model", "restarts": 0, "noise": 2.0, "evaluations": 2.0}
     fit = cs.learn.fit_trace(model, part, ["na/pospischil", "k/pospischil"], **options)
     fit.plot(FIGURE)
     print(fit, time.process_time() - started, flush=True)
@@ -140,7 +140,7 @@ def recorded(path: str) -> list[str]:
         "",
         f"A cell that was recorded (sweep 15, 1640 to 1700 ms, a step from -50 to 100 pA): {capacity:.0f} pF and {resistance:.2f} GOhm from its answer",
         "to -50 pA; all three gates of sodium and potassium unknown at once, their conductances (50 and 5 mS/cm^2) and the first weights those of",
-        'Pospischil\'s model (`start="model", noise=0.3, evaluations=4`):',
+        'Pospischil\'s model (`start="model", noise=2, evaluations=2`):',
         "",
         "```",
         str(fit),

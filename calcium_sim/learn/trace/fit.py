@@ -66,7 +66,8 @@ def fit_trace(
     gates : names of its states that are; all by default.
     start : "random" weights, or those of the gates that the channel of the "model" has, for gates that are not quite right.
     rng : seed of the first weights, or a generator.
-    noise : standard deviation of the noise [mV]; estimated from the recording by default.
+    noise : standard deviation of the noise [mV]; estimated from the recording by default. With a larger one the fit is content earlier:
+        some mV for a real cell, of which the rest of the model is not exact.
     restarts : how many fits begin anew from other weights; the best is kept, and where others that are as good differ from it, the
         recording does not determine a gate.
     evaluations : factor on the number of simulations.
@@ -118,8 +119,10 @@ def fit_trace(
     count = sum(t.evaluations for t in ended)
     good = max(GOOD[0], GOOD[1] * sigma, GOOD[1] * best.errors[-1])
     others = np.array([t.descent.weights for t in ended if t is not best and t.errors[-1] <= good])
+    finer = _shooting(cell, written, traced, sigma, span, 0.5 * LONGEST).voltage(best.descent.weights)
+    off = np.inf if finer is None else float(np.sqrt(np.mean((finer - voltage) ** 2)))
     made = TraceFit.made(model, cell.parts, written, traced, best, voltage, span, sigma, others)
-    return replace(made, evaluations=count, starts=len(tries), seconds=clock.process_time() - begun)
+    return replace(made, step_error=off, evaluations=count, starts=len(tries), seconds=clock.process_time() - begun)
 
 
 def _counted(progress: Progress | None, before: int, whole: int) -> Progress | None:
@@ -146,8 +149,10 @@ class _Begin:
         return start, moved
 
 
-def _shooting(cell: PointCell, written: Equations, traced: Recording, sigma: float, span: tuple[float, float]) -> Shooting:
-    every, times = step_times(traced, LONGEST)
+def _shooting(
+    cell: PointCell, written: Equations, traced: Recording, sigma: float, span: tuple[float, float], longest: float = LONGEST
+) -> Shooting:
+    every, times = step_times(traced, longest)
     halves = np.linspace(times[0], times[-1], 2 * len(times) - 1)
     base = np.array([cell.start, *(x for part in cell.parts for x in part.start)])
     current = None if traced.current is None else (traced.time, traced.current)

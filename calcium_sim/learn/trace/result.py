@@ -70,6 +70,7 @@ class TraceFit:
     noise : of the recording [mV].
     seen : lowest and highest potential of the fitted trace [mV].
     stage_errors : error [mV] after each stage of nudging.
+    step_error : what steps of half the length change [mV].
     evaluations, starts, seconds : simulations, starts of which the best was kept, CPU time.
     covariance : of the weights.
     others : weights of other fits that are as good, one row per fit.
@@ -93,6 +94,7 @@ class TraceFit:
     others: Floats = field(repr=False)
     parts: tuple[Part, ...] = field(repr=False)
     cell: Model = field(repr=False)
+    step_error: float = 0.0
 
     @classmethod
     def made(
@@ -241,6 +243,8 @@ class TraceFit:
         for name, known in self.ranges().items():
             told = [f"{what} {_between(known[key])}" for what, key in (("steady value", "xinf"), ("time constant", "tau"))]
             lines.append(f"{name} is determined: {', '.join(told)}")
+        if self.step_error > max(0.1, 0.5 * self.error):
+            lines.append(f"a time constant is shorter than the steps: half as long ones change the potential by {self.step_error:.2g} mV")
         if self.error > max(2.0 * self.noise, 1.0):
             lines.append(
                 f"the error is {self.error / max(self.noise, 1e-3):.1f} times the noise: the rest of the model does not fit this cell"
