@@ -26,8 +26,8 @@ def follow(steady, tau, early, late, start, out):
 def follow_moving(steady, tau, by_steady, by_tau, early, late, start, moved, out, by):
     """The same with derivatives by parameters, (samples, parameters).
 
-    `by_steady` are those of the steady value, `by_tau` those of the logarithm of the time constant, `moved` those of `start`; `by` gets those
-    of the gate.
+    `by_steady` are those of the steady value, `by_tau` those of the logarithm of the time constant, `moved` those of `start`; `by` gets
+    those of the gate.
     """
     y, m, size = start, moved.copy(), moved.size
     for k in range(steady.size):
