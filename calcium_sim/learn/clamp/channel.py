@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ...admission.card import Card
 from ...errors import InputError
 from ...mesh import Floats
 from .current import Drive, current
 from .curves import Curve, Layout
 from .gates import slow_name
+
+BEYOND = 30.0
+"""mV beyond the recorded potentials up to which an exported channel runs; there its rates go on as exponentials."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,3 +80,27 @@ class ClampChannel:
         if not (np.isfinite(time).all() and np.isfinite(command).all() and (np.diff(time) > 0).all()):
             raise InputError("predict", "expected finite potentials [mV] at finite times [ms] that ascend")
         return current(self.layout, self.p, Drive.of(self.layout, time, command, self.e_rev, rest))
+
+    def export(self, path: str | os.PathLike[str], *, g: float = 1.0, **card: Any) -> Card:
+        """Write a channel file, for `load_channel` or by its name in a model.
+
+        Parameters
+        ----------
+        path : file to write, ``.pt``.
+        g : conductance of a membrane [mS/cm^2]; a recording tells that of its cell (`conductance`), not the area.
+        card : as in `export_channel` (``moves={"k": 1}``, ``across=("cytosol", "outside")``, ``licence=`` ...).
+        """
+        from ...networks.export import export_channel
+        from .module import module_of
+
+        low, high = self.layout.span
+        told: dict[str, Any] = {
+            "inputs": {"v": ("mV", low - BEYOND, high + BEYOND)},
+            "states": dict.fromkeys(self.states, "steady"),
+            "powers": [gate.power for gate in self.layout.gates] + [0] * len(self.shares),
+            "flux": "ohmic",
+            "g": g,
+            "e_rev": self.e_rev,
+            "note": f"potentials from {low:g} to {high:g} mV were recorded; beyond, rates go on as exponentials",
+        }
+        return export_channel(module_of(self), path, kind="hh_gates", **(told | card))

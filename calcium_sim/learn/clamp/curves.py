@@ -7,8 +7,8 @@ With u = (V - middle) / 25 mV and sigma the logistic function, a gate has::
     ln tau_slow = ln tau + ln(1 + e^(p + q u))                                 of a share sigma(w) of the channels
 
 Without the sums these are the rates ``exp(a + b V)`` of Hodgkin & Huxley (1952), opening and closing. The network has one hidden layer with
-fixed places: b_i are differences of neighbouring sigmoids, bumps that end where the recorded potentials end, and r_i their integrals.
-The slope of D is a mixture of e^s and e^(s + z_i), so that x_inf is monotone whatever the weights; beyond the recorded potentials the
+fixed places: b_i are differences of neighbouring sigmoids, bumps that end where the recorded potentials end, and r_i their integrals. The
+slope of D lies between those of e^s u and e^(s + z_i) u, so that x_inf is monotone whatever the weights; beyond the recorded potentials the
 correction of tau vanishes, and the slope of D is that of the exponentials.
 """
 

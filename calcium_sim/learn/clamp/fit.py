@@ -21,9 +21,6 @@ from .recipe import find
 from .recording import ClampRecording, recording_of, recordings_of
 from .spread import Determined, Spread, ranges
 
-BEYOND = 30.0
-"""mV beyond the recorded potentials up to which an exported channel runs; there its rates go on as exponentials."""
-
 
 @dataclass(frozen=True)
 class Score:
@@ -113,24 +110,11 @@ class ClampFit:
         command : that repeats the fit.
         card : as in `export_channel` (``moves={"k": 1}``, ``across=("cytosol", "outside")``, ``licence=`` ...).
         """
-        from ...networks.export import export_channel
-        from .module import module_of
-
         low, high = self.channel.layout.span
         rows = {s.name: {"mean_absolute_nA": s.error, "rms_nA": s.rms} for s in self.scores}
         training: dict[str, Any] = {"data": ", ".join(r.name for r in self.recordings), "error": rows, "kind": self.kind}
         training |= {"recorded_mV": [low, high], "conductance_nS": self.channel.conductance, "open": self.open_ranges()}
-        told: dict[str, Any] = {
-            "inputs": {"v": ("mV", low - BEYOND, high + BEYOND)},
-            "states": dict.fromkeys(self.states, "steady"),
-            "powers": [gate.power for gate in self.channel.layout.gates] + [0] * len(self.channel.shares),
-            "flux": "ohmic",
-            "g": g,
-            "e_rev": self.channel.e_rev,
-            "training": training | ({"command": command} if command else {}),
-            "note": f"potentials from {low:g} to {high:g} mV were recorded; beyond, rates go on as exponentials",
-        }
-        return export_channel(module_of(self.channel), path, kind="hh_gates", **(told | card))
+        return self.channel.export(path, **({"training": training | ({"command": command} if command else {}), "g": g} | card))
 
     def plot(self, path: str | os.PathLike[str] | None = None, beside: Sequence[Any] = (), true: Mapping[str, Any] | None = None) -> Any:
         """Draw currents, residuals, and gates with what is open.

@@ -112,26 +112,32 @@ def recordings_of(given: Any, unit: str = "nA", after: float | None = None) -> t
     rows = [given] if one else list(given) if isinstance(given, Sequence) else []
     if not rows:
         raise InputError("recordings", f"{shown(given)} are no recordings, {FORM}")
-    return tuple(recording_of(row, unit, f"recordings[{k}]", after) for k, row in enumerate(rows))
+    found = [recording for k, row in enumerate(rows) for recording in _each(row, unit, f"recordings[{k}]")]
+    if sum(len(r.time) for r in found) > MOST:
+        raise InputError("recordings", f"have {sum(len(r.time) for r in found)} samples, expected at most {MOST} (average neighbours)")
+    return tuple(found if after is None else [r.leaving_out(after) for r in found])
 
 
 def recording_of(given: Any, unit: str = "nA", name: str = "recording", after: float | None = None) -> ClampRecording:
     """One recording; `unit` is that of currents that do not tell it, `after` [ms] is left out behind jumps, as it comes by default."""
-    found = _one(given, unit, name)
-    return found if after is None else found.leaving_out(after)
+    found = _each(given, unit, name)
+    if len(found) != 1:
+        raise InputError(found[0].name, f"the first of {len(found)} sweeps, expected one recording (take one: data.isel(sweep=0))")
+    return found[0] if after is None else found[0].leaving_out(after)
 
 
-def _one(given: Any, unit: str, name: str) -> ClampRecording:
+def _each(given: Any, unit: str, name: str) -> list[ClampRecording]:
+    """The sweeps of what was given."""
     if isinstance(given, ClampRecording):
-        return given
+        return [given]
     if isinstance(given, (str, os.PathLike)):
         return _read(given, unit)
     if hasattr(given, "data_vars"):
         return _of_dataset(given, unit, name)
     if isinstance(given, Mapping):
-        return _of_table(given, unit, name)
+        return [_of_table(given, unit, name)]
     if _is_columns(given):
-        return ClampRecording.of(given[0], given[1], _column(given[2], f"{name}.I") * UNITS["I"][unit], name)
+        return [ClampRecording.of(given[0], given[1], _column(given[2], f"{name}.I") * UNITS["I"][unit], name)]
     raise InputError(name, f"{shown(given)} is no recording, {FORM}")
 
 
@@ -139,14 +145,14 @@ def _is_columns(given: Any) -> bool:
     return isinstance(given, tuple) and len(given) == 3 and all(np.ndim(c) == 1 and not hasattr(c, "data_vars") for c in given)
 
 
-def _read(path: str | os.PathLike[str], unit: str) -> ClampRecording:
+def _read(path: str | os.PathLike[str], unit: str) -> list[ClampRecording]:
     where = regular_file(file_path(path, "recordings"), str(path), "a recording (.nc or .csv)")
     if not where.exists():
         raise InputError(str(path), "no such file")
     if where.stat().st_size > LARGEST:
         raise InputError(str(path), f"is larger than {LARGEST // 1024**2} MiB, no recording is")
     if where.suffix.lower() in TEXTS:
-        return _of_text(where, unit)
+        return [_of_text(where, unit)]
     if where.suffix.lower() != ".nc":
         raise InputError(str(path), f"expected a recording in a file that ends in .nc, {', '.join(TEXTS)}")
     import xarray as xr
@@ -182,24 +188,34 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _of_dataset(data: Any, unit: str, name: str) -> ClampRecording:
-    columns = {}
+def _of_dataset(data: Any, unit: str, name: str) -> list[ClampRecording]:
+    columns, factors = {}, {}
     for part, words in NAMES.items():
         word = next((w for w in words if w in data.variables), None)
         if word is None:
-            raise InputError(name, f"has no {part}, there are {shown(', '.join(map(str, data.variables)) or 'no variables')}; {FORM}")
-        column = data[word]
-        said = str(column.attrs.get("units", unit if part == "I" else next(iter(UNITS[part])))).split(" since")[0]
+            raise InputError(name, f"has no {part}, there are {', '.join(map(str, data.variables)) or 'no variables'}; {FORM}")
+        columns[part] = data[word]
+        said = str(data[word].attrs.get("units", unit if part == "I" else next(iter(UNITS[part])))).split(" since")[0]
         if said not in UNITS[part]:
             raise InputError(f"{name}.{part}", f"is in {shown(said)}, expected one of {', '.join(UNITS[part])}")
-        columns[part] = _column(column.values, f"{name}.{part}") * UNITS[part][said]
-    return ClampRecording.of(columns["time"], columns["V"], columns["I"], name)
+        factors[part] = UNITS[part][said]
+    over = columns["time"].dims
+    sweeps = [d for d in columns["I"].dims if d not in over] if len(over) == 1 else []
+    if len(sweeps) > 1:
+        raise InputError(name, f"the current has the dimensions {', '.join(map(str, columns['I'].dims))}, expected sweeps and time")
+    count = columns["I"].sizes[sweeps[0]] if sweeps else 1
+    out = []
+    for k in range(count):
+        one = {p: c.isel({sweeps[0]: k}) if sweeps and sweeps[0] in c.dims else c for p, c in columns.items()}
+        t, v, i = (_column(c.values, f"{name}.{p}") * factors[p] for p, c in one.items())
+        out.append(ClampRecording.of(t, v, i, f"{name}[{k}]" if count > 1 else name))
+    return out
 
 
 def _of_table(data: Mapping[Any, Any], unit: str, name: str) -> ClampRecording:
     missing = [part for part, words in NAMES.items() if not any(w in data for w in words)]
     if missing:
-        raise InputError(name, f"has no {', '.join(missing)}, there are {shown(', '.join(map(str, data)) or 'no columns')}; {FORM}")
+        raise InputError(name, f"has no {', '.join(missing)}, there are {', '.join(map(str, data)) or 'no columns'}; {FORM}")
     t, v, i = (next(data[w] for w in words if w in data) for words in NAMES.values())
     return ClampRecording.of(t, v, _column(i, f"{name}.I") * UNITS["I"][unit], name)
 
