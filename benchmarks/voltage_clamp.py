@@ -75,9 +75,13 @@ def main() -> None:
         spread = max(abs(error(f.channel, r) / error(fits[0].channel, r) - 1) for f in fits for r in recordings if r is not None)
         seconds = np.mean([f.seconds for f in fits])
         opened = "; ".join(f"{name} at {text}" for name, text in fits[0].open_ranges().items())
-        notes.append(f"* {cell}: {fits[0].kind}, {seconds:.1f} s of CPU; other seeds change errors by {100 * spread:.2g} % at most. Open: {opened}.")
+        notes.append(
+            f"* {cell}: {fits[0].kind}, {seconds:.1f} s of CPU; other seeds change errors by {100 * spread:.2g} % at most. Open: {opened}."
+        )
         if given.picture and cell == cells[0]:
-            fits[0].plot(PAGE.with_name(given.picture), [r for p, r in zip(protocols, recordings, strict=True) if p == "ap" and r is not None])
+            fits[0].plot(
+                PAGE.with_name(given.picture), [r for p, r in zip(protocols, recordings, strict=True) if p == "ap" and r is not None]
+            )
     lines += ["", *notes]
     lines += ["", "The expected size of corrections was set while looking at the predictions of cells 1 to 3."]
     print("\n".join(lines))
