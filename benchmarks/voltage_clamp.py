@@ -69,7 +69,7 @@ def main() -> None:
         models["fit_clamp"] = fits[0].channel
         table = {name: [None if r is None else error(m, r) for r in recordings] for name, m in models.items()}
         lines += [row(cell, name, errors) for name, errors in table.items()]
-        base, ours = list(table.values())[0], table["fit_clamp"]
+        base, ours = next(iter(table.values())), table["fit_clamp"]
         change = ["" if a is None or b is None else f"{100 * (b / a - 1):+.0f} %" for a, b in zip(base, ours, strict=True)]
         lines.append(f"| {cell} | against the first | {' | '.join(change)} |")
         spread = max(abs(error(f.channel, r) / error(fits[0].channel, r) - 1) for f in fits for r in recordings if r is not None)

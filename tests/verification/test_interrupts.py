@@ -149,7 +149,7 @@ def test_going_on_after_an_exception(place, kind, options, cells, monkeypatch):
     elif place == "assign":
         monkeypatch.setattr(State, "assign", every(11, State.assign))
     elif place == "booking":
-        module = sys.modules["calcium_sim.run.events"]
+        module = sys.modules["calcium_sim.plan.specs"]
         monkeypatch.setattr(module, "train_integral", every(13, module.train_integral))
     else:
         monkeypatch.setattr(Loop, "_fault", every(8, Loop._fault))

@@ -114,7 +114,8 @@ class ClampFit:
         rows = {s.name: {"mean_absolute_nA": s.error, "rms_nA": s.rms} for s in self.scores}
         training: dict[str, Any] = {"data": ", ".join(r.name for r in self.recordings), "error": rows, "kind": self.kind}
         training |= {"recorded_mV": [low, high], "conductance_nS": self.channel.conductance, "open": self.open_ranges()}
-        return self.channel.export(path, **({"training": training | ({"command": command} if command else {}), "g": g} | card))
+        told = {"training": training | ({"command": command} if command else {})}
+        return self.channel.export(path, g=g, **(told | card))
 
     def plot(self, path: str | os.PathLike[str] | None = None, beside: Sequence[Any] = (), true: Mapping[str, Any] | None = None) -> Any:
         """Draw currents, residuals, and gates with what is open.

@@ -217,7 +217,7 @@ def test_the_module_is_the_channel(tmp_path):
     channel = cs.learn.ClampChannel(layout, p, 50.0)
     v = np.linspace(-130.0, 70.0, 101)
     steady, tau = channel(v)
-    goal, found = module_of(channel)(torch.tensor(steady.T), torch.tensor(v[:, None]))
+    goal, found = module_of(channel.layout, channel.p)(torch.tensor(steady.T), torch.tensor(v[:, None]))
     np.testing.assert_allclose(goal.detach().numpy(), steady.T, atol=1e-12)
     np.testing.assert_allclose(found.detach().numpy(), tau.T, rtol=1e-9)
     card = channel.export(tmp_path / "na.pt", moves={"na": 1}, across=("cytosol", "outside"))
