@@ -49,7 +49,7 @@ class SpikeTimes(Described):
     Examples
     --------
     >>> SpikeTimes("ampa/exp2", {"start": "5 ms", "period": "20 ms", "count": 3}, at=7, conductance="0.5 nS")
-    SpikeTimes("ampa/exp2", 3 times, 5 to 45 ms, at=7, conductance="0.5 nS")
+    SpikeTimes("ampa/exp2", 3 times, 5 to 45 ms, at=node 7, conductance="0.5 nS")
     """
 
     channel: str
