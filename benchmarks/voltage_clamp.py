@@ -57,8 +57,12 @@ def main() -> None:
     files = {tuple(f.stem.split("_", 1)): f for f in sorted(given.folder.glob("*_*.nc"))}
     cells = sorted({c for c, p in files if p == TRAINED})
     protocols = [TRAINED, *sorted({p for _, p in files} - {TRAINED}, key=lambda p: (p != "ap", p))]
+    shown = f" --picture {given.picture}" if given.picture else ""
     lines = ["# Channels from voltage-clamp currents", "", " ".join(__doc__.split("\n\n")[2].split()), ""]
-    lines += [f"`OMP_NUM_THREADS=1 python benchmarks/voltage_clamp.py FOLDER --seeds {given.seeds} --write`, `fit_clamp` as it comes.", ""]
+    lines += [
+        f"`OMP_NUM_THREADS=1 python benchmarks/voltage_clamp.py FOLDER --seeds {given.seeds}{shown} --write`, `fit_clamp` as it comes.",
+        "",
+    ]
     lines += ["Mean absolute error, nA; only the first column was fitted.", ""]
     lines += [f"| cell | model | {' | '.join(protocols)} |", f"|---|---|{'---|' * len(protocols)}"]
     notes = []
@@ -69,7 +73,7 @@ def main() -> None:
         models["fit_clamp"] = fits[0].channel
         table = {name: [None if r is None else error(m, r) for r in recordings] for name, m in models.items()}
         lines += [row(cell, name, errors) for name, errors in table.items()]
-        base, ours = list(table.values())[0], table["fit_clamp"]
+        base, ours = next(iter(table.values())), table["fit_clamp"]
         change = ["" if a is None or b is None else f"{100 * (b / a - 1):+.0f} %" for a, b in zip(base, ours, strict=True)]
         lines.append(f"| {cell} | against the first | {' | '.join(change)} |")
         spread = max(abs(error(f.channel, r) / error(fits[0].channel, r) - 1) for f in fits for r in recordings if r is not None)
@@ -84,6 +88,13 @@ def main() -> None:
             )
     lines += ["", *notes]
     lines += ["", "The expected size of corrections was set while looking at the predictions of cells 1 to 3."]
+    if given.picture:
+        lines += [
+            "",
+            f"![Currents and gates of {cells[0]}]({given.picture})",
+            "",
+            f"*{cells[0]}: fitted and predicted currents; gates, grey where open.*",
+        ]
     print("\n".join(lines))
     if given.write:
         PAGE.write_text("\n".join(lines) + "\n")

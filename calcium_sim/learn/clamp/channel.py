@@ -103,4 +103,4 @@ class ClampChannel:
             "e_rev": self.e_rev,
             "note": f"potentials from {low:g} to {high:g} mV were recorded; beyond, rates go on as exponentials",
         }
-        return export_channel(module_of(self), path, kind="hh_gates", **(told | card))
+        return export_channel(module_of(self.layout, self.p), path, kind="hh_gates", **(told | card))

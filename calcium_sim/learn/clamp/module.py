@@ -8,8 +8,7 @@ import numpy as np
 import torch
 
 from ...mesh import Floats
-from .channel import ClampChannel
-from .curves import FEW, LOGS, SCALE, SOFT, moved
+from .curves import FEW, LOGS, SCALE, SOFT, Layout, moved
 
 
 class Gates(torch.nn.Module):
@@ -24,9 +23,8 @@ class Gates(torch.nn.Module):
     slope: torch.Tensor
     share: torch.Tensor
 
-    def __init__(self, channel: ClampChannel) -> None:
+    def __init__(self, layout: Layout, p: Floats) -> None:
         super().__init__()
-        layout, p = channel.layout, channel.p
         if not layout.bumps:
             layout, p = replace(layout, bumps=2), moved(p, layout, replace(layout, bumps=2), ())
         gates, edges = layout.gates, layout.edges
@@ -65,9 +63,9 @@ class Gates(torch.nn.Module):
 class Slow(Gates):
     """The same where a gate has a slow part."""
 
-    def __init__(self, channel: ClampChannel) -> None:
-        super().__init__(channel)
-        gates = channel.layout.gates
+    def __init__(self, layout: Layout, p: Floats) -> None:
+        super().__init__(layout, p)
+        gates = layout.gates
         chosen = np.eye(len(gates))[[k for k, g in enumerate(gates) if g.slow]]
         self.pick = _linear(chosen)
         self.place = _linear(np.concatenate([np.zeros((len(gates), len(gates))), chosen.T], axis=1))
@@ -82,9 +80,9 @@ class Slow(Gates):
         return torch.cat((goal, self.pick(steady)), dim=1), torch.exp(torch.clamp(both, self.low, self.high))
 
 
-def module_of(channel: ClampChannel) -> Gates:
-    """The module of a channel, with states among its arguments only where a gate needs them."""
-    return Slow(channel) if channel.shares else Gates(channel)
+def module_of(layout: Layout, p: Floats) -> Gates:
+    """The module of gates with parameters, with states among its arguments only where a gate needs them."""
+    return Slow(layout, p) if any(g.slow for g in layout.gates) else Gates(layout, p)
 
 
 def _differences(values: Floats) -> Floats:
