@@ -57,8 +57,12 @@ def main() -> None:
     files = {tuple(f.stem.split("_", 1)): f for f in sorted(given.folder.glob("*_*.nc"))}
     cells = sorted({c for c, p in files if p == TRAINED})
     protocols = [TRAINED, *sorted({p for _, p in files} - {TRAINED}, key=lambda p: (p != "ap", p))]
+    shown = f" --picture {given.picture}" if given.picture else ""
     lines = ["# Channels from voltage-clamp currents", "", " ".join(__doc__.split("\n\n")[2].split()), ""]
-    lines += [f"`OMP_NUM_THREADS=1 python benchmarks/voltage_clamp.py FOLDER --seeds {given.seeds} --write`, `fit_clamp` as it comes.", ""]
+    lines += [
+        f"`OMP_NUM_THREADS=1 python benchmarks/voltage_clamp.py FOLDER --seeds {given.seeds}{shown} --write`, `fit_clamp` as it comes.",
+        "",
+    ]
     lines += ["Mean absolute error, nA; only the first column was fitted.", ""]
     lines += [f"| cell | model | {' | '.join(protocols)} |", f"|---|---|{'---|' * len(protocols)}"]
     notes = []
@@ -84,6 +88,13 @@ def main() -> None:
             )
     lines += ["", *notes]
     lines += ["", "The expected size of corrections was set while looking at the predictions of cells 1 to 3."]
+    if given.picture:
+        lines += [
+            "",
+            f"![Currents and gates of {cells[0]}]({given.picture})",
+            "",
+            f"*{cells[0]}: fitted and predicted currents; gates, grey where open.*",
+        ]
     print("\n".join(lines))
     if given.write:
         PAGE.write_text("\n".join(lines) + "\n")

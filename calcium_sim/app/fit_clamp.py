@@ -33,6 +33,7 @@ def clamp(
     slow: Annotated[list[str] | None, typer.Option(help="Gate that may have a slow part (repeat).")] = None,
     score: Annotated[list[Path] | None, typer.Option(help="Recording that is not fitted but predicted (repeat).")] = None,
     after: Annotated[str, typer.Option(help="Time that is left out after jumps of the command by more than 10 mV.")] = "5 ms",
+    freedom: Annotated[float, typer.Option(help="How large corrections of exponential rates may be, 1 is usual.")] = 1.0,
     current_unit: Annotated[str, typer.Option(help="Of currents that do not tell it: nA, pA, uA, A.")] = "nA",
     ion: Annotated[str, typer.Option(help="What the channel carries.")] = "k",
     g: Annotated[str, typer.Option(help="Largest conductance of a membrane with the channel.")] = "1 mS/cm^2",
@@ -58,6 +59,7 @@ def clamp(
             e_rev=e_rev,
             current_unit=current_unit,
             after=after,
+            freedom=freedom,
             rng=seed,
             progress=line,
             **options,
@@ -66,7 +68,7 @@ def clamp(
     for recording in held:
         typer.echo(f"predicted  {fit.score(recording)}")
     if output:
-        told = _command(recordings, output, gate, closes, slow, e_rev, after, current_unit, seed)
+        told = _command(recordings, output, gate, closes, slow, e_rev, after, freedom, current_unit, seed)
         card = {"moves": {ion: 1}, "across": ("cytosol", "outside"), "licence": licence, **({"name": name} if name else {})}
         fit.export(output, g=conductance, command=told, **card)
         for row in next_steps(output):
@@ -113,6 +115,7 @@ def _command(
     slow: list[str] | None,
     e_rev: float,
     after: str,
+    freedom: float,
     current_unit: str,
     seed: int,
 ) -> str:
@@ -120,5 +123,5 @@ def _command(
     words = ["calcium-sim", "fit", "clamp", *(path.name for path in recordings), "-o", output.name, "--reversal", f"{e_rev:.10g} mV"]
     for option, values in (("--gate", gate), ("--closes", closes), ("--slow", slow)):
         words += [word for given in values or [] for word in (option, given)]
-    words += ["--after", after, "--current-unit", current_unit, "--seed", str(seed)]
+    words += ["--after", after, "--freedom", f"{freedom:g}", "--current-unit", current_unit, "--seed", str(seed)]
     return shlex.join(words)

@@ -33,9 +33,15 @@ until = "1 ms"
 """
 
 
+def code_with(word):
+    """The one block of the page in which a word is."""
+    (code,) = [block for block in re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL) if word in block]
+    return code
+
+
 def test_a_network_of_a_flux_runs_and_pumps(tmp_path, monkeypatch):
     """Against LSODA with the law that it was trained on: within 0.2 % of the 5 uM (its training error; measured 0.1 %)."""
-    code, *_ = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+    code = code_with("Pump(")
     monkeypatch.chdir(tmp_path)
     names = {}
     with warnings.catch_warnings():
@@ -60,7 +66,7 @@ def test_a_network_of_a_flux_runs_and_pumps(tmp_path, monkeypatch):
 
 
 def test_gates_from_tables_become_a_channel(tmp_path, monkeypatch):
-    _, code, *_ = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+    code = code_with("fit_gates(")
     monkeypatch.chdir(tmp_path)
     names = {"np": np, "cs": cs}
     exec(compile(code, "learned.md", "exec"), names)
@@ -72,7 +78,7 @@ def test_gates_from_tables_become_a_channel(tmp_path, monkeypatch):
 
 def test_a_gate_comes_back_from_a_recording(tmp_path, monkeypatch):
     """0.01 mV measured, and the cell with the channel file does the same."""
-    *_, code = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
+    code = code_with("fit_trace(")
     monkeypatch.chdir(tmp_path)
     names = {"np": np, "cs": cs, "well_mixed": cs.meshes.well_mixed}
     with warnings.catch_warnings():
@@ -82,3 +88,13 @@ def test_a_gate_comes_back_from_a_recording(tmp_path, monkeypatch):
     assert (tmp_path / "potassium.pt").exists()
     again = cs.simulate(names["learned"], "20 ms", "0.1 ms", tolerance=1e-5)
     assert np.sqrt(np.mean((again.v.values - names["recorded"].v.values) ** 2)) < 0.2
+
+
+def test_currents_become_a_channel(tmp_path, monkeypatch):
+    """The gate of the page: its steady value within 0.02, measured 0.011."""
+    monkeypatch.chdir(tmp_path)
+    names = {"np": np, "cs": cs}
+    exec(compile(code_with("fit_clamp("), "learned.md", "exec"), names)
+    v = np.array([-40.0, 0.0])
+    np.testing.assert_allclose(names["steady"][0], 1 / (1 + np.exp(-(v + 20) / 9)), atol=0.02)
+    assert type(cs.load_channel("kv.pt")()).reads == {"v": "v"}

@@ -21,6 +21,9 @@ from .recipe import find
 from .recording import ClampRecording, recording_of, recordings_of
 from .spread import Determined, Spread, ranges
 
+TELLING = 0.2
+"""Of the error on parts left out: where freer corrections are better by more, this is told."""
+
 
 @dataclass(frozen=True)
 class Score:
@@ -114,8 +117,8 @@ class ClampFit:
         rows = {s.name: {"mean_absolute_nA": s.error, "rms_nA": s.rms} for s in self.scores}
         training: dict[str, Any] = {"data": ", ".join(r.name for r in self.recordings), "error": rows, "kind": self.kind}
         training |= {"recorded_mV": [low, high], "conductance_nS": self.channel.conductance, "open": self.open_ranges()}
-        told = {"training": training | ({"command": command} if command else {})}
-        return self.channel.export(path, g=g, **(told | card))
+        training |= {"command": command} if command else {}
+        return self.channel.export(path, g=g, **{"training": training, **card})
 
     def plot(self, path: str | os.PathLike[str] | None = None, beside: Sequence[Any] = (), true: Mapping[str, Any] | None = None) -> Any:
         """Draw currents, residuals, and gates with what is open.
@@ -136,6 +139,8 @@ class ClampFit:
         errors = dict(self.tried)
         others = "; ".join(f"{name} {error:.4f}" for name, error in self.tried if name != self.kind)
         lines.append(f"kind     {self.kind}: {errors[self.kind]:.4f} nA on parts left out in turn ({others})")
+        if min(errors.values()) < (1.0 - TELLING) * errors[self.kind]:
+            lines.append("hint     freer corrections would do better on parts left out: try a larger freedom (3 or 10)")
         shares = ", ".join(f"{100 * w:.0f} % of {name} slow" for name, w in self.channel.shares.items())
         lines.append(f"channel  {self.channel.conductance:.4g} nS, reversal {self.channel.e_rev:.4g} mV{', ' if shares else ''}{shares}")
         told = "; ".join(f"{name} at {text}" for name, text in self.open_ranges().items()) or "nothing"
@@ -150,6 +155,7 @@ def fit_clamp(
     e_rev: Any,
     current_unit: str = "nA",
     after: Any = "5 ms",
+    freedom: float = 1.0,
     rng: int | np.random.Generator = 0,
     progress: Callable[[str], None] | None = None,
 ) -> ClampFit:
@@ -164,6 +170,8 @@ def fit_clamp(
     current_unit : of currents that do not tell it.
     after : time that is left out behind jumps of the command by more than 10 mV, for capacitive transients. Channels that open within it
         need less.
+    freedom : how large corrections are expected to be, against the usual 0.1 of the logarithm of the slope of a steady value and 0.2 of
+        that of a time constant: more where rates are known to be no exponentials.
     rng : seed of the random starts, or a generator.
     progress : is told what is done.
 
@@ -183,8 +191,10 @@ def fit_clamp(
         raise InputError("after", f"{shown(after)}, expected a time from 0")
     rows, known = recordings_of(recordings, current_unit, behind), checked_gates(gates)
     reversal = _number(e_rev, "mV", "e_rev")
+    if isinstance(freedom, bool) or not isinstance(freedom, (int, float, np.number)) or not 0.0 < freedom <= 100.0:
+        raise InputError("freedom", f"{shown(freedom)}, expected a number above 0, at most 100 (1 is usual)")
     _check_commands(rows, reversal)
-    found = find(known, rows, reversal, np.random.default_rng(rng), progress or (lambda _: None))
+    found = find(known, rows, reversal, np.random.default_rng(rng), progress or (lambda _: None), freedom)
     kind = found.tried[found.chosen]
     channel = ClampChannel(found.layout, found.p, reversal)
     classic = ClampChannel(found.classic.layout, found.classic.p, reversal)

@@ -81,8 +81,8 @@ class Slow(Gates):
 
 
 def module_of(layout: Layout, p: Floats) -> Gates:
-    """The module of the gates of a channel, with states among its arguments only where a gate needs them."""
-    return (Slow if any(g.slow for g in layout.gates) else Gates)(layout, p)
+    """The module of gates with parameters, with states among its arguments only where a gate needs them."""
+    return Slow(layout, p) if any(g.slow for g in layout.gates) else Gates(layout, p)
 
 
 def _differences(values: Floats) -> Floats:

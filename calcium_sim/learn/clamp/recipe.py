@@ -84,41 +84,50 @@ class Found:
 
 
 def find(
-    gates: tuple[ClampGate, ...], recordings: Sequence[ClampRecording], e_rev: float, random: np.random.Generator, tell: Tell
+    gates: tuple[ClampGate, ...],
+    recordings: Sequence[ClampRecording],
+    e_rev: float,
+    random: np.random.Generator,
+    tell: Tell,
+    freedom: float = 1.0,
 ) -> Found:
-    """Fit gates to recordings."""
-    span = min(float(r.voltage.min()) for r in recordings), max(float(r.voltage.max()) for r in recordings)
-    plain = Layout(tuple(replace(g, slow=False) for g in gates), span)
-    noise, rms = _noise(recordings)
-    target = _target(plain, recordings, e_rev, max(2.0 * noise, QUIET * rms))
-    tell("exponentials from many starts")
-    times = 2.0 * min(r.interval for r in recordings), max(r.time[-1] - r.time[0] for r in recordings) / 3.0
-    classic = _fitted(plain, target, starts(plain, target, times, random))
-    base = classic
-    slow = Layout(gates, span)
-    if any(g.slow for g in gates):
-        tell("slow parts")
-        base = _fitted(slow, target, [moved(classic.p, plain, slow, s) for s in slow_starts()])
-    target = _settled(base, target, noise)
-    classic = _again(classic, target)
-    bases = [("exponentials", classic)]
-    if any(g.slow for g in gates):
-        bases.append(("with slow parts", _again(base, target)))
+    """Fit gates to recordings; corrections are expected `freedom` times as large as usual."""
+    bases, target = _exponentials(gates, recordings, e_rev, random, tell)
     folds = _folds(recordings)
     tried: list[Tried] = []
     for name, model in bases:
         tell(f"{name}: parts left out")
         tried.append(_left_out(name, model, target, folds))
-    tried += _corrected(bases[-1][1], recordings, e_rev, target, folds, tell)
+    base = bases[-1][1]
+    layout = replace(base.layout, bumps=count(base.layout.span))
+    tried += _corrected(base, layout, _on(layout, target, recordings, e_rev), folds, tell, freedom)
     place = chosen([t.error for t in tried], len(bases) + STRENGTHS.index(1.0))
     kind = tried[place]
-    layout = replace(kind.whole.layout, bumps=count(span))
+    layout = replace(kind.whole.layout, bumps=layout.bumps)
+    target = _on(layout, target, recordings, e_rev)
     p, *others = (moved(m.p, m.layout, layout, ()) for m in (kind.whole, *kind.parts))
-    target = replace(target, drives=_target(layout, recordings, e_rev, target.scale).drives)
-    matrix = target.normal(layout, p)[0] + np.diag(_prior(layout, p, LOOSE).precision)
-    return Found(
-        classic, tuple(tried), place, target, layout, p, np.array(others), np.asarray(np.linalg.pinv(matrix, hermitian=True), float)
-    )
+    matrix = target.normal(layout, p)[0] + np.diag(_prior(layout, p, LOOSE / freedom**2).precision)
+    covariance = np.asarray(np.linalg.pinv(matrix, hermitian=True), float)
+    return Found(bases[0][1], tuple(tried), place, target, layout, p, np.array(others), covariance)
+
+
+def _exponentials(
+    gates: tuple[ClampGate, ...], recordings: Sequence[ClampRecording], e_rev: float, random: np.random.Generator, tell: Tell
+) -> tuple[list[tuple[str, Model]], Target]:
+    """Fits without corrections, the plainest first, and a target that knows what they leave."""
+    span = min(float(r.voltage.min()) for r in recordings), max(float(r.voltage.max()) for r in recordings)
+    plain, slow = Layout(tuple(replace(g, slow=False) for g in gates), span), Layout(gates, span)
+    noise, rms = _noise(recordings)
+    target = _target(plain, recordings, e_rev, max(2.0 * noise, QUIET * rms))
+    tell("exponentials from many starts")
+    times = 2.0 * min(r.interval for r in recordings), max(r.time[-1] - r.time[0] for r in recordings) / 3.0
+    found = [("exponentials", _fitted(plain, target, starts(plain, target, times, random)))]
+    if slow != plain:
+        tell("slow parts")
+        begin = [moved(found[0][1].p, plain, slow, s) for s in slow_starts()]
+        found.append(("with slow parts", _fitted(slow, target, begin)))
+    target = _settled(found[-1][1], target, noise)
+    return [(name, _again(model, target)) for name, model in found], target
 
 
 def chosen(errors: Sequence[float], expected: int) -> int:
@@ -131,21 +140,16 @@ def chosen(errors: Sequence[float], expected: int) -> int:
     return first
 
 
-def _corrected(
-    base: Model, recordings: Sequence[ClampRecording], e_rev: float, target: Target, folds: list[list[Floats]], tell: Tell
-) -> list[Tried]:
-    layout = replace(base.layout, bumps=count(base.layout.span))
-    start = moved(base.p, base.layout, layout, (0.0, 0.0, 0.0))
-    drives = _target(layout, recordings, e_rev, target.scale)
-    target = replace(target, drives=drives.drives)
-    out, model = [], None
+def _corrected(base: Model, layout: Layout, target: Target, folds: list[list[Floats]], tell: Tell, freedom: float) -> list[Tried]:
+    start = moved(base.p, base.layout, layout, ())
+    out, p = [], start
     for strength in STRENGTHS:
         name = f"corrected, prior x {strength:g}"
         tell(f"{name}: parts left out")
-        prior = _prior(layout, start, strength)
-        descent = descend(layout, target, prior, start if model is None else model.p)
-        model = Model(layout, descent.p, descent, prior)
-        out.append(_left_out(name, model, target, folds, start))
+        prior = _prior(layout, start, strength / freedom**2)
+        descent = descend(layout, target, prior, p)
+        p = descent.p
+        out.append(_left_out(name, Model(layout, p, descent, prior), target, folds, start))
     return out
 
 
@@ -176,6 +180,11 @@ def mean_error(model: Model, target: Target) -> float:
         above += float((w * np.abs(current(model.layout, model.p, drive) - i)).sum())
         below += float(w.sum())
     return above / max(below, 1e-300)
+
+
+def _on(layout: Layout, target: Target, recordings: Sequence[ClampRecording], e_rev: float) -> Target:
+    """The same target in another layout."""
+    return replace(target, drives=tuple(Drive.of(layout, r.time, r.voltage, e_rev) for r in recordings))
 
 
 def _target(layout: Layout, recordings: Sequence[ClampRecording], e_rev: float, scale: float) -> Target:

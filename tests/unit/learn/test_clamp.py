@@ -136,6 +136,40 @@ def test_gates_are_recovered(fitted, recorded):
     assert (np.abs(np.log(found[1] / tau)) <= 4 * known.tau_std + 1e-3).all()
 
 
+def squid(v):
+    """Steady values and time constants of m and h."""
+    x = v + 40.0
+    linoid = np.where(np.abs(x) < 1e-7, 10.0, x / -np.expm1(-np.where(np.abs(x) < 1e-7, 1.0, x) / 10.0))
+    rates = [(0.1 * linoid, 4 * np.exp(-(v + 65) / 18)), (0.07 * np.exp(-(v + 65) / 20), 1 / (1 + np.exp(-(v + 35) / 10)))]
+    return np.array([a / (a + b) for a, b in rates]), np.array([1 / (a + b) for a, b in rates])
+
+
+def test_gates_that_are_no_exponentials():
+    """Sodium of the squid axon from 13 families of steps with 50 pA of noise: steady values within 0.02, time constants 5 %, where they are
+    determined; the standard deviations hold (measured 0.007 and 1.6 %)."""
+    t, random, rows = np.arange(0.025, 30.0, 0.05), np.random.default_rng(5), []
+    commands = [np.where(t < 2, -90.0, np.where(t < 22, c, -90.0)) for c in range(-60, 61, 20)]
+    commands += [np.where(t < 15, float(c), np.where(t < 25, 0.0, -90.0)) for c in range(-110, -20, 15)]
+    for v in commands:
+        x, tau = squid(v)
+        half, y, out = 0.5 * np.diff(t), x[:, 0], []
+        for k in range(len(t)):
+            y = x[:, k] + (y - x[:, k]) * np.exp(-half[k - 1] / tau[:, k]) if k else y
+            out.append(y)
+            y = x[:, k] + (y - x[:, k]) * np.exp(-half[k] / tau[:, k]) if k < len(half) else y
+        m, h = np.array(out).T
+        rows.append((t, v, 0.5 * m**3 * h * (v - 50.0) + 0.05 * random.normal(size=len(t))))
+    fit = fit_clamp(rows, [ClampGate("m", power=3), ClampGate("h", opens=False)], e_rev=50.0, after=0.1, freedom=10)
+    at = np.linspace(-100.0, 50.0, 151)
+    x, tau = squid(at)
+    found, known = fit(at), fit.determined(at)
+    assert known.xinf.mean() > 0.9
+    assert np.abs(found[0] - x)[known.xinf].max() < 0.02
+    assert np.abs(np.log(found[1] / tau))[known.tau].max() < 0.05
+    assert (np.abs(found[0] - x) < 3 * known.xinf_std + 2e-3).all()
+    assert (np.abs(np.log(found[1] / tau)) < 3 * known.tau_std + 0.01).all()
+
+
 def test_what_was_not_recorded_is_open(fitted):
     known = fitted.determined([-150.0, -80.0, 90.0])
     assert not known.xinf[:, [0, 2]].any()
@@ -217,7 +251,7 @@ def test_the_module_is_the_channel(tmp_path):
     channel = cs.learn.ClampChannel(layout, p, 50.0)
     v = np.linspace(-130.0, 70.0, 101)
     steady, tau = channel(v)
-    goal, found = module_of(channel.layout, channel.p)(torch.tensor(steady.T), torch.tensor(v[:, None]))
+    goal, found = module_of(layout, p)(torch.tensor(steady.T), torch.tensor(v[:, None]))
     np.testing.assert_allclose(goal.detach().numpy(), steady.T, atol=1e-12)
     np.testing.assert_allclose(found.detach().numpy(), tau.T, rtol=1e-9)
     card = channel.export(tmp_path / "na.pt", moves={"na": 1}, across=("cytosol", "outside"))
@@ -311,6 +345,7 @@ def test_recordings_are_checked(given, told):
         ({"gates": [ClampGate("a", slow=True), ClampGate("a_slow")]}, "are not all different"),
         ({"e_rev": "3 mM"}, "e_rev"),
         ({"e_rev": np.nan}, "e_rev"),
+        ({"freedom": 0}, "freedom: 0, expected a number above 0"),
         ({"after": "-1 ms"}, "after: '-1 ms', expected a time from 0"),
         ({"current_unit": "kA"}, "current_unit: 'kA', expected one of nA"),
     ],
