@@ -1,4 +1,4 @@
-"""How far a cell is from rest when a run begins: rates of change of its concentrations, before any stimulus."""
+"""How far a cell is from rest when a run begins: rates of change of its concentrations and its potential, before any stimulus."""
 
 from __future__ import annotations
 
@@ -16,19 +16,22 @@ AT_REST = 1e-6
 
 @dataclass(frozen=True)
 class Drift:
-    """The largest rate of change of a concentration at the start [uM/ms], and its resting value [uM]."""
+    """The largest rate of change of a concentration at the start [uM/ms], and its resting value [uM]; or of the potential [mV/ms, mV]."""
 
     name: str
     region: str
     rate: float
     rest: float
+    potential: bool = False
 
     @property
     def moves(self) -> bool:
-        """Whether the concentration is not at rest."""
-        return abs(self.rate) > AT_REST * self.rest
+        """Whether the concentration is not at rest; a potential goes there by itself, and is only told."""
+        return not self.potential and abs(self.rate) > AT_REST * self.rest
 
     def __str__(self) -> str:
+        if self.potential:
+            return f"{self.name} {self.rest:.4g} mV, {self.rate:+.3g} mV/ms at first"
         where = f"{self.name} in {self.region}"
         if not self.moves:
             return f"{where} at rest ({self.rest:.4g} uM)"
@@ -37,11 +40,14 @@ class Drift:
 
 
 def drifts(plan: Plan) -> list[Drift]:
-    """The drift of each species in each region where it lives; buffers start in equilibrium with what they bind."""
+    """The drift of each species in each region where it lives, and of the potential that is solved for.
+
+    Buffers start in equilibrium with what they bind.
+    """
     rates, _, _ = RightSide(plan)(State.start(plan))
     out = []
     for f in plan.fields:
-        if f.kind == "species":
+        if f.kind != "buffer":
             worst = int(np.argmax(np.abs(rates[f.span])))
-            out.append(Drift(f.name, f.region, float(rates[f.span][worst]), float(plan.u0[f.span][worst])))
+            out.append(Drift(f.name, f.region, float(rates[f.span][worst]), float(plan.u0[f.span][worst]), f.potential))
     return out

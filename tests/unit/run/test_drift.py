@@ -58,3 +58,13 @@ def test_start_values_of_states_are_named_as_what_may_open_channels(tmp_path):
     path.write_text(template().replace('density = "1 /um^2"', 'density = "1 /um^2"\ninitial = { c1 = 0.9 }', 1))
     (told,) = [line for line in check_file(path) if line.startswith("warning   not at rest at the start")]
     assert "(initial= of membranes.er.ryr/keizer-levine may start channels open; left out, states start at rest; density or" in told
+
+
+def test_the_potential_is_told_and_is_no_fault():
+    """A leak of 0.3 mS/cm^2, 10 mV from its reversal, at 1 uF/cm^2: 3 mV/ms."""
+    leak = cs.get_channel("leak/ohmic")(g="0.3 mS/cm^2", e="-55 mV")
+    model = cs.Model(neurite("1 um", "0.2 um", spacing="0.5 um"), [], {"plasma": [leak]}, voltage=cs.Cable(initial="-65 mV"))
+    (found,) = drifts(lower(model))
+    assert found.rate == pytest.approx(3.0, rel=1e-12)
+    assert str(found) == "v -65 mV, +3 mV/ms at first"
+    assert not found.moves
