@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ...errors import InputError, file_path, regular_file, shown, warn
+from ...errors import InputError, shown, warn
 from ...mesh import Floats
+from ..fit.files import UNITS, columns, dataset, factor, found
 
 JUMP, AFTER = 10.0, 5.0
 """A jump of the command by more than this [mV] leaves a capacitive transient: so many ms after it are left out."""
@@ -20,15 +20,8 @@ FEWEST, MOST = 50, 2_000_000
 """Samples."""
 LOST = 0.01
 """Share of potentials that may be missing."""
-LARGEST = 1024**3
-"""Bytes of a file."""
-TEXTS = (".csv", ".txt", ".dat", ".tsv")
 FORM = "expected times [ms], potentials [mV] and currents [nA]: three arrays, a dataset or file with time, V and I, or a ClampRecording"
-UNITS = {
-    "time": {"ms": 1.0, "s": 1e3, "us": 1e-3},
-    "V": {"mV": 1.0, "V": 1e3},
-    "I": {"nA": 1.0, "pA": 1e-3, "uA": 1e3, "A": 1e9},
-}
+INSIDE = {"time": "ms", "V": "mV", "I": "nA"}
 NAMES = {"time": ("time", "t"), "V": ("V", "v", "voltage", "command"), "I": ("I", "i", "current")}
 
 
@@ -106,8 +99,8 @@ def recordings_of(given: Any, unit: str = "nA", after: float | None = None) -> t
     InputError
         If there is none, or one is none.
     """
-    if unit not in UNITS["I"]:
-        raise InputError("current_unit", f"{shown(unit)}, expected one of {', '.join(UNITS['I'])}")
+    if unit not in UNITS["nA"]:
+        raise InputError("current_unit", f"{shown(unit)}, expected one of {', '.join(UNITS['nA'])}")
     one = isinstance(given, (str, os.PathLike, ClampRecording, Mapping)) or hasattr(given, "data_vars") or _is_columns(given)
     rows = [given] if one else list(given) if isinstance(given, Sequence) else []
     if not rows:
@@ -137,7 +130,7 @@ def _each(given: Any, unit: str, name: str) -> list[ClampRecording]:
     if isinstance(given, Mapping):
         return [_of_table(given, unit, name)]
     if _is_columns(given):
-        return [ClampRecording.of(given[0], given[1], _column(given[2], f"{name}.I") * UNITS["I"][unit], name)]
+        return [ClampRecording.of(given[0], given[1], _column(given[2], f"{name}.I") * UNITS["nA"][unit], name)]
     raise InputError(name, f"{shown(given)} is no recording, {FORM}")
 
 
@@ -146,67 +139,29 @@ def _is_columns(given: Any) -> bool:
 
 
 def _read(path: str | os.PathLike[str], unit: str) -> list[ClampRecording]:
-    where = regular_file(file_path(path, "recordings"), str(path), "a recording (.nc or .csv)")
-    if not where.exists():
-        raise InputError(str(path), "no such file")
-    if where.stat().st_size > LARGEST:
-        raise InputError(str(path), f"is larger than {LARGEST // 1024**2} MiB, no recording is")
-    if where.suffix.lower() in TEXTS:
-        return [_of_text(where, unit)]
-    if where.suffix.lower() != ".nc":
-        raise InputError(str(path), f"expected a recording in a file that ends in .nc, {', '.join(TEXTS)}")
-    import xarray as xr
-
-    try:
-        with xr.open_dataset(where, decode_times=False) as data:
-            return _of_dataset(data.load(), unit, where.name)
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(str(path), f"cannot be read as netCDF: {' '.join(str(error).split())}") from None
-
-
-def _of_text(path: Path, unit: str) -> ClampRecording:
-    rows = [line.replace(",", " ").replace(";", " ").split() for line in path.read_text(errors="replace").splitlines()]
-    rows = [row for row in rows if row and not row[0].startswith("#")]
-    if rows and not _is_number(rows[0][0]):
-        rows = rows[1:]
-    if not rows or any(len(row) != 3 for row in rows):
-        raise InputError(str(path), "expected three columns: time [ms], potential [mV], current (a first line of names is passed over)")
-    try:
-        t, v, i = np.array([[float(x) for x in row] for row in rows]).T
-    except ValueError as error:
-        raise InputError(str(path), f"holds what is no number: {error}") from None
-    return ClampRecording.of(t, v, i * UNITS["I"][unit], path.name)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    where = found(path, "recordings")
+    if where.suffix.lower() == ".nc":
+        return _of_dataset(dataset(where), unit, where.name)
+    t, v, i = columns(where, (3,), "three: time [ms], potential [mV], current").T
+    return [ClampRecording.of(t, v, i * UNITS["nA"][unit], where.name)]
 
 
 def _of_dataset(data: Any, unit: str, name: str) -> list[ClampRecording]:
-    columns, factors = {}, {}
+    parts, factors = {}, {}
     for part, words in NAMES.items():
         word = next((w for w in words if w in data.variables), None)
         if word is None:
             raise InputError(name, f"has no {part}, there are {', '.join(map(str, data.variables)) or 'no variables'}; {FORM}")
-        columns[part] = data[word]
-        said = str(data[word].attrs.get("units", unit if part == "I" else next(iter(UNITS[part])))).split(" since")[0]
-        if said not in UNITS[part]:
-            raise InputError(f"{name}.{part}", f"is in {shown(said)}, expected one of {', '.join(UNITS[part])}")
-        factors[part] = UNITS[part][said]
-    over = columns["time"].dims
-    sweeps = [d for d in columns["I"].dims if d not in over] if len(over) == 1 else []
+        parts[part] = data[word]
+        factors[part] = factor(data[word].attrs, INSIDE[part], unit if part == "I" else INSIDE[part], f"{name}.{part}")
+    over = parts["time"].dims
+    sweeps = [d for d in parts["I"].dims if d not in over] if len(over) == 1 else []
     if len(sweeps) > 1:
-        raise InputError(name, f"the current has the dimensions {', '.join(map(str, columns['I'].dims))}, expected sweeps and time")
-    count = columns["I"].sizes[sweeps[0]] if sweeps else 1
+        raise InputError(name, f"the current has the dimensions {', '.join(map(str, parts['I'].dims))}, expected sweeps and time")
+    count = parts["I"].sizes[sweeps[0]] if sweeps else 1
     out = []
     for k in range(count):
-        one = {p: c.isel({sweeps[0]: k}) if sweeps and sweeps[0] in c.dims else c for p, c in columns.items()}
+        one = {p: c.isel({sweeps[0]: k}) if sweeps and sweeps[0] in c.dims else c for p, c in parts.items()}
         t, v, i = (_column(c.values, f"{name}.{p}") * factors[p] for p, c in one.items())
         out.append(ClampRecording.of(t, v, i, f"{name}[{k}]" if count > 1 else name))
     return out
@@ -217,12 +172,12 @@ def _of_table(data: Mapping[Any, Any], unit: str, name: str) -> ClampRecording:
     if missing:
         raise InputError(name, f"has no {', '.join(missing)}, there are {', '.join(map(str, data)) or 'no columns'}; {FORM}")
     t, v, i = (next(data[w] for w in words if w in data) for words in NAMES.values())
-    return ClampRecording.of(t, v, _column(i, f"{name}.I") * UNITS["I"][unit], name)
+    return ClampRecording.of(t, v, _column(i, f"{name}.I") * UNITS["nA"][unit], name)
 
 
 def _column(given: Any, where: str) -> Floats:
     part = where.rpartition(".")[2]
-    unit = next(iter(UNITS[part]))
+    unit = INSIDE[part]
     try:
         column = np.array(given.to(unit).magnitude if hasattr(given, "magnitude") else given, float)
     except Exception:

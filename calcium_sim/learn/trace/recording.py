@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ...errors import InputError, file_path, shown
+from ...errors import InputError, shown
 from ...mesh import Floats
+from ..fit.files import columns, dataset, factor, found
 
 EXPECTED = "expected (times [ms], potentials [mV]) or (times, potentials, currents [pA]), a result with v, or a Recording"
 EVEN = 1e-3
@@ -104,45 +104,17 @@ def read_recording(path: str | os.PathLike[str], sweep: int | None = None) -> Re
     InputError
         If the file is not there or holds no recording.
     """
-    where = file_path(path, "recording")
-    if not where.is_file():
-        raise InputError(str(path), "is not there")
+    where = found(path, "recording")
     if where.suffix.lower() == ".nc":
-        import xarray as xr
-
-        with xr.open_dataset(where) as data:
-            return _of_dataset(data.load(), sweep, str(path))
-    if where.suffix.lower() not in (".csv", ".txt", ".dat", ".tsv"):
-        raise InputError(str(path), "expected a .nc file, or columns in a .csv or .txt file")
-    return _of_text(where)
-
-
-def _of_text(path: Path) -> Recording:
-    rows = [line.replace(",", " ").replace(";", " ").split() for line in path.read_text(errors="replace").splitlines()]
-    rows = [row for row in rows if row and not row[0].startswith("#")]
-    skip = 1 if rows and not _number(rows[0][0]) else 0
-    try:
-        table = np.array([[float(x) for x in row] for row in rows[skip:]])
-    except ValueError as error:
-        raise InputError(str(path), f"holds what is no number: {error}") from None
-    if table.ndim != 2 or table.shape[1] not in (2, 3):
-        raise InputError(str(path), f"has rows of {table.shape[1] if table.ndim == 2 else 'different'} numbers, {EXPECTED}")
-    return Recording(*table.T)
-
-
-def _number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+        return _of_dataset(dataset(where), sweep, str(path))
+    return Recording(*columns(where, (2, 3), "two or three: time [ms], potential [mV], current [pA]").T)
 
 
 def _of_dataset(data: Any, sweep: int | None = None, where: str = "recording") -> Recording:
     if "v" in data:
         if data.v.sizes.get("node", 1) != 1:
             raise InputError(where, f"is a result with {data.v.sizes['node']} positions, expected one (take one: ds.v.isel(node=0))")
-        return Recording(data.time.values, data.v.values.reshape(-1))
+        return Recording(*(_scaled(data[name], unit, where) for name, unit in (("time", "ms"), ("v", "mV"))))
     if "voltage" not in data or "time" not in data.coords:
         raise InputError(where, f"has {', '.join(map(str, data.data_vars)) or 'no variables'}, expected v or voltage over time")
     if "sweep" in data.voltage.dims:
@@ -152,8 +124,18 @@ def _of_dataset(data: Any, sweep: int | None = None, where: str = "recording") -
         if not 0 <= (sweep or 0) < count:
             raise InputError(where, f"has sweeps 0 to {count - 1}, and no {sweep}")
         data = data.isel(sweep=sweep or 0)
-    current = data.current.values if "current" in data else None
-    return Recording(data.time.values, data.voltage.values, current)
+    parts = [("time", "ms"), ("voltage", "mV"), *([("current", "pA")] if "current" in data else [])]
+    return Recording(*(_scaled(data[name], unit, where) for name, unit in parts))
+
+
+def _scaled(variable: Any, unit: str, where: str) -> Floats:
+    """A variable in `unit`, which it is in already if it does not tell another one."""
+    values = np.asarray(variable.values)
+    if values.dtype.kind in "mM":
+        raise InputError(
+            f"{where}.{variable.name}", f"holds dates or durations, expected numbers in {unit} (open it with decode_times=False)"
+        )
+    return values.reshape(-1) * factor(variable.attrs, unit, unit, f"{where}.{variable.name}")
 
 
 def _column(given: Any, name: str) -> Floats:

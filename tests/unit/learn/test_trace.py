@@ -300,7 +300,7 @@ def test_recordings_from_files(tmp_path, truth):
     np.testing.assert_allclose(read.voltage, truth)
     assert read.part(10, 20).time[0] == pytest.approx(10.0)
     (tmp_path / "b.csv").write_text("1 2 3 4\n" * 30)
-    for name, told in (("b.csv", "has rows of 4 numbers"), ("c.csv", "is not there"), ("a.xyz", "is not there")):
+    for name, told in (("b.csv", "has 4 columns, expected two or three"), ("c.csv", "no such file"), ("a.xyz", "no such file")):
         with pytest.raises(cs.InputError, match=told):
             read_recording(tmp_path / name)
     ds = cs.simulate(cell(), "6 ms", "0.1 ms")
