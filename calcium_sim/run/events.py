@@ -40,6 +40,7 @@ class Events:
         """What influxes bring between two times: account, species, amount."""
         if start >= self.quiet_from:
             return []
+        start = max(start, 0.0)  # a table of currents may begin before the run
         out = []
         for s in self.plan.sources:
             if amount := s.amount * s.between(start, end):

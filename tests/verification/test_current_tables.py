@@ -208,3 +208,11 @@ def test_what_is_wrong_with_files_is_told(tmp_path, old, new, words):
     (tmp_path / "v.csv").write_text("0 -65\n1 -65\n1 0\n")
     with pytest.raises(cs.InputError, match=words):
         load(tmp_path / "a.toml")
+
+
+def test_what_a_table_has_before_the_run_is_not_in_the_books():
+    """20 pA from -3 ms to 1.3 ms bring 26 fC; the books had 20 fC more, those of the ms before."""
+    ds = cs.simulate(point(told([(-3.0, 20.0), (1.3, 20.0), (2.0, 0.0)])), "3 ms", "1 ms")
+    brought = float(ds.ledger_charge.sel(account="stimulus:0:charge")[-1])
+    assert brought == pytest.approx(20.0 * 1.3 + 0.5 * 20.0 * 0.7, rel=1e-14)
+    assert ds.attrs["ledger_drift"] < 1e-12
