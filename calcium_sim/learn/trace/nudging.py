@@ -22,8 +22,9 @@ Start = Callable[[Floats], tuple[Floats, Floats]]
 
 QUIET = 0.05
 """Noise [mV] below which a recording is followed as it is; above, what holds is smoothed."""
-WINDOW = 9, 3
-"""Samples and order of the smoother (Savitzky & Golay 1964, doi 10.1021/ac60214a047)."""
+WINDOW, ORDER = 0.8, 3
+"""Length [ms] and order of the smoother (Savitzky & Golay 1964, doi 10.1021/ac60214a047). A longer one takes the top off spikes: nine
+samples of 0.25 ms held the simulation off by so much that the gate was lost."""
 
 
 LOOSE = 5.0
@@ -134,8 +135,9 @@ class Shooting:
 def held_course(recording: Recording, noise: float, times: Floats) -> Floats:
     """The recorded potential at times of a simulation: a cubic spline through the samples, smoothed if they are noisy."""
     v = recording.voltage
-    if noise > QUIET and len(v) > WINDOW[0]:
-        v = savgol_filter(v, *WINDOW)
+    samples = 2 * round(0.5 * WINDOW / (recording.time[1] - recording.time[0])) + 1
+    if noise > QUIET and ORDER + 2 <= samples < len(v):
+        v = savgol_filter(v, samples, ORDER)
     return np.asarray(CubicSpline(recording.time, v)(times))
 
 

@@ -147,7 +147,7 @@ class TraceFit:
         spread = np.zeros((len(j), 2 * len(at)))
         for k, rows in enumerate(j):
             part = slice(k * size, (k + 1) * size)
-            spread[k] = np.sqrt(np.einsum("ij,jk,ik->i", rows, self.covariance[part, part], rows))
+            spread[k] = np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", rows, self.covariance[part, part], rows), 0.0))  # round-off
         x, log = self(at)[0], np.log(self(at)[1])
         apart = [with_fields(self, parameters=p)(at) for p in self.others]
         first_std = np.sqrt(spread[:, : len(at)] ** 2 + np.mean([(a - x) ** 2 for a, _ in apart] or [0.0 * x], axis=0))
