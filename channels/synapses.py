@@ -65,7 +65,7 @@ class Ampa(Channel):
     """
 
     across, reads, moves, flux_unit = INSIDE_OUT, {"v": "v"}, {}, CURRENT
-    states = {"a": (0.0, 0.0, math.inf), "s": (0.0, 0.0, math.inf)}
+    states = {"a": (0.0, -math.inf, math.inf), "s": (0.0, -math.inf, math.inf)}  # a step of many tau_rise takes what is left of a below 0
     params = _table(0.0, 0.05, 5.3)
     source = SOURCE
 

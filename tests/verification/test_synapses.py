@@ -10,7 +10,7 @@ from scipy.integrate import solve_ivp
 
 import calcium_sim as cs
 from calcium_sim.mesh import Columns
-from calcium_sim.meshes import neurite
+from calcium_sim.meshes import neurite, well_mixed
 from calcium_sim.meshes.columns import columns_mesh
 from calcium_sim.plan.lower import lower
 from calcium_sim.run.loop import Control, Loop
@@ -232,6 +232,27 @@ def test_a_spike_at_the_start_counts():
     rows = [run(replace(cell(mesh), stimuli=[s]), dt="0.01 ms").v.values[:, 3] for s in spikes]
     np.testing.assert_allclose(rows[0][:65], rows[1][15:80], rtol=1e-9)
     assert rows[0].max() > -64.0
+
+
+@pytest.mark.parametrize("options", [{}, {"tolerance": 1e-4}, {"dt": "0.25 ms"}])
+def test_the_tail_of_a_potential_is_followed_in_steps_that_are_long_beside_the_rise(options):
+    """40 ms after a spike at AMPA receptors, in steps of 0.125 to 1 ms: 0.008 mV off, 0.002 mV, and 0.05 mV from 10 ms on with 0.25 ms.
+
+    Where what is left of the fast state counts as out of bounds, all states of the synapse move by Euler's scheme: 0.6, 0.27, 0.45 mV.
+    """
+    mesh = well_mixed({"cytosol": "100 um^3"}, {"plasma": (("cytosol", "outside"), "80 um^2")})
+    channels = [cs.get_channel("ampa/exp2")(), cs.get_channel("leak/ohmic")(g=f"{LEAK} mS/cm^2", e="-65 mV")]
+    spike = cs.SpikeTimes("ampa/exp2", ["0.3 ms"], conductance=f"{AMPA} nS")
+    ds = cs.simulate(cs.Model(mesh, [], {"plasma": channels}, stimuli=[spike], voltage=cs.Cable()), "40 ms", "1 ms", **options)
+
+    def rate(t, v):
+        s = two(0.05, 5.3) * (np.exp((0.3 - t) / 5.3) - np.exp((0.3 - t) / 0.05))
+        return (-0.01 * LEAK * 80.0 * (v + 65.0) - AMPA * s * v) / 0.8
+
+    late = ds.time.values >= 10.0
+    found = solve_ivp(rate, (0.3, 40.0), [-65.0], "LSODA", t_eval=ds.time.values[late], rtol=1e-10, atol=1e-11)
+    assert np.ptp(found.y) > 30.0
+    assert np.abs(ds.v.values[late, 0] - found.y[0]).max() < (0.06 if "dt" in options else 0.012)
 
 
 CURRENTS = [
