@@ -117,7 +117,7 @@ class VoltageMap(Described):
             length = (line**2).sum(axis=1)
             place = np.clip(((points - known[first]) * line).sum(axis=1) / np.where(length > 0, length, 1.0), 0.0, 1.0)
             passes = np.linalg.norm(points - known[first] - place[:, None] * line, axis=1)
-            closer = passes < closest * (1.0 - 1e-9)
+            closer = passes < closest * (1.0 - 1e-9) - 1e-9 * np.sqrt(length)  # on a straight cable lines to all others pass as close
             best[closer], share[closer], closest[closer] = other[closer], place[closer], passes[closer]
         extent = float(np.linalg.norm(np.ptp(known, axis=0)))
         if len(known) > 1 and closest.max() > FAR * extent:

@@ -117,6 +117,18 @@ def test_places_see_their_own_potential():
         assert got[k] == pytest.approx(right, rel=2e-4)
 
 
+@pytest.mark.parametrize("radius", [0.0, 0.3])
+def test_between_neighbours_on_a_straight_line(radius):
+    """The two positions next to a place, not some farther ones on the same line, which pass it as closely."""
+    rng = np.random.default_rng(2)
+    known, along = np.arange(20) + 0.4 * rng.random(20), 0.4 + 18.6 * rng.random(500)
+    axis = np.array([0.6, 0.0, 0.8])
+    values = rng.standard_normal((1, 20))
+    first, second, share = cs.VoltageMap([0.0], known[:, None] * axis, values).lines(along[:, None] * axis + [0.0, radius, 0.0])
+    found = (1.0 - share) * values[0, first] + share * values[0, second]
+    np.testing.assert_allclose(found, np.interp(along, known, values[0]), rtol=0, atol=1e-12)
+
+
 def test_the_potential_of_a_cable_drives_other_meshes():
     """The same channels beside the currents of the cable, and on the map of its potential; on (z, r) grids the means over the slices."""
     axon = neurite("60 um", "0.2 um", spacing="1 um")
