@@ -164,7 +164,8 @@ def fit_clamp(
     Parameters
     ----------
     recordings : one or several of: three arrays (times [ms], commands [mV], currents [nA]), a dataset with ``time``, ``V`` and ``I``, the
-        path of a netCDF or text file with these, a `ClampRecording`. Leak and capacitive currents are to be subtracted before.
+        path of a netCDF or text file with these, a `ClampRecording`. Leak and capacitive currents are to be subtracted before. A command
+        holds half an interval before its sample and half behind it: a jump between two samples lies in the middle.
     gates : of the channel; by default an activation that may have a slow part, and an inactivation.
     e_rev : reversal potential: mV, a quantity, or the result of `nernst`.
     current_unit : of currents that do not tell it.
