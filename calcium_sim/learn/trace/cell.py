@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...errors import InputError, nearest, shown
-from ...kernels.stimulus import mean_course
 from ...mesh import Floats
 from ...model import Model
 from ...model.electrics import Cable, VoltageClamp
@@ -76,7 +75,7 @@ class PointCell:
         for source in self.plan.sources:
             if source.field == len(self.plan.fields) - 1:
                 steps = zip(time[:-1], np.diff(time), strict=True)
-                out += source.rate.sum() * np.array([mean_course(*source.course, t, h) for t, h in steps])
+                out += source.rate.sum() * np.array([source.between(t, t + h) / h for t, h in steps])
         return out
 
 

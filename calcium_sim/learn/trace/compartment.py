@@ -20,6 +20,7 @@ from ...meshes.wellmixed import well_mixed
 from ...model import Model
 from ...model.electrics import Cable, Charged, CurrentClamp, charged, electrode
 from ...model.strength import strength
+from ...model.tables import Table
 from ...plugin import Channel
 from ...run.simulation import simulate
 from ...units import value
@@ -132,9 +133,15 @@ def _checked(model: Model, at: Any) -> tuple[Charged, Floats]:
 
 
 def _end(model: Model) -> float:
-    return (
-        max(float(s.start + (s.count - 1) * (s.period or 0.0) + s.duration) for s in model.stimuli if isinstance(s, CurrentClamp)) + AFTER
-    )
+    """Some time after the last current."""
+    return max(_ended(s) for s in model.stimuli if isinstance(s, CurrentClamp)) + AFTER
+
+
+def _ended(s: CurrentClamp) -> float:
+    """When an electrode injects nothing any more [ms]."""
+    if isinstance(s.current, Table):
+        return s.current[-1][0]
+    return float(s.start + (s.count - 1) * (s.period or 0.0) + s.duration)
 
 
 def _simulated(model: Model, there: Charged, where: Floats, end: float) -> Recording:

@@ -64,6 +64,12 @@ def test_the_place_has_its_own_channels(forked):
     assert sodium.values["g"] * (sodium.scale or 1.0) == pytest.approx(0.05)
 
 
+def test_the_end_of_a_current_that_is_a_table(forked):
+    """As that of the pulse that it describes."""
+    table = cs.CurrentClamp("soma", [("3 ms", "300 pA"), ("23 ms", "300 pA")])
+    assert compartment._end(replace(forked, stimuli=[table])) == pytest.approx(compartment._end(forked))
+
+
 def test_a_forked_neuron_as_one_compartment(reduced):
     """0.1 to 0.4 mV over five seeds; at least two spikes."""
     assert np.count_nonzero(np.diff((reduced.target.voltage > -10.0).astype(int)) == 1) >= 2

@@ -231,6 +231,20 @@ def test_a_current_that_was_recorded(truth):
     assert drive.sum() * 0.1 * point_cell(cell(), (), None).capacity == pytest.approx(15.0 * 40.0)
 
 
+def test_a_current_that_is_a_table_of_the_model():
+    """The same as the pulse that it describes, and a ramp by its mean over every step."""
+    steps = np.linspace(0.0, 50.0, 2001)
+    pulse = cell()
+    for rows in ([(5.0, 15.0), (45.0, 15.0)], [(5.0, 0.0), (45.0, 20.0)]):
+        clamp = cs.CurrentClamp(0, [(f"{t} ms", f"{i} pA") for t, i in rows])
+        tabled = point_cell(replace(pulse, stimuli=[clamp]), ["k/hodgkin-huxley"], None)
+        found, inside = tabled.drive(steps, None), (steps[:-1] > 4.99) & (steps[1:] < 45.01)
+        expected = np.where(inside, np.interp(0.5 * (steps[1:] + steps[:-1]), *zip(*rows, strict=True)), 0.0) / tabled.capacity
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9)
+        if rows[0][1]:
+            np.testing.assert_allclose(found, point_cell(pulse, ["k/hodgkin-huxley"], None).drive(steps, None), rtol=0, atol=1e-9)
+
+
 def test_laws_and_gates_of_channels():
     for name, powers, g, e in (("na/hodgkin-huxley", (3, 1), 120.0, 50.0), ("km/pospischil", (1,), 0.07, -90.0)):
         model = cell(membranes={"plasma": [cs.get_channel(name)()]})
